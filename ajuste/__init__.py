@@ -1,0 +1,1 @@
+"""What the stages share: parameters, files, downloads, text, networks and scores."""

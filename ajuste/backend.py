@@ -1,0 +1,43 @@
+"""Keras, imported from here without TensorFlow's start-up messages; what makes its results repeat."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # TensorFlow's libraries write to file descriptor 2 while they load, at a level that no setting
+    # reaches. What they wrote is shown after all if the import fails.
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(kept, said.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+with _quiet():
+    import keras
+    import tensorflow as tf
+
+
+def seed(value: int) -> None:
+    """Fix the sources of chance: Python's, NumPy's, TensorFlow's, and the order of operations."""
+    keras.utils.set_random_seed(value)
+    tf.config.experimental.enable_op_determinism()
+
+
+def verbosity() -> str | int:
+    """Keras' `verbose`: a progress bar in a terminal, a line an epoch in a log."""
+    return 1 if sys.stdout.isatty() else 2

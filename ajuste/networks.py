@@ -1,0 +1,221 @@
+"""The networks: one builder function each, and what is common to all of them.
+
+To add one, write its builder here, list it in `NETWORKS`, and give it an entry under `models` in
+`params.yaml`. The keyword arguments of the builder are the options of the entry, checked by their
+annotations.
+"""
+
+import inspect
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError, model_validator, validate_call
+
+from ajuste import params
+from ajuste.backend import keras
+from ajuste.errors import PipelineError
+from ajuste.files import replacing
+from ajuste.text import UNKNOWN
+
+layers, ops = keras.layers, keras.ops
+
+PREDICTION_BATCH = 512
+
+Embed = Callable[..., keras.KerasTensor]
+"""`embed(token_ids, masked)`: int32 (batch, length) in, float32 (batch, length, width) out."""
+
+
+class Options(params.Params):
+    """What every entry of `models` has, whatever its network."""
+
+    network: str
+    embedding: Literal["frozen", "trained", "scratch"]
+    embedding_width: params.Positive | None = None
+    max_features: Annotated[int, Field(gt=UNKNOWN)] | None = None
+    optimizer: Literal["sgd", "adagrad", "rmsprop", "adam"]
+    learning_rate: Annotated[float, Field(gt=0)]
+    batch_size: params.Positive
+    epochs: params.Positive
+    patience: params.Positive | None = None
+
+    @model_validator(mode="after")
+    def _scratch_has_a_size(self) -> "Options":
+        sizes = (self.embedding_width is not None, self.max_features is not None)
+        if sizes != (self.embedding == "scratch",) * 2:
+            raise ValueError(
+                "`embedding_width` and `max_features` go with `embedding: scratch`, and with no "
+                "other"
+            )
+        return self
+
+
+def dense(
+    token_ids: keras.KerasTensor, embed: Embed, *, units: list[params.Positive]
+) -> keras.KerasTensor:
+    """All vectors of a review side by side, then a rectified dense layer for each of `units`."""
+    features = layers.Flatten()(embed(token_ids, masked=False))
+    for width in units:
+        features = layers.Dense(width, activation="relu")(features)
+    return features
+
+
+def simple_rnn(
+    token_ids: keras.KerasTensor,
+    embed: Embed,
+    *,
+    units: params.Positive,
+    dropout: params.Rate = 0.0,
+    recurrent_dropout: params.Rate = 0.0,
+) -> keras.KerasTensor:
+    """A simple recurrent layer (Elman, 1990); its last state."""
+    layer = layers.SimpleRNN(units, dropout=dropout, recurrent_dropout=recurrent_dropout)
+    return layer(embed(token_ids, masked=True))
+
+
+def lstm(
+    token_ids: keras.KerasTensor,
+    embed: Embed,
+    *,
+    units: params.Positive,
+    dropout: params.Rate = 0.0,
+    recurrent_dropout: params.Rate = 0.0,
+) -> keras.KerasTensor:
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997); its last state."""
+    layer = layers.LSTM(units, dropout=dropout, recurrent_dropout=recurrent_dropout)
+    return layer(embed(token_ids, masked=True))
+
+
+def gru(
+    token_ids: keras.KerasTensor,
+    embed: Embed,
+    *,
+    units: params.Positive,
+    dropout: params.Rate = 0.0,
+    recurrent_dropout: params.Rate = 0.0,
+) -> keras.KerasTensor:
+    """Gated recurrent unit (Cho et al., 2014), in the form with two biases; its last state."""
+    layer = layers.GRU(units, dropout=dropout, recurrent_dropout=recurrent_dropout)
+    return layer(embed(token_ids, masked=True))
+
+
+NETWORKS: dict[str, Callable[..., keras.KerasTensor]] = {
+    "dense": dense,
+    "simple_rnn": simple_rnn,
+    "lstm": lstm,
+    "gru": gru,
+}
+
+
+def build(
+    name: str, entry: dict[str, Any], embedding_matrix: np.ndarray, max_length: int
+) -> tuple[keras.Model, Options]:
+    """The compiled network that an entry of `models` describes.
+
+    Args:
+        name: the entry's name, for messages.
+        entry: the entry, as `params.yaml` has it.
+        embedding_matrix: float32 (vocabulary, width), row 0 for padding.
+        max_length: the number of token ids of a review.
+
+    Returns:
+        The model, int32 (batch, max_length) in and float32 (batch, 1) out, the probability of the
+        positive class; and the options common to all networks.
+
+    Raises:
+        PipelineError: an option is unknown, missing, or has a value that does not fit.
+    """
+    key = f"models.{name}"
+    network = entry.get("network")
+    if network not in NETWORKS:
+        raise PipelineError(
+            f"params.yaml: `{key}.network` is {network!r}; valid: {', '.join(NETWORKS)}"
+        )
+    builder = NETWORKS[network]
+    own_names = [p.name for p in inspect.signature(builder).parameters.values() if p.kind == p.KEYWORD_ONLY]
+    unknown = [option for option in entry if option not in {*Options.model_fields, *own_names}]
+    if unknown:
+        valid = ", ".join([*own_names, *Options.model_fields])
+        names = ", ".join(f"`{key}.{option}`" for option in unknown)
+        raise PipelineError(f"params.yaml: {names}: not known; valid for {network}: {valid}")
+    own = {option: value for option, value in entry.items() if option in own_names}
+    try:
+        options = Options.model_validate({k: v for k, v in entry.items() if k not in own})
+        token_ids = keras.Input((max_length,), dtype="int32", name="token_ids")
+        embed = _embedding(options, embedding_matrix)
+        checked = validate_call(builder, config={"arbitrary_types_allowed": True, "strict": True})
+        features = checked(token_ids, embed, **own)
+    except ValidationError as error:
+        raise PipelineError(f"params.yaml: {params.describe(error, key, Options)}") from None
+    probability = layers.Dense(1, activation="sigmoid", name="probability")(features)
+    model = keras.Model(token_ids, probability, name=name)
+    optimizer = keras.optimizers.get(
+        {"class_name": options.optimizer, "config": {"learning_rate": options.learning_rate}}
+    )
+    model.compile(optimizer, loss="binary_crossentropy", metrics=["accuracy"])
+    return model, options
+
+
+def _embedding(options: Options, matrix: np.ndarray) -> Embed:
+    def embed(token_ids: keras.KerasTensor, masked: bool) -> keras.KerasTensor:
+        if options.embedding == "scratch":
+            size = options.max_features
+            token_ids = ops.where(token_ids < size, token_ids, UNKNOWN)
+            return layers.Embedding(size, options.embedding_width, mask_zero=masked)(token_ids)
+        layer = layers.Embedding(
+            *matrix.shape,
+            weights=[matrix],
+            mask_zero=masked,
+            trainable=options.embedding == "trained",
+        )
+        return layer(token_ids)
+
+    return embed
+
+
+def save(model: keras.Model, path: Path) -> None:
+    """Write a `.keras` file, without the optimizer, whose bytes depend on nothing but the model.
+
+    Keras stamps the file with the time, in its metadata and on each member of the archive. Here
+    they are set to the first moment that a zip can hold, so that equal models have equal hashes.
+    """
+    bare = keras.Model(model.inputs, model.outputs, name=model.name)
+    with TemporaryDirectory() as folder:
+        stamped = Path(folder) / "model.keras"
+        bare.save(stamped)
+        with zipfile.ZipFile(stamped) as archive:
+            members = {name: archive.read(name) for name in sorted(archive.namelist())}
+    metadata = json.loads(members["metadata.json"])
+    metadata["date_saved"] = "1980-01-01@00:00:00"
+    members["metadata.json"] = json.dumps(metadata).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def load(path: Path) -> keras.Model:
+    """Read what `save` wrote; code in the file is not run.
+
+    Raises:
+        PipelineError: there is no such file, or it is no Keras model.
+    """
+    if not path.exists():
+        raise PipelineError(f"{path}: no trained model; run `dvc repro`, or `dvc pull`")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (ValueError, KeyError, OSError, TypeError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise PipelineError(f"{path}: not a readable model ({reason}); run `dvc repro`") from None
+
+
+def predict(model: keras.Model, token_ids: np.ndarray) -> np.ndarray:
+    """The probability of the positive class, float32 (n,), of int32 (n, max_length)."""
+    return model.predict(token_ids, batch_size=PREDICTION_BATCH, verbose=0)[:, 0]

@@ -1,0 +1,154 @@
+"""Build the embedding matrix: for each word of the vocabulary, its vector."""
+
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ajuste import params, vectors
+from ajuste.errors import PipelineError, run
+from ajuste.files import replacing, write_json
+from ajuste.text import SPECIAL, VOCABULARY_FILE, read_vocabulary
+
+VOCABULARY = Path("data/tokens") / VOCABULARY_FILE
+DOWNLOADS = Path("data/downloads")
+MATRIX = Path("data/embedding/matrix.npy")
+METRICS = Path("metrics/embed.json")
+MISSING_SHOWN = 20
+
+
+class Bundled(params.Params):
+    """`embed.bundled`: the digest of the package's array."""
+
+    sha256: params.Sha256
+
+
+class Stanford(params.Params):
+    """`embed.stanford`: where the archive is, its digest, and which of its widths to take."""
+
+    url: params.Name
+    sha256: params.Sha256
+    width: Literal[50, 100, 200, 300]
+
+
+class File(params.Params):
+    """`embed.file`: a text file of vectors, and how many numbers each line holds."""
+
+    path: params.Name
+    width: params.Positive
+
+
+SOURCES = {"bundled": Bundled, "stanford": Stanford, "file": File}
+
+
+def lookup(
+    words: Collection[str], source: Bundled | Stanford | File, downloads: Path
+) -> vectors.Vectors:
+    """The vectors that the source has for `words`.
+
+    Raises:
+        PipelineError: the vectors cannot be had, or are not what `source` says.
+    """
+    match source:
+        case Bundled(sha256=digest):
+            return vectors.bundled(words, digest)
+        case Stanford(url=url, sha256=digest, width=width):
+            return vectors.stanford(words, url, digest, width, downloads)
+        case File(path=path, width=width):
+            return vectors.from_file(words, Path(path), width)
+
+
+def parts_of(word: str) -> Iterator[tuple[str, str]]:
+    """The ways to part a word at its apostrophes.
+
+    GloVe was trained on text in which `don't` is `do` and `n't`, and `film's` is `film` and `'s`;
+    other languages part after the apostrophe (`l'` and `homme`).
+
+    >>> list(parts_of("don't"))
+    [('do', "n't"), ('don', "'t"), ("don'", 't')]
+    """
+    for match in re.finditer("'", word):
+        for cut in (match.start() - 1, match.start(), match.end()):
+            if 0 < cut < len(word):
+                yield word[:cut], word[cut:]
+
+
+def embed(
+    words: list[str], found: vectors.Vectors, standardize: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The matrix of the vocabulary.
+
+    A word without a vector of its own takes the mean of its two parts (see `parts_of`), if both
+    have one; else its row is zero, as are those of padding and of the unknown.
+
+    Args:
+        words: the vocabulary, in the order of its ids.
+        found: the vectors of the words and of their parts.
+        standardize: bring each dimension to mean 0 and standard deviation 1 over the rows that
+            are not zero. GloVe's dimensions differ in both, which slows the training down.
+
+    Returns:
+        float32 (len(words) + 2, width), and bool (len(words),) that says which words have a row.
+    """
+    width = len(next(iter(found.values())))
+    matrix = np.zeros((len(SPECIAL) + len(words), width), dtype=np.float32)
+    covered = np.zeros(len(words), dtype=bool)
+    for index, word in enumerate(words):
+        pieces = [(word,)] if word in found else parts_of(word)
+        for piece in pieces:
+            if all(part in found for part in piece):
+                matrix[len(SPECIAL) + index] = np.mean([found[part] for part in piece], axis=0)
+                covered[index] = True
+                break
+    if standardize:
+        rows = np.flatnonzero(covered) + len(SPECIAL)
+        chosen = matrix[rows].astype(np.float64)
+        spread = chosen.std(axis=0)
+        matrix[rows] = (chosen - chosen.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    return matrix, covered
+
+
+def coverage(counts: dict[str, int], covered: np.ndarray) -> dict[str, float | str]:
+    """How much of the training text has a vector.
+
+    Args:
+        counts: how often each word of the vocabulary comes.
+        covered: bool (len(counts),), in the same order.
+
+    Returns:
+        `coverage`, the share of the running words with a vector; `vocabulary_coverage`, the share
+        of the words of the vocabulary; `missing`, the most frequent words without one.
+    """
+    occurrences = np.array(list(counts.values()))
+    missing = [word for word, has in zip(counts, covered, strict=True) if not has]
+    return {
+        "coverage": float(occurrences[covered].sum() / occurrences.sum()),
+        "vocabulary_coverage": float(covered.mean()),
+        "missing": " ".join(missing[:MISSING_SHOWN]),
+    }
+
+
+def main() -> None:
+    """Look up the vocabulary in the source that `embed.source` names; write matrix and coverage."""
+    counts = read_vocabulary(VOCABULARY)
+    name = params.load("embed.source", Literal[*SOURCES])
+    source = params.load(f"embed.{name}", SOURCES[name])
+    wanted = {*counts, *(part for word in counts for pair in parts_of(word) for part in pair)}
+    found = lookup(wanted, source, DOWNLOADS)
+    if not found.keys() & counts.keys():
+        raise PipelineError(
+            f"{VOCABULARY}: not one of its {len(counts):,} words has a vector in {name}; choose "
+            "vectors of the reviews' language with `embed.source`"
+        )
+    matrix, covered = embed(list(counts), found, params.load("embed.standardize", bool))
+    with replacing(MATRIX) as temporary, temporary.open("wb") as file:
+        np.save(file, matrix)
+    metrics = coverage(counts, covered)
+    write_json(METRICS, {**metrics, "width": matrix.shape[1]})
+    print(f"embed: {metrics['coverage']:.1%} of the running words have a vector")
+
+
+if __name__ == "__main__":
+    run("embed", main)

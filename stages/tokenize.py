@@ -1,0 +1,79 @@
+"""Turn reviews into token ids, by a vocabulary from the training part alone."""
+
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from ajuste import params
+from ajuste.errors import PipelineError, run
+from ajuste.files import read_json, write_arrays, write_json
+from ajuste.text import Encoder, count_words, tokens
+
+SPLIT = Path("data/split")
+LABELS = Path("data/raw/labels.json")
+FOLDER = Path("data/tokens")
+METRICS = Path("metrics/tokenize.json")
+
+
+class Tokenize(params.Params):
+    """`tokenize`: which words are known, and how much of a review is kept."""
+
+    min_count: params.Positive
+    max_length: params.Positive
+    keep: Literal["first", "last"]
+
+
+def main() -> None:
+    """Fit the encoder on the training part; encode every part."""
+    settings = params.load("tokenize", Tokenize)
+    labels = read_json(LABELS)
+    words, classes = {}, {}
+    for part in ("train", "validation", "test"):
+        table = pd.read_parquet(SPLIT / f"{part}.parquet")
+        words[part] = [tokens(text) for text in table["review"]]
+        classes[part] = table["sentiment"].map(labels.index).to_numpy(np.int8)
+    counts = count_words(words["train"], settings.min_count)
+    if not counts:
+        raise PipelineError(
+            f"{SPLIT}/train.parquet: no word comes {settings.min_count} times; lower "
+            "`tokenize.min_count` or add reviews"
+        )
+    encoder = Encoder(counts, settings.max_length, settings.keep, labels)
+    encoder.save(FOLDER)
+    for part, token_lists in words.items():
+        token_ids = encoder.encode(token_lists)
+        write_arrays(FOLDER / f"{part}.npz", token_ids=token_ids, labels=classes[part])
+    write_json(METRICS, summary(encoder, words["train"], words["validation"]))
+    print(f"tokenize: {len(counts):,} words known, {settings.max_length} kept of a review")
+
+
+def summary(
+    encoder: Encoder, train: list[list[str]], validation: list[list[str]]
+) -> dict[str, float]:
+    """What the encoder keeps.
+
+    Args:
+        encoder: fitted on the training part.
+        train: the words of each training review.
+        validation: the words of each validation review.
+
+    Returns:
+        `vocabulary`, the words known; `median_length` of a training review, in words; `truncated`,
+        the share of training reviews with more words known than are kept; `unknown`, the share of
+        the words in validation reviews that training did not see often enough.
+    """
+    known = [sum(word in encoder.ids for word in words) for words in train]
+    seen = [word in encoder.ids for words in validation for word in words]
+    return {
+        "vocabulary": len(encoder.counts),
+        "median_length": median(map(len, train)),
+        "truncated": float(np.mean(np.array(known) > encoder.max_length)),
+        "unknown": 1 - float(np.mean(seen)),
+    }
+
+
+if __name__ == "__main__":
+    run("tokenize", main)

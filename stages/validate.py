@@ -1,0 +1,274 @@
+"""Hold the reviews against a suite of expectations; a failed one stops the pipeline."""
+
+import html
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+import pandas as pd
+
+os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when Great Expectations is imported
+
+import great_expectations as gx
+import great_expectations.expectations as gxe
+
+from ajuste import params
+from ajuste.errors import PipelineError, run
+from ajuste.files import read_json, write_json, write_text
+from ajuste.text import text_key
+
+REVIEWS = Path("data/raw/reviews.parquet")
+LABELS = Path("data/raw/labels.json")
+METRICS = Path("metrics/validate.json")
+REPORT = Path("reports/validate/index.html")
+ORIGINS_SHOWN = 5
+
+OTHER_MARKUP = r"</?(?!br\b)[A-Za-z][^<>]*>"
+CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]"
+
+
+class Validate(params.Params):
+    """`validate`: the bounds. The shares are of all reviews."""
+
+    min_reviews: params.Positive
+    min_words: params.Count
+    max_words: params.Positive
+    min_class_share: params.Share
+    max_duplicates: params.Share
+    max_conflicts: params.Share
+    max_markup: params.Share
+    max_control: params.Share
+
+
+def suite(bounds: Validate, labels: list[str]) -> gx.ExpectationSuite:
+    """What is expected of the reviews; `facts` adds the columns that `ajuste.reviews` lacks.
+
+    `meta.name` is what an expectation is called in messages, metrics and the report; `meta.advice`
+    says what to do where it fails.
+    """
+    return gx.ExpectationSuite(
+        name="reviews",
+        expectations=[
+            gxe.ExpectTableColumnsToMatchSet(
+                column_set=["review", "sentiment", "origin"],
+                exact_match=False,
+                meta={"name": "columns", "advice": "see ajuste/reviews.py for the columns"},
+            ),
+            gxe.ExpectTableRowCountToBeBetween(
+                min_value=bounds.min_reviews,
+                meta={"name": "reviews", "advice": "add reviews or lower validate.min_reviews"},
+            ),
+            gxe.ExpectColumnValuesToBeOfType(
+                column="review",
+                type_="str",
+                meta={"name": "review type", "advice": "make every review a text"},
+            ),
+            gxe.ExpectColumnValuesToBeOfType(
+                column="sentiment",
+                type_="str",
+                meta={"name": "label type", "advice": "make every label a text"},
+            ),
+            gxe.ExpectColumnValuesToNotBeNull(
+                column="review",
+                meta={"name": "no empty review", "advice": "fill in or remove these rows"},
+            ),
+            gxe.ExpectColumnValuesToNotBeNull(
+                column="sentiment",
+                meta={"name": "no empty label", "advice": "label or remove these rows"},
+            ),
+            gxe.ExpectColumnValuesToBeInSet(
+                column="sentiment",
+                value_set=labels,
+                meta={
+                    "name": "label set",
+                    "advice": f"valid are {', '.join(labels)}: mend the labels or data.csv.labels",
+                },
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                column="class_share",
+                min_value=bounds.min_class_share,
+                meta={
+                    "name": "class balance",
+                    "advice": "add reviews of the rarer class or lower validate.min_class_share",
+                },
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                column="words",
+                min_value=bounds.min_words,
+                max_value=bounds.max_words,
+                meta={
+                    "name": "length",
+                    "advice": "mend these rows or set validate.min_words and validate.max_words",
+                },
+            ),
+            gxe.ExpectColumnValuesToBeInSet(
+                column="duplicate",
+                value_set=[False],
+                mostly=1 - bounds.max_duplicates,
+                meta={
+                    "name": "duplicates",
+                    "advice": "remove the copies or raise validate.max_duplicates",
+                },
+            ),
+            gxe.ExpectColumnValuesToBeInSet(
+                column="conflict",
+                value_set=[False],
+                mostly=1 - bounds.max_conflicts,
+                meta={
+                    "name": "one label for one text",
+                    "advice": "decide for one label or raise validate.max_conflicts",
+                },
+            ),
+            gxe.ExpectColumnValuesToNotMatchRegex(
+                column="review",
+                regex=OTHER_MARKUP,
+                mostly=1 - bounds.max_markup,
+                meta={
+                    "name": "no markup but line breaks",
+                    "advice": "strip the markup or raise validate.max_markup",
+                },
+            ),
+            gxe.ExpectColumnValuesToNotMatchRegex(
+                column="review",
+                regex=CONTROL,
+                mostly=1 - bounds.max_control,
+                meta={
+                    "name": "no control or replacement characters",
+                    "advice": "decode the source anew or raise validate.max_control",
+                },
+            ),
+        ],
+    )
+
+
+def facts(reviews: pd.DataFrame) -> pd.DataFrame:
+    """The reviews with what the suite asks about them.
+
+    An empty review or label becomes null. Added are `words` (int), the white-space separated words
+    of the review; `class_share` (float), the share of its class; `duplicate` (bool), whether an
+    earlier row has the same text (see `text_key`); `conflict` (bool), whether its text comes with
+    another label too.
+    """
+    filled = reviews.mask(reviews.apply(lambda column: column.str.strip() == ""))
+    text = filled["review"].fillna("").map(text_key)
+    labels_of_text = filled.groupby(text)["sentiment"].transform("nunique")
+    return filled.assign(
+        words=filled["review"].fillna("").str.split().str.len(),
+        class_share=filled.groupby("sentiment")["sentiment"].transform("size") / len(filled),
+        duplicate=text.duplicated(),
+        conflict=labels_of_text > 1,
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one expectation went.
+
+    Attributes:
+        name: what it is called.
+        success: whether it holds.
+        unexpected: how many rows are not as expected, or None where it is about the whole table.
+        observed: what was seen, for a reader.
+        origins: where the first of these rows stand in the source.
+        advice: what to do if it does not hold.
+    """
+
+    name: str
+    success: bool
+    unexpected: int | None
+    observed: str
+    origins: list[str]
+    advice: str
+
+
+def validate(reviews: pd.DataFrame, expectations: gx.ExpectationSuite) -> list[Outcome]:
+    """The outcome of each expectation over a table with the columns that `facts` gives."""
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    asset = context.data_sources.add_pandas("reviews").add_dataframe_asset("reviews")
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": reviews})
+    result_format = {"result_format": "COMPLETE", "unexpected_index_column_names": []}
+    validation = batch.validate(expectations, result_format=result_format)
+    outcomes = {
+        result.expectation_config.meta["name"]: _outcome(result, reviews["origin"])
+        for result in validation.results
+    }
+    return [outcomes[expectation.meta["name"]] for expectation in expectations.expectations]
+
+
+def _outcome(result: gx.core.ExpectationValidationResult, origin: pd.Series) -> Outcome:
+    if result.exception_info.get("exception_message"):
+        raise RuntimeError(result.exception_info["exception_traceback"])
+    unexpected = result.result.get("unexpected_count")
+    if unexpected is None:
+        observed = str(result.result["observed_value"])
+    else:
+        observed = f"{unexpected:,} of {len(origin):,} reviews"
+    rows = result.result.get("unexpected_index_list") or []
+    meta = result.expectation_config.meta
+    origins = list(origin.loc[sorted(rows)[:ORIGINS_SHOWN]])
+    return Outcome(meta["name"], result.success, unexpected, observed, origins, meta["advice"])
+
+
+def explain(outcome: Outcome) -> str:
+    """A failed expectation in one sentence: what, how many rows, the first of them, what to do."""
+    more = ", ..." if (outcome.unexpected or 0) > len(outcome.origins) else ""
+    where = f" ({', '.join(outcome.origins)}{more})" if outcome.origins else ""
+    return f"`{outcome.name}` failed: {outcome.observed}{where}; {outcome.advice}"
+
+
+PAGE = Template("""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Validation of the reviews</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
+table { border-collapse: collapse; width: 100% }
+th, td { border-bottom: 1px solid #ccc; padding: .4rem; text-align: left; vertical-align: top }
+.failed { background: #fde8e8 }
+</style>
+<h1>Validation of the reviews</h1>
+<p>$summary</p>
+<table>
+<tr><th>Expectation<th>Outcome<th>Observed<th>First rows<th>What to do</tr>
+$rows
+</table>
+</html>
+""")
+
+
+def page(outcomes: list[Outcome]) -> str:
+    """The outcomes as an HTML page that needs no other file."""
+    failed = sum(not outcome.success for outcome in outcomes)
+    rows = []
+    for outcome in outcomes:
+        advice = "" if outcome.success else outcome.advice
+        state = "holds" if outcome.success else "failed"
+        cells = [outcome.name, state, outcome.observed, ", ".join(outcome.origins), advice]
+        columns = "".join(f"<td>{html.escape(cell)}" for cell in cells)
+        rows.append(f'<tr class="{state}">{columns}</tr>')
+    summary = f"{len(outcomes) - failed} of {len(outcomes)} expectations hold."
+    return PAGE.substitute(summary=summary, rows="\n".join(rows))
+
+
+def main() -> None:
+    """Validate what `fetch` got; write metrics and report, whether or not all is as expected."""
+    bounds = params.load("validate", Validate)
+    reviews = facts(pd.read_parquet(REVIEWS))
+    outcomes = validate(reviews, suite(bounds, read_json(LABELS)))
+    failed = [outcome for outcome in outcomes if not outcome.success]
+    write_text(REPORT, page(outcomes))
+    metrics = {
+        "success": not failed,
+        "reviews": len(reviews),
+        "unexpected": {o.name: o.unexpected for o in outcomes if o.unexpected is not None},
+    }
+    write_json(METRICS, metrics)
+    if failed:
+        raise PipelineError("; ".join([*map(explain, failed), f"report: {REPORT}"]))
+    print(f"validate: {len(outcomes)} expectations hold; report: {REPORT}")
+
+
+if __name__ == "__main__":
+    run("validate", main)
