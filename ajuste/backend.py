@@ -1,4 +1,4 @@
-"""Keras, imported from here without TensorFlow's start-up messages; what makes its results repeat."""
+"""Keras, without the start-up messages of TensorFlow, and what makes its results repeat."""
 
 import os
 import sys
@@ -30,6 +30,8 @@ def _quiet() -> Iterator[None]:
 with _quiet():
     import keras
     import tensorflow as tf
+
+    tf.config.list_physical_devices()  # looks for a GPU, and writes what it thinks of the search
 
 
 def seed(value: int) -> None:

@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 with `\\n` line ends on every system, so that the hash is the same on each."""
+    """Write UTF-8 with the same line ends on every system, so that the hash is the same too."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 

@@ -27,6 +27,13 @@ layers, ops = keras.layers, keras.ops
 
 PREDICTION_BATCH = 512
 
+OPTIMIZERS = {
+    "sgd": keras.optimizers.SGD,
+    "adagrad": keras.optimizers.Adagrad,
+    "rmsprop": keras.optimizers.RMSprop,
+    "adam": keras.optimizers.Adam,
+}
+
 Embed = Callable[..., keras.KerasTensor]
 """`embed(token_ids, masked)`: int32 (batch, length) in, float32 (batch, length, width) out."""
 
@@ -38,8 +45,9 @@ class Options(params.Params):
     embedding: Literal["frozen", "trained", "scratch"]
     embedding_width: params.Positive | None = None
     max_features: Annotated[int, Field(gt=UNKNOWN)] | None = None
-    optimizer: Literal["sgd", "adagrad", "rmsprop", "adam"]
+    optimizer: Literal[*OPTIMIZERS]
     learning_rate: Annotated[float, Field(gt=0)]
+    schedule: Literal["constant", "cosine"]
     batch_size: params.Positive
     epochs: params.Positive
     patience: params.Positive | None = None
@@ -115,7 +123,7 @@ NETWORKS: dict[str, Callable[..., keras.KerasTensor]] = {
 def build(
     name: str, entry: dict[str, Any], embedding_matrix: np.ndarray, max_length: int
 ) -> tuple[keras.Model, Options]:
-    """The compiled network that an entry of `models` describes.
+    """The network that an entry of `models` describes.
 
     Args:
         name: the entry's name, for messages.
@@ -137,7 +145,9 @@ def build(
             f"params.yaml: `{key}.network` is {network!r}; valid: {', '.join(NETWORKS)}"
         )
     builder = NETWORKS[network]
-    own_names = [p.name for p in inspect.signature(builder).parameters.values() if p.kind == p.KEYWORD_ONLY]
+    own_names = [
+        p.name for p in inspect.signature(builder).parameters.values() if p.kind == p.KEYWORD_ONLY
+    ]
     unknown = [option for option in entry if option not in {*Options.model_fields, *own_names}]
     if unknown:
         valid = ", ".join([*own_names, *Options.model_fields])
@@ -154,11 +164,23 @@ def build(
         raise PipelineError(f"params.yaml: {params.describe(error, key, Options)}") from None
     probability = layers.Dense(1, activation="sigmoid", name="probability")(features)
     model = keras.Model(token_ids, probability, name=name)
-    optimizer = keras.optimizers.get(
-        {"class_name": options.optimizer, "config": {"learning_rate": options.learning_rate}}
-    )
-    model.compile(optimizer, loss="binary_crossentropy", metrics=["accuracy"])
     return model, options
+
+
+def compile_model(model: keras.Model, options: Options, steps: int) -> None:
+    """Give a network its loss and its optimizer.
+
+    Args:
+        model: what `build` gave.
+        options: the optimizer, its learning rate and schedule. `cosine` lets the rate fall to zero
+            over the training (Loshchilov and Hutter, 2017), `constant` leaves it as it is.
+        steps: the batches of the whole training.
+    """
+    rate: Any = options.learning_rate
+    if options.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+    optimizer = OPTIMIZERS[options.optimizer](learning_rate=rate)
+    model.compile(optimizer, loss="binary_crossentropy", metrics=["accuracy"])
 
 
 def _embedding(options: Options, matrix: np.ndarray) -> Embed:

@@ -48,6 +48,7 @@ def load(key: str, schema: type[Schema], path: Path = Path("params.yaml")) -> Sc
     Args:
         key: for example `split` or `data.csv`.
         schema: a subclass of `Params`, or any type that pydantic can check.
+        path: the file.
 
     Raises:
         PipelineError: the key is missing or its value does not fit; all faults are named at once.

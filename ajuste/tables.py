@@ -72,9 +72,7 @@ def _without_nul(lines: Iterator[str], path: Path) -> Iterator[str]:
         yield line
 
 
-def _check_header(
-    header: list[str] | None, needed: list[str], path: Path, separator: str
-) -> None:
+def _check_header(header: list[str] | None, needed: list[str], path: Path, separator: str) -> None:
     if header is None:
         raise PipelineError(f"{path}: empty; it needs a header and at least one row")
     columns = ", ".join(f"`{name}`" for name in header)

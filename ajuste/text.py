@@ -36,7 +36,7 @@ _TOKEN = regex.compile(
 
 
 def tokens(text: str) -> list[str]:
-    """The words of a text, in lower case and in order.
+    r"""The words of a text, in lower case and in order.
 
     Entities are resolved and markup such as `<br />` is removed; the text is composed (Unicode
     NFC) and lower-cased by Unicode's rules. A word is a run of letters, marks and digits, with
@@ -112,8 +112,11 @@ class Encoder:
         return token_ids
 
     def save(self, folder: Path) -> None:
-        """Write `vocabulary.tsv` (word and count; the line is the id, from 0) and `encoder.json`."""
-        lines = [*(f"{word}\t0" for word in SPECIAL), *(f"{w}\t{n}" for w, n in self.counts.items())]
+        """Write `vocabulary.tsv` (word, count; the line is the id, from 0) and `encoder.json`."""
+        lines = [
+            *(f"{word}\t0" for word in SPECIAL),
+            *(f"{w}\t{n}" for w, n in self.counts.items()),
+        ]
         write_text(folder / VOCABULARY_FILE, "\n".join(lines) + "\n")
         settings = {"max_length": self.max_length, "keep": self.keep, "labels": self.labels}
         write_json(folder / ENCODER_FILE, settings)

@@ -28,9 +28,7 @@ class Evaluate(params.Params):
     negations: list[params.Name]
 
 
-def slices(
-    words: list[list[str]], counts: dict[str, int], cuts: Evaluate
-) -> dict[str, np.ndarray]:
+def slices(words: list[list[str]], counts: dict[str, int], cuts: Evaluate) -> dict[str, np.ndarray]:
     """Which reviews belong to which slice.
 
     Args:

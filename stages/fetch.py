@@ -57,9 +57,7 @@ def fetch(source: Bundled | Stanford | Csv, downloads: Path) -> tuple[pd.DataFra
         case Stanford(url=url, sha256=digest):
             return reviews.stanford(url, digest, downloads), reviews.LABELS
         case Csv():
-            table = reviews.from_csv(
-                Path(source.path), source.text, source.label, source.separator
-            )
+            table = reviews.from_csv(Path(source.path), source.text, source.label, source.separator)
             return table, source.labels
 
 

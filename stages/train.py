@@ -1,5 +1,6 @@
 """Train the one network that `model` names, with its curves, and keep its best epoch."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def fit(
     validation: Arrays,
     curves: list[keras.callbacks.Callback],
 ) -> int:
-    """Train a compiled network and leave it with the weights of its best epoch.
+    """Compile and train a network, and leave it with the weights of its best epoch.
 
     Args:
         model: int32 (batch, max_length) in, float32 (batch, 1) out.
@@ -54,6 +55,8 @@ def fit(
     Returns:
         The epoch with the lowest validation loss, counted from 1.
     """
+    batches = math.ceil(len(train["labels"]) / options.batch_size)
+    networks.compile_model(model, options, batches * options.epochs)
     best = keras.callbacks.EarlyStopping(
         monitor="val_loss",
         mode="min",

@@ -1,0 +1,51 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+.PHONY: repro
+repro: .venv/installed ## Set up, run what the last run does not cover, show the metrics
+	dvc repro
+	@echo
+	dvc metrics show metrics/train/metrics.json metrics/evaluate.json
+	@echo
+	@echo "Curves:          dvc plots show   (writes dvc_plots/index.html)"
+	@echo "Validation:      reports/validate/index.html"
+	@echo "A sentence:      python -m serving.predict \"One of the best films I have seen.\""
+	@echo "Another network: dvc exp run -S model=lstm"
+	@echo "For these, first: source .venv/bin/activate"
+
+.PHONY: test
+test: .venv/installed ## Set up, lint, run every test
+	ruff check .
+	ruff format --check .
+	pytest
+
+.PHONY: test-fast
+test-fast: .venv/installed ## The tests that need no TensorFlow: seconds
+	pytest -m "not slow"
+
+.PHONY: format
+format: .venv/installed ## Lay the code out and mend what can be mended
+	ruff check --fix .
+	ruff format .
+
+.PHONY: lock
+lock: .venv/installed ## Write requirements.lock anew from requirements.txt
+	uv pip compile requirements.txt --output-file requirements.lock --quiet --upgrade \
+	  --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+	  --custom-compile-command "make lock"
+
+.PHONY: clean
+clean: ## Remove the environment; data and cache stay
+	rm -rf .venv
+
+.venv/installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: $(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@touch $@

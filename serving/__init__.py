@@ -1,0 +1,1 @@
+"""Use a trained model: raw text in, sentiment out."""
