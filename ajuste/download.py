@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from ajuste.errors import PipelineError
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16  # what a transfer that breaks off may lose
 TIMEOUT_SECONDS = 30
 
 

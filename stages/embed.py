@@ -16,7 +16,7 @@ VOCABULARY = Path("data/tokens") / VOCABULARY_FILE
 DOWNLOADS = Path("data/downloads")
 MATRIX = Path("data/embedding/matrix.npy")
 METRICS = Path("metrics/embed.json")
-MISSING_SHOWN = 20
+MISSING_SHOWN = 10
 
 
 class Bundled(params.Params):

@@ -1,4 +1,4 @@
-"""Train the one network that `model` names, with its curves, and keep its best epoch."""
+"""Train the one network that `model` names, with its curves."""
 
 import math
 from pathlib import Path
@@ -30,10 +30,11 @@ class Curves(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Log what Keras reports; its `val_` stands for validation."""
+        self.live.step = epoch + 1
         for name, value in logs.items():
             part = "validation" if name.startswith("val_") else "train"
             self.live.log_metric(f"{part}/{name.removeprefix('val_')}", value)
-        self.live.next_step()
+        self.live.sync()
 
 
 def fit(
@@ -43,7 +44,10 @@ def fit(
     validation: Arrays,
     curves: list[keras.callbacks.Callback],
 ) -> int:
-    """Compile and train a network, and leave it with the weights of its best epoch.
+    """Compile and train a network.
+
+    It is left with the weights of its last epoch; with `patience`, of the one with the lowest
+    validation loss.
 
     Args:
         model: int32 (batch, max_length) in, float32 (batch, 1) out.
@@ -53,15 +57,12 @@ def fit(
         curves: what to call at the end of each epoch.
 
     Returns:
-        The epoch with the lowest validation loss, counted from 1.
+        The epoch that is kept, counted from 1.
     """
     batches = math.ceil(len(train["labels"]) / options.batch_size)
     networks.compile_model(model, options, batches * options.epochs)
     best = keras.callbacks.EarlyStopping(
-        monitor="val_loss",
-        mode="min",
-        patience=options.patience or options.epochs,
-        restore_best_weights=True,
+        monitor="val_loss", mode="min", patience=options.patience or 0, restore_best_weights=True
     )
     model.fit(
         train["token_ids"],
@@ -69,10 +70,10 @@ def fit(
         batch_size=options.batch_size,
         epochs=options.epochs,
         validation_data=(validation["token_ids"], validation["labels"]),
-        callbacks=[*curves, best],
+        callbacks=[*curves, best] if options.patience else curves,
         verbose=backend.verbosity(),
     )
-    return best.best_epoch + 1
+    return best.best_epoch + 1 if options.patience else options.epochs
 
 
 def summary(model: keras.Model, train: Arrays, validation: Arrays) -> dict[str, Any]:
@@ -120,13 +121,13 @@ def main() -> None:
     matrix = np.load(MATRIX, allow_pickle=False)
     model, options = networks.build(name, entry, matrix, train["token_ids"].shape[1])
     with Live(str(METRICS), dvcyaml=None, save_dvc_exp=False) as live:
-        best_epoch = fit(model, options, train, validation, [Curves(live)])
-        result = {**summary(model, train, validation), "best_epoch": best_epoch}
+        kept_epoch = fit(model, options, train, validation, [Curves(live)])
+        result = {**summary(model, train, validation), "kept_epoch": kept_epoch}
         for metric, value in flatten(result).items():
             live.log_metric(metric, value, plot=False)
     networks.save(model, FOLDER / "model.keras")
     Encoder.load(TOKENS).save(FOLDER)
-    print(f"train: {name}, epoch {best_epoch} kept, {_shown(result)}")
+    print(f"train: {name}, epoch {kept_epoch} kept, {_shown(result)}")
 
 
 def _shown(result: dict[str, Any]) -> str:

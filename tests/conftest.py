@@ -1,0 +1,71 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*command: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess:
+    """Run a command of the environment that the tests run in, and keep what it says."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, "PATH": path}, capture_output=True, text=True
+    )
+    if check and done.returncode:
+        pytest.fail(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_dvc(tmp_path_factory):
+    """Keep DVC off the caches and settings of the machine, and Git off its user's settings."""
+    folder = tmp_path_factory.mktemp("dvc")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("SITE_CACHE", "GLOBAL_CONFIG", "SYSTEM_CONFIG"):
+            patch.setenv(f"DVC_{name}_DIR", str(folder / name.lower()))
+        patch.setenv("DVC_NO_ANALYTICS", "1")
+        for role in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{role}_NAME", "test")
+            patch.setenv(f"GIT_{role}_EMAIL", "test@example.org")
+        yield
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory):
+    """A function that copies the project, as it stands, into a throwaway repository."""
+
+    def make() -> Path:
+        folder = tmp_path_factory.mktemp("clone")
+        listed = run(
+            "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT
+        )
+        for name in filter(None, listed.stdout.split("\0")):
+            if (ROOT / name).exists():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        run("git", "init", "--quiet", cwd=folder)
+        run("git", "add", "--all", cwd=folder)
+        run("git", "commit", "--quiet", "--message", "start", cwd=folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished(clone):
+    """A throwaway repository in which the whole default pipeline has run, on all its data."""
+    folder = clone()
+    run("dvc", "repro", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def in_tmp(tmp_path, monkeypatch):
+    """An empty folder to work in, with the project's parameters."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

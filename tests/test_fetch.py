@@ -1,0 +1,119 @@
+import io
+import shutil
+import tarfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from ajuste import reviews
+from ajuste.download import sha256
+from ajuste.errors import PipelineError
+from stages import fetch
+
+ROOT = Path(__file__).parent.parent
+PINNED = yaml.safe_load((ROOT / "params.yaml").read_text())["data"]
+
+
+def archive(path: Path, members: dict[str, bytes], link: str | None = None) -> str:
+    """Write a `.tar.gz`; return its digest."""
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+        if link:
+            info = tarfile.TarInfo(link)
+            info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            tar.addfile(info)
+    return sha256(path)
+
+
+MEMBERS = {
+    "aclImdb/README": b"about",
+    "aclImdb/train/pos/0_9.txt": b"good",
+    "aclImdb/train/neg/0_3.txt": "mal\u00edsima".encode(),
+    "aclImdb/train/unsup/0_0.txt": b"not labelled",
+    "aclImdb/test/pos/0_10.txt": b"great",
+    "aclImdb/test/neg/1_1.txt": b"awful",
+}
+LABELLED = [name for name in MEMBERS if name[-5].isdigit() and "unsup" not in name]
+
+
+def test_the_bundled_reviews_are_the_training_half_of_the_corpus():
+    table, labels = fetch.fetch(fetch.Bundled(**PINNED["bundled"]), Path("unused"))
+    assert labels == ["negative", "positive"]
+    assert table["sentiment"].value_counts().to_dict() == {"negative": 12500, "positive": 12500}
+    assert table["review"].str.startswith("I rented I AM CURIOUS-YELLOW").sum() == 1
+    assert table["review"].duplicated().sum() == 96
+    assert table["review"].str.len().min() > 0
+
+
+def test_a_bundled_file_that_is_not_the_pinned_one_is_refused():
+    with pytest.raises(PipelineError, match="SHA-256"):
+        reviews.bundled("0" * 64)
+
+
+def test_stanford_keeps_the_official_halves(tmp_path):
+    digest = archive(tmp_path / "aclImdb_v1.tar.gz", MEMBERS)
+    table = reviews.stanford("https://example.org/aclImdb_v1.tar.gz", digest, tmp_path)
+    assert table.to_dict("list") == {
+        "review": ["good", "mal\u00edsima", "great", "awful"],
+        "sentiment": ["positive", "negative", "positive", "negative"],
+        "origin": [name.removeprefix("aclImdb/") for name in LABELLED],
+        "official_split": ["train", "train", "test", "test"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("extra", "link", "said"),
+    [
+        ({"aclImdb/../../x": b""}, None, "points outside"),
+        ({"/etc/x": b""}, None, "points outside"),
+        ({}, "aclImdb/train/pos/1_9.txt", "is a link"),
+        ({"aclImdb/train/pos/1_9.txt": b"\xe9"}, None, "not UTF-8"),
+    ],
+)
+def test_a_bad_archive_is_refused(tmp_path, extra, link, said):
+    digest = archive(tmp_path / "a.tar.gz", {**MEMBERS, **extra}, link)
+    with pytest.raises(PipelineError, match=said):
+        reviews.stanford("https://example.org/a.tar.gz", digest, tmp_path)
+
+
+def test_an_archive_that_is_none_is_refused(tmp_path):
+    (tmp_path / "a.tar.gz").write_bytes(b"<html>")
+    with pytest.raises(PipelineError, match=r"not a readable \.tar\.gz"):
+        reviews.stanford("https://example.org/a.tar.gz", sha256(tmp_path / "a.tar.gz"), tmp_path)
+
+
+def test_a_csv_keeps_every_row_its_order_and_its_own_words(tmp_path):
+    shutil.copy(ROOT / "data/examples/resenas.csv", tmp_path)
+    own = fetch.Csv(**{**PINNED["csv"], "path": str(tmp_path / "resenas.csv")})
+    table, labels = fetch.fetch(own, tmp_path)
+    expected = pd.read_csv(tmp_path / "resenas.csv")
+    assert labels == ["mala", "buena"]
+    assert table["review"].tolist() == expected["rese\u00f1a"].tolist()
+    assert table["sentiment"].tolist() == expected["opini\u00f3n"].tolist()
+    assert table["origin"].iloc[0] == "line 2"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"source": "kaggle"}, "'bundled', 'stanford' or 'csv', not 'kaggle'"),
+        ({"source": "csv", "csv": {**PINNED["csv"], "path": "none.csv"}}, "no such file"),
+        ({"source": "csv", "csv": {**PINNED["csv"], "labels": ["a"]}}, "data.csv.labels"),
+        ({"source": "stanford", "stanford": {**PINNED["stanford"], "url": "http://127.0.0.1:9/a"}},
+         "cannot be reached"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_one_line_and_leaves_nothing(in_tmp, change, said):
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    values["data"] |= change
+    Path("params.yaml").write_text(yaml.safe_dump(values, allow_unicode=True))
+    with pytest.raises(PipelineError) as error:
+        fetch.main()
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not Path("data/raw").exists()

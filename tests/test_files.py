@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from ajuste.files import read_arrays, replacing, write_arrays, write_json
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_file_appears_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+
+
+def test_json_refuses_what_json_cannot_hold(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", {"loss": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_equal_arrays_give_equal_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_arrays(tmp_path / name, x=np.arange(3), y=np.ones((2, 2), np.float32))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert read_arrays(tmp_path / "a")["x"].tolist() == [0, 1, 2]
+
+
+def test_pickled_objects_are_not_loaded(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.array([object()], dtype=object))
+    with pytest.raises(ValueError, match="pickle"):
+        read_arrays(tmp_path / "a.npz")

@@ -1,0 +1,107 @@
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ajuste.errors import PipelineError
+from ajuste.text import PADDING, UNKNOWN, Encoder, count_words, text_key, tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Great!<br /><br />Really GREAT.", ["great", "really", "great"]),
+        ("<i>don't</i> 'quote' rock'n'roll", ["don't", "quote", "rock'n'roll"]),
+        ("I\u2019d", ["i'd"]),
+        ("AT&amp;T &lt;br /&gt; x", ["at", "t", "x"]),
+        ("I <3 this movie > that", ["i", "3", "this", "movie", "that"]),
+        ("7/10, 8.5/10. 1,000 2nd 3D", ["7/10", "8.5/10", "1,000", "2nd", "3d"]),
+        ("\u00c9PICO ma\u00f1ana \u00d1o\u00f1o", ["\u00e9pico", "ma\u00f1ana", "\u00f1o\u00f1o"]),
+        ("\u0395\u03a5\u03a7\u0391\u03a1\u0399\u03a3\u03a4\u03a9", ["\u03b5\u03c5\u03c7\u03b1\u03c1\u03b9\u03c3\u03c4\u03c9"]),
+        ("\u0421\u0443\u043f\u0435\u0440", ["\u0441\u0443\u043f\u0435\u0440"]),
+        ("\u0939\u093f\u0928\u094d\u0926\u0940", ["\u0939\u093f\u0928\u094d\u0926\u0940"]),
+        ("\u6211\u559c\u6b22", ["\u6211", "\u559c", "\u6b22"]),
+        ("so good \U0001f600\u2764\ufe0f", ["so", "good", "\U0001f600", "\u2764"]),
+        ("  ...!?  ", []),
+        ("", []),
+    ],
+)  # fmt: skip
+def test_tokens(text, words):
+    assert tokens(text) == words
+
+
+@given(st.text())
+def test_tokens_are_words(text):
+    for token in tokens(text):
+        assert token
+        assert token == token.lower()
+        assert not set(token) & set(" \t\n<>")
+
+
+@given(st.text())
+def test_tokens_of_tokens_are_the_same(text):
+    once = tokens(text)
+    assert tokens(" ".join(once)) == once
+
+
+def test_composed_and_decomposed_letters_are_the_same_word():
+    assert tokens("cafe\u0301") == tokens("caf\u00e9")
+
+
+def test_copies_share_a_key_and_others_do_not():
+    assert text_key("A film!<br />Good.") == text_key("a  FILM, good")
+    assert text_key("A good film") != text_key("A bad film")
+    assert text_key("!!!") != text_key("???")
+
+
+def test_the_vocabulary_does_not_depend_on_the_order_of_the_texts():
+    texts = [list("abcab"), list("cdz"), list("zx")]
+    expected = {"a": 2, "b": 2, "c": 2, "z": 2}
+    for seed in range(5):
+        random.Random(seed).shuffle(texts)
+        assert list(count_words(texts, 2).items()) == list(expected.items())
+
+
+@pytest.fixture
+def encoder():
+    return Encoder({"good": 9, "bad": 7, "film": 5}, 3, "last", ["negative", "positive"])
+
+
+def test_encode_pads_at_the_end_and_leaves_unknown_words_out(encoder):
+    assert encoder.encode([["a", "bad", "film"], ["good"]]).tolist() == [
+        [3, 4, PADDING],
+        [2, PADDING, PADDING],
+    ]
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("last", [3, 4, 2]), ("first", [2, 3, 4])])
+def test_encode_keeps_one_end_of_a_longer_text(encoder, keep, kept):
+    encoder = Encoder(encoder.counts, 3, keep, encoder.labels)
+    assert encoder.encode([["good", "bad", "x", "film", "good"]]).tolist() == [kept]
+
+
+def test_no_row_is_all_padding(encoder):
+    assert encoder.encode([[], ["x"]]).tolist() == [[UNKNOWN, PADDING, PADDING]] * 2
+
+
+@given(st.lists(st.lists(st.sampled_from(["good", "bad", "film", "x"])), max_size=5))
+def test_encoded_shape_and_range(token_lists):
+    encoder = Encoder({"good": 9, "bad": 7, "film": 5}, 3, "last", ["negative", "positive"])
+    token_ids = encoder.encode(token_lists)
+    assert token_ids.shape == (len(token_lists), 3)
+    assert token_ids.dtype == np.int32
+    assert ((token_ids >= 0) & (token_ids < 5)).all()
+
+
+def test_an_encoder_comes_back_as_it_was_saved(encoder, tmp_path):
+    encoder.save(tmp_path)
+    assert Encoder.load(tmp_path) == encoder
+    lines = (tmp_path / "vocabulary.tsv").read_text().splitlines()
+    assert lines[encoder.ids["bad"]] == "bad\t7"
+
+
+def test_a_missing_encoder_is_one_line(tmp_path):
+    with pytest.raises(PipelineError, match="dvc repro"):
+        Encoder.load(tmp_path)
