@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from ajuste.errors import PipelineError
 
@@ -31,10 +32,11 @@ def read(path: Path = Path("params.yaml")) -> dict[str, Any]:
         PipelineError: there is no such file, or it is not a YAML mapping.
     """
     try:
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # YAML 1.2, as DVC writes it: in PyYAML's 1.1 a plain `no` is false, and 1e-3 a text.
+        params = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PipelineError(f"{path}: not found; run from the repository's root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise PipelineError(f"{path}: not readable as YAML: {reason}") from None
     if not isinstance(params, dict):

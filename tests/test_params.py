@@ -25,6 +25,12 @@ def test_a_nested_key(tmp_path):
     assert load(tmp_path, "a:\n  b:\n    count: 3\n", "a.b").count == 3
 
 
+def test_plain_words_and_numbers_mean_what_dvc_means_by_them(tmp_path):
+    text = "labels:\n- no\n- yes\n- off\nrate: 1e-3\n"
+    assert load(tmp_path, text, "labels", list[str]) == ["no", "yes", "off"]
+    assert load(tmp_path, text, "rate", float) == 0.001
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

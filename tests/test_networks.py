@@ -1,0 +1,203 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from ajuste.errors import PipelineError
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parent.parent
+ENTRIES = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["models"]
+LENGTH = 12
+MATRIX = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def networks():
+    from ajuste import networks
+
+    return networks
+
+
+@pytest.fixture(params=ENTRIES)
+def name(request):
+    """Each network of params.yaml in turn goes through the whole contract."""
+    return request.param
+
+
+def build(networks, name: str, matrix=MATRIX, length=LENGTH, seed=1, **changes):
+    from ajuste import backend
+
+    backend.seed(seed)
+    return networks.build(name, {**ENTRIES[name], **changes}, matrix, length)
+
+
+def reviews(count: int = 32):
+    """Reviews whose label shows in their words, the ids of which lie above or below 20."""
+    chance = np.random.default_rng(1)
+    labels = np.arange(count) % 2
+    token_ids = chance.integers(2, 20, (count, LENGTH)) + 20 * labels[:, None]
+    token_ids[: count // 2, LENGTH // 2 :] = 0
+    return token_ids.astype(np.int32), labels.astype(np.int8)
+
+
+def trained(networks, name: str, epochs: int = 40, **changes):
+    model, options = build(networks, name, **changes)
+    token_ids, labels = reviews()
+    networks.compile_model(model, options, epochs)
+    model.optimizer.learning_rate = 0.02
+    model.fit(token_ids, labels, batch_size=32, epochs=epochs, verbose=0)
+    return model
+
+
+def test_it_gives_a_probability(networks, name):
+    model, _ = build(networks, name)
+    probability = networks.predict(model, reviews()[0])
+    assert probability.shape == (32,)
+    assert ((probability > 0) & (probability < 1)).all()
+
+
+def test_it_can_learn_32_reviews_by_heart(networks, name):
+    token_ids, labels = reviews()
+    probability = networks.predict(trained(networks, name), token_ids)
+    assert ((probability > 0.5) == labels).mean() == 1
+
+
+def test_one_seed_gives_the_same_weights_twice(networks, name):
+    one, other = (trained(networks, name, epochs=3).get_weights() for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_another_seed_gives_others(networks, name):
+    one, other = (build(networks, name, seed=seed)[0].get_weights() for seed in (1, 2))
+    assert any(not np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_it_comes_back_from_disk_as_it_was(networks, name, tmp_path):
+    model = trained(networks, name, epochs=2)
+    networks.save(model, tmp_path / "model.keras")
+    token_ids, _ = reviews()
+    loaded = networks.load(tmp_path / "model.keras")
+    assert np.array_equal(networks.predict(model, token_ids), networks.predict(loaded, token_ids))
+
+
+def test_equal_models_are_equal_files(networks, name, tmp_path):
+    """Made in two processes, since the names of Keras' layers count on within one."""
+    program = (
+        "import sys; from pathlib import Path; import numpy as np; from ajuste import backend, "
+        "networks; import yaml; entry = yaml.safe_load(open('params.yaml'))['models'][sys.argv[1]];"
+        "backend.seed(1);"
+        "model, _ = networks.build(sys.argv[1], entry, np.ones((40, 6), np.float32), 12);"
+        "networks.save(model, Path(sys.argv[2]))"
+    )
+    for file in ("a", "b"):
+        command = [sys.executable, "-c", program, name, str(tmp_path / file)]
+        subprocess.run(command, check=True, cwd=ROOT)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_padding_changes_nothing_where_it_is_masked(networks, name):
+    if name == "nn":
+        pytest.skip("a dense network sees every position")
+    long = networks.predict(build(networks, name, length=LENGTH + 5)[0], _pad(reviews()[0], 5))
+    assert np.allclose(long, networks.predict(build(networks, name)[0], reviews()[0]), atol=1e-6)
+
+
+def _pad(token_ids, count):
+    return np.pad(token_ids, ((0, 0), (0, count)))
+
+
+def test_a_frozen_embedding_stays_what_it_was(networks, name):
+    model = trained(networks, name, epochs=2)
+    (embedding,) = (layer for layer in model.layers if "embedding" in layer.name)
+    if ENTRIES[name]["embedding"] == "frozen":
+        assert np.array_equal(embedding.get_weights()[0], MATRIX)
+    else:
+        assert embedding.get_weights()[0].shape == (10000, 32)
+
+
+def test_a_trained_embedding_moves(networks):
+    model = trained(networks, "gru", epochs=2, embedding="trained")
+    assert not np.array_equal(model.get_layer("embedding").get_weights()[0], MATRIX)
+
+
+def test_words_beyond_max_features_count_as_unknown(networks):
+    sizes = {"embedding": "scratch", "embedding_width": 4, "max_features": 20}
+    model, _ = build(networks, "gru", **sizes)
+    above = np.full((1, LENGTH), 25, np.int32)
+    unknown = np.full((1, LENGTH), 1, np.int32)
+    assert networks.predict(model, above) == networks.predict(model, unknown)
+
+
+# The lecture's vocabulary and width: 92,547 words, 100 wide, padded to 100.
+@pytest.mark.parametrize(
+    ("name", "total", "trainable"),
+    [
+        ("nn", 9_264_701, 10_001),
+        ("lstm", 9_372_077, 117_377),
+        ("gru", 9_254_700 + 12_864 + 33, 12_864 + 33),
+        ("rnn", 10_000 * 32 + 32 * (32 + 32 + 1) + 33, 10_000 * 32 + 32 * (32 + 32 + 1) + 33),
+    ],
+)
+def test_parameters_are_the_lectures(networks, name, total, trainable):
+    model, _ = build(networks, name, np.zeros((92_547, 100), np.float32), 100)
+    assert model.count_params() == total
+    assert sum(np.prod(weight.shape) for weight in model.trainable_weights) == trainable
+
+
+def test_the_gru_layer_has_the_lectures_parameters(networks):
+    model, _ = build(networks, "gru", np.zeros((50, 100), np.float32), 100)
+    assert model.get_layer("gru").count_params() == 12_864
+
+
+def test_dense_layers_come_as_they_are_listed(networks):
+    model, _ = build(networks, "nn", units=[12, 8])
+    assert [weight.shape[-1] for weight in model.trainable_weights[::2]] == [12, 8, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"unit": 3}, "`models.gru.unit`: not known; valid for gru: units, dropout"),
+        ({"units": 0}, "`models.gru.units`: input should be greater than 0, not 0"),
+        ({"units": "32"}, "`models.gru.units`: input should be a valid integer, not '32'"),
+        ({"dropout": 1.0}, "`models.gru.dropout`: input should be less than 1"),
+        ({"network": "transformer"}, "'transformer'; valid: dense, simple_rnn, lstm, gru"),
+        ({"optimizer": "adma"}, "`models.gru.optimizer`: input should be 'sgd', 'adagrad'"),
+        ({"learning_rate": -1.0}, "`models.gru.learning_rate`"),
+        ({"embedding": "scratch"}, "`embedding_width` and `max_features` go with"),
+        ({"max_features": 5}, "`embedding_width` and `max_features` go with"),
+    ],
+)
+def test_a_wrong_option_is_named(networks, changes, said):
+    with pytest.raises(PipelineError) as error:
+        build(networks, "gru", **changes)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_options_are_all_named(networks):
+    with pytest.raises(PipelineError) as error:
+        networks.build("mine", {"network": "gru", "optimizer": "adam"}, MATRIX, LENGTH)
+    for option in ("units", "embedding", "epochs"):
+        assert f"`models.mine.{option}`" in str(error.value)
+
+
+def test_the_cosine_schedule_ends_at_zero(networks):
+    model, options = build(networks, "gru", schedule="cosine")
+    networks.compile_model(model, options, steps=100)
+    schedule = model.optimizer._learning_rate
+    assert float(schedule(0)) == pytest.approx(options.learning_rate)
+    assert float(schedule(100)) == pytest.approx(0, abs=1e-9)
+
+
+def test_no_model_and_a_damaged_one_are_one_line(networks, tmp_path):
+    with pytest.raises(PipelineError, match="no trained model"):
+        networks.load(tmp_path / "model.keras")
+    (tmp_path / "model.keras").write_bytes(b"PK no zip")
+    with pytest.raises(PipelineError, match="not a readable model"):
+        networks.load(tmp_path / "model.keras")

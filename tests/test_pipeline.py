@@ -1,0 +1,189 @@
+"""The pipeline as its users run it, in throwaway repositories."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import run
+
+from ajuste import reviews
+from ajuste.text import text_key
+
+pytestmark = pytest.mark.slow
+
+PINNED = re.search(r"sha256: (\w+)", (Path(__file__).parent.parent / "params.yaml").read_text())[1]
+
+
+def ran(output: str) -> list[str]:
+    """The stages that DVC ran, by what it says."""
+    return re.findall(r"^Running stage '(\w+)'", output, flags=re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def small(clone):
+    """A throwaway repository whose data are 1,200 of the bundled reviews, and one epoch each."""
+    folder = clone()
+    table = reviews.bundled(PINNED).groupby("sentiment").head(600)
+    table.to_csv(folder / "data/slice.csv", columns=["review", "sentiment"], index=False)
+    text = (folder / "params.yaml").read_text(encoding="utf-8")
+    for old, new in {
+        "source: bundled\n  # 25": "source: csv\n  # 25",
+        "data/examples/resenas.csv": "data/slice.csv",
+        "text: rese\u00f1a": "text: review",
+        "label: opini\u00f3n": "label: sentiment",
+        "- mala": "- negative",
+        "- buena": "- positive",
+    }.items():
+        assert old in text
+        text = text.replace(old, new)
+    text = re.sub(r"epochs: \d+", "epochs: 1", text)
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    run("git", "add", "--all", cwd=folder)
+    run("git", "commit", "--quiet", "--message", "a slice", cwd=folder)
+    return folder
+
+
+def test_reproduce_then_experiment(small):
+    first = run("dvc", "repro", cwd=small)
+    stages = ["fetch", "validate", "split", "tokenize", "embed", "train", "evaluate"]
+    assert ran(first.stdout) == stages
+    again = run("dvc", "repro", cwd=small)
+    assert ran(again.stdout) == []
+    assert "up to date" in again.stdout
+    run("git", "add", "--all", cwd=small)
+    run("git", "commit", "--quiet", "--message", "results", cwd=small)
+
+    experiment = run("dvc", "exp", "run", "--name", "lstm", "--set-param", "model=lstm", cwd=small)
+    assert ran(experiment.stdout) == ["train", "evaluate"]
+    difference = json.loads(run("dvc", "metrics", "diff", "--json", cwd=small).stdout)
+    assert difference["metrics/evaluate.json"]["loss"]["diff"] != 0
+    assert difference["metrics/train/metrics.json"]["parameters.trainable"]["diff"] > 80_000
+
+    shown = run("dvc", "exp", "show", "--only-changed", "--csv", cwd=small).stdout
+    rows = {row["Experiment"] or row["rev"]: row for row in csv.DictReader(io.StringIO(shown))}
+    assert {"lstm"} < set(rows)
+    assert rows["lstm"]["model"] == "lstm"
+    assert len({row["loss"] for row in rows.values()} - {""}) == 2
+
+    # an option of a network that is not in use concerns nobody
+    option = run("dvc", "exp", "run", "--set-param", "models.gru.units=16", cwd=small)
+    assert ran(option.stdout) == []
+
+
+def test_a_file_in_spanish_with_its_own_labels(clone):
+    folder = clone()
+    done = run(
+        "dvc", "exp", "run", "--set-param", "data.source=csv", "--set-param", "embed.source=file",
+        cwd=folder,
+    )  # fmt: skip
+    assert ran(done.stdout)[-1] == "evaluate"
+    assert json.loads((folder / "metrics/evaluate.json").read_text())["accuracy"] > 0.8
+    said = run(
+        "python", "-m", "serving.predict", "El final es magn\u00edfico. La recomiendo.", cwd=folder
+    )
+    assert said.stdout.startswith("buena (")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["model=transformer"], "transformer"),
+        (["data.source=kaggle"], "kaggle"),
+        (["data.source=csv", "data.csv.label=stars"], "no column `stars`"),
+        (["data.source=csv", "data.csv.labels=[mala,excelente]"], "`label set` failed: 200"),
+        (["embed.source=file", "embed.file.width=50"], "line 1: 20 numbers after the word"),
+        (["embed.bundled.sha256=" + "0" * 64], "SHA-256"),
+    ],
+)
+def test_a_wrong_parameter_is_named_and_stops_the_pipeline(small, settings, said):
+    before = run("git", "status", "--porcelain", cwd=small).stdout
+    arguments = [part for setting in settings for part in ("--set-param", setting)]
+    done = run("dvc", "exp", "run", "--temp", *arguments, cwd=small, check=False)
+    assert done.returncode != 0
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert run("git", "status", "--porcelain", cwd=small).stdout == before
+
+
+def test_what_is_committed_is_what_comes_out(finished):
+    """All but the training, whose last digits depend on the processor."""
+    changed = run("git", "diff", "--name-only", cwd=finished).stdout.split()
+    trained = {"dvc.lock", "metrics/evaluate.json"}
+    assert not [
+        name
+        for name in changed
+        if name not in trained and not name.startswith(("metrics/train/", "reports/evaluate/"))
+    ]
+    assert run("git", "ls-files", "--others", "--exclude-standard", cwd=finished).stdout == ""
+
+
+def test_no_review_and_no_copy_of_one_stands_in_two_parts(finished):
+    parts = {
+        name: {
+            text_key(text)
+            for text in pd.read_parquet(finished / f"data/split/{name}.parquet")["review"]
+        }
+        for name in ("train", "validation", "test")
+    }
+    assert not parts["train"] & parts["validation"]
+    assert not parts["train"] & parts["test"]
+    assert not parts["validation"] & parts["test"]
+
+
+def test_every_bundled_review_is_in_one_part(finished):
+    parts = [
+        pd.read_parquet(finished / f"data/split/{name}.parquet")
+        for name in ("train", "validation", "test")
+    ]
+    assert [len(part) for part in parts] == [20_000, 2_500, 2_500]
+    assert pd.concat(parts)["origin"].nunique() == 25_000
+    for part in parts:
+        assert part["sentiment"].value_counts(normalize=True).to_dict() == {
+            "negative": 0.5,
+            "positive": 0.5,
+        }
+
+
+def test_tokens_and_matrix_fit_together(finished):
+    matrix = np.load(finished / "data/embedding/matrix.npy")
+    vocabulary = (finished / "data/tokens/vocabulary.tsv").read_text(encoding="utf-8").splitlines()
+    assert matrix.shape == (len(vocabulary), 50)
+    assert not matrix[:2].any()
+    for part, count in (("train", 20_000), ("validation", 2_500), ("test", 2_500)):
+        with np.load(finished / f"data/tokens/{part}.npz") as arrays:
+            token_ids, labels = arrays["token_ids"], arrays["labels"]
+        assert token_ids.shape == (count, 100)
+        assert 0 <= token_ids.min() <= token_ids.max() < len(vocabulary)
+        assert (token_ids[:, 0] > 0).all()
+        # once padding begins there is nothing but padding
+        assert (np.diff((token_ids == 0).astype(int), axis=1) >= 0).all()
+        assert labels.mean() == 0.5
+
+
+def test_the_vocabulary_knows_nothing_of_the_held_out_parts(finished):
+    from ajuste.text import count_words, read_vocabulary, tokens
+
+    train = pd.read_parquet(finished / "data/split/train.parquet")["review"]
+    assert read_vocabulary(finished / "data/tokens/vocabulary.tsv") == count_words(
+        map(tokens, train), 5
+    )
+
+
+def test_the_default_network_learned_something(finished):
+    metrics = json.loads((finished / "metrics/evaluate.json").read_text())
+    assert metrics["accuracy_low"] > 0.8
+    curve = pd.read_csv(finished / "metrics/train/plots/metrics/train/loss.tsv", sep="\t")
+    assert curve["step"].tolist() == list(range(1, 11))
+    assert curve["loss"].is_monotonic_decreasing
+
+
+def test_the_plots_are_drawn(finished):
+    run("dvc", "plots", "show", cwd=finished)
+    page = (finished / "dvc_plots/index.html").read_text(encoding="utf-8")
+    for title in ("Loss", "Accuracy", "ROC", "precision-recall", "calibration", "confusion"):
+        assert title in page

@@ -1,0 +1,116 @@
+import csv
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import run
+
+pytestmark = pytest.mark.slow
+
+SENTENCE = "One of the best films I have seen."
+
+
+@pytest.fixture(scope="module")
+def classifier(finished):
+    from serving.classifier import Classifier
+
+    return Classifier.load(finished / "data/model")
+
+
+def predict(*arguments: str, cwd: Path, check: bool = True):
+    return run(sys.executable, "-m", "serving.predict", *arguments, cwd=cwd, check=check)
+
+
+def test_raw_text_gives_what_the_pipeline_gave(finished, classifier):
+    reviews = pd.read_parquet(finished / "data/split/test.parquet")
+    predictions = pd.read_csv(finished / "reports/evaluate/predictions.csv")
+    probability = classifier.probability(list(reviews["review"]))
+    assert np.allclose(probability, predictions["probability"], atol=1e-6)
+    assert classifier.label(probability) == predictions["predicted"].tolist()
+
+
+def test_a_review_gets_the_same_alone_and_among_others(classifier):
+    among = classifier.probability([SENTENCE, "Dull. " * 300, "A mess."])
+    assert classifier.probability([SENTENCE])[0] == pytest.approx(among[0], abs=1e-6)
+
+
+def test_a_sentence(finished):
+    said = predict(SENTENCE, cwd=finished)
+    assert said.stdout.startswith("positive (9")
+    assert said.stderr == ""
+
+
+def test_no_text_and_text_without_a_known_word(classifier):
+    assert classifier.probability([]).shape == (0,)
+    probability = classifier.probability(["", "...", "zzzzyx"])
+    assert np.isnan(probability).all()
+    assert classifier.label(probability) == ["", "", ""]
+
+
+def test_a_file_keeps_its_rows_their_order_and_its_other_columns(finished, tmp_path):
+    table = [
+        ["id", "text", "note"],
+        ["3", SENTENCE, "a, b"],
+        ["1", "Awful, dull,\nand a waste of time.", ""],
+        ["1", "...", 'a "quote"'],
+        ["2", SENTENCE, "\u00f1"],
+    ]
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    with source.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(table)
+    said = predict("--csv", str(source), "--column", "text", "--output", str(target), cwd=finished)
+    assert "1 rows without a known word (lines 5)" in said.stderr
+    with target.open(encoding="utf-8", newline="") as file:
+        written = list(csv.reader(file))
+    assert [row[:3] for row in written] == table
+    assert written[0][3:] == ["sentiment", "probability"]
+    assert [row[3] for row in written[1:]] == ["positive", "negative", "", "positive"]
+    assert written[1][3:] == written[4][3:]
+    assert float(written[1][4]) > 0.5 > float(written[2][4])
+    assert written[3][4] == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("text\nx\n", "line 1: no column `review`"),
+        ("review,sentiment\nx,y\n", "has a column `sentiment` already"),
+        ("", "empty"),
+    ],
+)
+def test_a_file_that_cannot_be_scored(tmp_path, finished, content, said):
+    (tmp_path / "in.csv").write_text(content)
+    done = predict(
+        "--csv", str(tmp_path / "in.csv"), "--output", str(tmp_path / "out.csv"),
+        cwd=finished, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_fault_on_the_way_leaves_no_half_file(tmp_path, finished):
+    (tmp_path / "in.csv").write_text("review\n" + "good film\n" * 5000 + "a,b\n")
+    done = predict(
+        "--csv", str(tmp_path / "in.csv"), "--output", str(tmp_path / "out.csv"),
+        cwd=finished, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "line 5002: 2 fields where the header has 1" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_the_folder_of_the_model_is_all_that_it_takes(finished, tmp_path):
+    shutil.copytree(finished / "data/model", tmp_path / "anywhere")
+    said = predict(SENTENCE, "--model", str(tmp_path / "anywhere"), cwd=finished)
+    assert said.stdout == predict(SENTENCE, cwd=finished).stdout
+
+
+def test_no_model(finished, tmp_path):
+    done = predict(SENTENCE, "--model", str(tmp_path), cwd=finished, check=False)
+    assert done.returncode == 1
+    assert "no trained model; run `dvc repro`" in done.stderr
