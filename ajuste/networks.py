@@ -8,6 +8,7 @@ annotations.
 import inspect
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator, validate_call
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from ajuste import params
 from ajuste.backend import keras
@@ -82,7 +83,9 @@ def simple_rnn(
     recurrent_dropout: params.Rate = 0.0,
 ) -> keras.KerasTensor:
     """A simple recurrent layer (Elman, 1990); its last state."""
-    layer = layers.SimpleRNN(units, dropout=dropout, recurrent_dropout=recurrent_dropout)
+    layer = layers.SimpleRNN(
+        units, dropout=dropout, recurrent_dropout=recurrent_dropout, name="simple_rnn"
+    )
     return layer(embed(token_ids, masked=True))
 
 
@@ -95,7 +98,7 @@ def lstm(
     recurrent_dropout: params.Rate = 0.0,
 ) -> keras.KerasTensor:
     """Long short-term memory (Hochreiter and Schmidhuber, 1997); its last state."""
-    layer = layers.LSTM(units, dropout=dropout, recurrent_dropout=recurrent_dropout)
+    layer = layers.LSTM(units, dropout=dropout, recurrent_dropout=recurrent_dropout, name="lstm")
     return layer(embed(token_ids, masked=True))
 
 
@@ -108,7 +111,7 @@ def gru(
     recurrent_dropout: params.Rate = 0.0,
 ) -> keras.KerasTensor:
     """Gated recurrent unit (Cho et al., 2014), in the form with two biases; its last state."""
-    layer = layers.GRU(units, dropout=dropout, recurrent_dropout=recurrent_dropout)
+    layer = layers.GRU(units, dropout=dropout, recurrent_dropout=recurrent_dropout, name="gru")
     return layer(embed(token_ids, masked=True))
 
 
@@ -144,27 +147,28 @@ def build(
         raise PipelineError(
             f"params.yaml: `{key}.network` is {network!r}; valid: {', '.join(NETWORKS)}"
         )
-    builder = NETWORKS[network]
-    own_names = [
-        p.name for p in inspect.signature(builder).parameters.values() if p.kind == p.KEYWORD_ONLY
-    ]
-    unknown = [option for option in entry if option not in {*Options.model_fields, *own_names}]
-    if unknown:
-        valid = ", ".join([*own_names, *Options.model_fields])
-        names = ", ".join(f"`{key}.{option}`" for option in unknown)
-        raise PipelineError(f"params.yaml: {names}: not known; valid for {network}: {valid}")
-    own = {option: value for option, value in entry.items() if option in own_names}
+    own = _own_options(NETWORKS[network])
+    schema = create_model(network, __base__=Options, **own)
     try:
-        options = Options.model_validate({k: v for k, v in entry.items() if k not in own})
-        token_ids = keras.Input((max_length,), dtype="int32", name="token_ids")
-        embed = _embedding(options, embedding_matrix)
-        checked = validate_call(builder, config={"arbitrary_types_allowed": True, "strict": True})
-        features = checked(token_ids, embed, **own)
+        options = schema.model_validate(entry)
     except ValidationError as error:
-        raise PipelineError(f"params.yaml: {params.describe(error, key, Options)}") from None
+        raise PipelineError(f"params.yaml: {params.describe(error, key, schema)}") from None
+    token_ids = keras.Input((max_length,), dtype="int32", name="token_ids")
+    embed = _embedding(options, embedding_matrix)
+    chosen = {option: getattr(options, option) for option in own}
+    features = NETWORKS[network](token_ids, embed, **chosen)
     probability = layers.Dense(1, activation="sigmoid", name="probability")(features)
     model = keras.Model(token_ids, probability, name=name)
     return model, options
+
+
+def _own_options(builder: Callable[..., keras.KerasTensor]) -> dict[str, Any]:
+    """The keyword-only arguments of a builder, as the fields of a schema."""
+    return {
+        name: (argument.annotation, ... if argument.default is argument.empty else argument.default)
+        for name, argument in inspect.signature(builder).parameters.items()
+        if argument.kind is argument.KEYWORD_ONLY
+    }
 
 
 def compile_model(model: keras.Model, options: Options, steps: int) -> None:
@@ -188,10 +192,13 @@ def _embedding(options: Options, matrix: np.ndarray) -> Embed:
         if options.embedding == "scratch":
             size = options.max_features
             token_ids = ops.where(token_ids < size, token_ids, UNKNOWN)
-            return layers.Embedding(size, options.embedding_width, mask_zero=masked)(token_ids)
+            return layers.Embedding(
+                size, options.embedding_width, mask_zero=masked, name="embedding"
+            )(token_ids)
         layer = layers.Embedding(
             *matrix.shape,
             weights=[matrix],
+            name="embedding",
             mask_zero=masked,
             trainable=options.embedding == "trained",
         )
@@ -203,8 +210,9 @@ def _embedding(options: Options, matrix: np.ndarray) -> Embed:
 def save(model: keras.Model, path: Path) -> None:
     """Write a `.keras` file, without the optimizer, whose bytes depend on nothing but the model.
 
-    Keras stamps the file with the time, in its metadata and on each member of the archive. Here
-    they are set to the first moment that a zip can hold, so that equal models have equal hashes.
+    Keras stamps the file with the time, in its metadata and on each member of the archive, and
+    names objects that layers share by their address in memory. Here the time is the first that a
+    zip can hold and the objects are numbered as they come, so that equal models have equal hashes.
     """
     bare = keras.Model(model.inputs, model.outputs, name=model.name)
     with TemporaryDirectory() as folder:
@@ -215,12 +223,22 @@ def save(model: keras.Model, path: Path) -> None:
     metadata = json.loads(members["metadata.json"])
     metadata["date_saved"] = "1980-01-01@00:00:00"
     members["metadata.json"] = json.dumps(metadata).encode()
+    members["config.json"] = _number_objects(members["config.json"])
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name), content)
     with replacing(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
+
+
+def _number_objects(config: bytes) -> bytes:
+    numbers: dict[bytes, int] = {}
+
+    def number(match: re.Match[bytes]) -> bytes:
+        return b'"shared_object_id": %d' % numbers.setdefault(match[1], len(numbers))
+
+    return re.sub(rb'"shared_object_id": (\d+)', number, config)
 
 
 def load(path: Path) -> keras.Model:

@@ -46,10 +46,10 @@ def reviews(count: int = 32):
 
 
 def trained(networks, name: str, epochs: int = 40, **changes):
-    model, options = build(networks, name, **changes)
+    rate = {"learning_rate": 0.02, "schedule": "constant"}
+    model, options = build(networks, name, **rate, **changes)
     token_ids, labels = reviews()
     networks.compile_model(model, options, epochs)
-    model.optimizer.learning_rate = 0.02
     model.fit(token_ids, labels, batch_size=32, epochs=epochs, verbose=0)
     return model
 
@@ -113,7 +113,7 @@ def _pad(token_ids, count):
 
 def test_a_frozen_embedding_stays_what_it_was(networks, name):
     model = trained(networks, name, epochs=2)
-    (embedding,) = (layer for layer in model.layers if "embedding" in layer.name)
+    embedding = model.get_layer("embedding")
     if ENTRIES[name]["embedding"] == "frozen":
         assert np.array_equal(embedding.get_weights()[0], MATRIX)
     else:
@@ -162,7 +162,7 @@ def test_dense_layers_come_as_they_are_listed(networks):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"unit": 3}, "`models.gru.unit`: not known; valid for gru: units, dropout"),
+        ({"unit": 3}, "`models.gru.unit` is not known; valid: network, embedding"),
         ({"units": 0}, "`models.gru.units`: input should be greater than 0, not 0"),
         ({"units": "32"}, "`models.gru.units`: input should be a valid integer, not '32'"),
         ({"dropout": 1.0}, "`models.gru.dropout`: input should be less than 1"),

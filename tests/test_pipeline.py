@@ -95,7 +95,10 @@ def test_a_file_in_spanish_with_its_own_labels(clone):
         (["model=transformer"], "transformer"),
         (["data.source=kaggle"], "kaggle"),
         (["data.source=csv", "data.csv.label=stars"], "no column `stars`"),
-        (["data.source=csv", "data.csv.labels=[mala,excelente]"], "`label set` failed: 200"),
+        (
+            ["data.source=csv", "data.csv.labels=[mala,excelente]"],
+            "`label set` failed: 1,200 of 1,200",
+        ),
         (["embed.source=file", "embed.file.width=50"], "line 1: 20 numbers after the word"),
         (["embed.bundled.sha256=" + "0" * 64], "SHA-256"),
     ],
