@@ -92,8 +92,8 @@ def test_a_file_in_spanish_with_its_own_labels(clone):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (["model=transformer"], "transformer"),
-        (["data.source=kaggle"], "kaggle"),
+        (["model=transformer"], "'models.transformer' are missing from 'params.yaml'"),
+        (["data.source=kaggle"], "should be 'bundled', 'stanford' or 'csv', not 'kaggle'"),
         (["data.source=csv", "data.csv.label=stars"], "no column `stars`"),
         (
             ["data.source=csv", "data.csv.labels=[mala,excelente]"],

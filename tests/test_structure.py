@@ -56,12 +56,7 @@ def test_a_stage_is_its_module(stage):
 def test_the_parameters_of_a_stage_exist(stage):
     for key in STAGES[stage].get("params", []):
         value = PARAMS
-        for part in (
-            key.replace("${model}", "gru")
-            .replace("${data.source}", "csv")
-            .replace("${embed.source}", "file")
-            .split(".")
-        ):
+        for part in key.replace("${model}", PARAMS["model"]).split("."):
             assert part in value, key
             value = value[part]
 
