@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ajuste import networks
+from ajuste import model_file
 from ajuste.backend import keras
 from ajuste.scores import predicted
 from ajuste.text import PADDING, UNKNOWN, Encoder, tokens
@@ -30,7 +30,7 @@ class Classifier:
         Raises:
             PipelineError: a file is missing or damaged.
         """
-        return cls(networks.load(folder / "model.keras"), Encoder.load(folder))
+        return cls(model_file.load(folder / "model.keras"), Encoder.load(folder))
 
     def probability(self, texts: Sequence[str]) -> np.ndarray:
         """The probability that each text is positive.
@@ -42,7 +42,7 @@ class Classifier:
         if not texts:
             return np.zeros(0, dtype=np.float32)
         token_ids = self.encoder.encode([tokens(text) for text in texts])
-        probability = networks.predict(self.model, token_ids)
+        probability = model_file.predict(self.model, token_ids)
         says_nothing = np.isin(token_ids, (PADDING, UNKNOWN)).all(axis=1)
         return np.where(says_nothing, np.float32(np.nan), probability)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ajuste import networks, params, scores
+from ajuste import model_file, params, scores
 from ajuste.errors import run
 from ajuste.files import read_arrays, replacing, write_json
 from ajuste.text import Encoder, tokens
@@ -79,11 +79,11 @@ def score_slices(
 def main() -> None:
     """Predict the test part; write the scores, the slices, the predictions and their curves."""
     cuts = params.load("evaluate", Evaluate)
-    model = networks.load(MODEL / "model.keras")
+    model = model_file.load(MODEL / "model.keras")
     encoder = Encoder.load(MODEL)
     reviews = pd.read_parquet(TEST)
     test = read_arrays(TOKENS / "test.npz")
-    probability = networks.predict(model, test["token_ids"])
+    probability = model_file.predict(model, test["token_ids"])
     labels = test["labels"].astype(int)
     overall = scores.binary_scores(labels, probability)
     words = [tokens(text) for text in reviews["review"]]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from dvclive import Live
 
-from ajuste import backend, networks, params
+from ajuste import backend, model_file, networks, params
 from ajuste.backend import keras
 from ajuste.errors import run
 from ajuste.files import read_arrays
@@ -125,7 +125,7 @@ def main() -> None:
         result = {**summary(model, train, validation), "kept_epoch": kept_epoch}
         for metric, value in flatten(result).items():
             live.log_metric(metric, value, plot=False)
-    networks.save(model, FOLDER / "model.keras")
+    model_file.save(model, FOLDER / "model.keras")
     Encoder.load(TOKENS).save(FOLDER)
     print(f"train: {name}, epoch {kept_epoch} kept, {_shown(result)}")
 

@@ -23,6 +23,13 @@ def networks():
     return networks
 
 
+@pytest.fixture(scope="module")
+def model_file():
+    from ajuste import model_file
+
+    return model_file
+
+
 @pytest.fixture(params=ENTRIES)
 def name(request):
     """Each network of params.yaml in turn goes through the whole contract."""
@@ -54,16 +61,16 @@ def trained(networks, name: str, epochs: int = 40, **changes):
     return model
 
 
-def test_it_gives_a_probability(networks, name):
+def test_it_gives_a_probability(networks, model_file, name):
     model, _ = build(networks, name)
-    probability = networks.predict(model, reviews()[0])
+    probability = model_file.predict(model, reviews()[0])
     assert probability.shape == (32,)
     assert ((probability > 0) & (probability < 1)).all()
 
 
-def test_it_can_learn_32_reviews_by_heart(networks, name):
+def test_it_can_learn_32_reviews_by_heart(networks, model_file, name):
     token_ids, labels = reviews()
-    probability = networks.predict(trained(networks, name), token_ids)
+    probability = model_file.predict(trained(networks, name), token_ids)
     assert ((probability > 0.5) == labels).mean() == 1
 
 
@@ -77,34 +84,40 @@ def test_another_seed_gives_others(networks, name):
     assert any(not np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_it_comes_back_from_disk_as_it_was(networks, name, tmp_path):
+def test_it_comes_back_from_disk_as_it_was(networks, model_file, name, tmp_path):
     model = trained(networks, name, epochs=2)
-    networks.save(model, tmp_path / "model.keras")
+    model_file.save(model, tmp_path / "model.keras")
     token_ids, _ = reviews()
-    loaded = networks.load(tmp_path / "model.keras")
-    assert np.array_equal(networks.predict(model, token_ids), networks.predict(loaded, token_ids))
-
-
-def test_equal_models_are_equal_files(networks, name, tmp_path):
-    """Made in two processes, since the names of Keras' layers count on within one."""
-    program = (
-        "import sys; from pathlib import Path; import numpy as np; from ajuste import backend, "
-        "networks; import yaml; entry = yaml.safe_load(open('params.yaml'))['models'][sys.argv[1]];"
-        "backend.seed(1);"
-        "model, _ = networks.build(sys.argv[1], entry, np.ones((40, 6), np.float32), 12);"
-        "networks.save(model, Path(sys.argv[2]))"
+    loaded = model_file.load(tmp_path / "model.keras")
+    assert np.array_equal(
+        model_file.predict(model, token_ids), model_file.predict(loaded, token_ids)
     )
+
+
+def test_equal_models_are_equal_files(networks, model_file, name, tmp_path):
+    """Made in two processes, since the names of Keras' layers count on within one."""
+    program = """if True:
+        import sys, yaml
+        from pathlib import Path
+        import numpy as np
+        from ajuste import backend, model_file, networks
+
+        backend.seed(1)
+        entry = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["models"][sys.argv[1]]
+        model, _ = networks.build(sys.argv[1], entry, np.ones((40, 6), np.float32), 12)
+        model_file.save(model, Path(sys.argv[2]))
+    """
     for file in ("a", "b"):
         command = [sys.executable, "-c", program, name, str(tmp_path / file)]
         subprocess.run(command, check=True, cwd=ROOT)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_padding_changes_nothing_where_it_is_masked(networks, name):
+def test_padding_changes_nothing_where_it_is_masked(networks, model_file, name):
     if name == "nn":
         pytest.skip("a dense network sees every position")
-    long = networks.predict(build(networks, name, length=LENGTH + 5)[0], _pad(reviews()[0], 5))
-    assert np.allclose(long, networks.predict(build(networks, name)[0], reviews()[0]), atol=1e-6)
+    long = model_file.predict(build(networks, name, length=LENGTH + 5)[0], _pad(reviews()[0], 5))
+    assert np.allclose(long, model_file.predict(build(networks, name)[0], reviews()[0]), atol=1e-6)
 
 
 def _pad(token_ids, count):
@@ -125,12 +138,12 @@ def test_a_trained_embedding_moves(networks):
     assert not np.array_equal(model.get_layer("embedding").get_weights()[0], MATRIX)
 
 
-def test_words_beyond_max_features_count_as_unknown(networks):
+def test_words_beyond_max_features_count_as_unknown(networks, model_file):
     sizes = {"embedding": "scratch", "embedding_width": 4, "max_features": 20}
     model, _ = build(networks, "gru", **sizes)
     above = np.full((1, LENGTH), 25, np.int32)
     unknown = np.full((1, LENGTH), 1, np.int32)
-    assert networks.predict(model, above) == networks.predict(model, unknown)
+    assert model_file.predict(model, above) == model_file.predict(model, unknown)
 
 
 # The lecture's vocabulary and width: 92,547 words, 100 wide, padded to 100.
@@ -195,9 +208,9 @@ def test_the_cosine_schedule_ends_at_zero(networks):
     assert float(schedule(100)) == pytest.approx(0, abs=1e-9)
 
 
-def test_no_model_and_a_damaged_one_are_one_line(networks, tmp_path):
+def test_no_model_and_a_damaged_one_are_one_line(networks, model_file, tmp_path):
     with pytest.raises(PipelineError, match="no trained model"):
-        networks.load(tmp_path / "model.keras")
+        model_file.load(tmp_path / "model.keras")
     (tmp_path / "model.keras").write_bytes(b"PK no zip")
     with pytest.raises(PipelineError, match="not a readable model"):
-        networks.load(tmp_path / "model.keras")
+        model_file.load(tmp_path / "model.keras")
