@@ -103,7 +103,8 @@ def test_equal_models_are_equal_files(networks, model_file, name, tmp_path):
         from ajuste import backend, model_file, networks
 
         backend.seed(1)
-        entry = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["models"][sys.argv[1]]
+        with open("params.yaml", encoding="utf-8") as file:
+            entry = yaml.safe_load(file)["models"][sys.argv[1]]
         model, _ = networks.build(sys.argv[1], entry, np.ones((40, 6), np.float32), 12)
         model_file.save(model, Path(sys.argv[2]))
     """
