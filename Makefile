@@ -10,13 +10,18 @@ help: ## Show this list
 repro: .venv/installed ## Set up, run what the last run does not cover, show the metrics
 	dvc repro
 	@echo
-	dvc metrics show metrics/train/metrics.json metrics/evaluate.json
+	@python -m ajuste.summary
 	@echo
-	@echo "Curves:          dvc plots show   (writes dvc_plots/index.html)"
+	@echo "Metrics:         metrics/evaluate.json, metrics/train/metrics.json (dvc metrics show)"
+	@echo "Plots:           dvc plots show   (writes dvc_plots/index.html)"
 	@echo "Validation:      reports/validate/index.html"
 	@echo "A sentence:      python -m serving.predict \"One of the best films I have seen.\""
 	@echo "Another network: dvc exp run -S model=lstm"
 	@echo "For these, first: source .venv/bin/activate"
+
+.PHONY: compare
+compare: .venv/installed ## Show the experiments side by side, without their slices
+	@dvc exp show --only-changed --no-pager --drop 'slices|interval|accuracy_|step|data/model'
 
 .PHONY: test
 test: .venv/installed ## Set up, lint, run every test
@@ -44,8 +49,9 @@ clean: ## Remove the environment; data and cache stay
 	rm -rf .venv
 
 .venv/installed: requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "make: $(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "make: $(PYTHON) is not 3.11 to 3.13; name one that is: make PYTHON=python3.12 ..." >&2; \
+	    exit 1; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
 	@touch $@

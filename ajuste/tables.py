@@ -17,6 +17,9 @@ def read_csv(path: Path, needed: list[str], separator: str = ",") -> Iterator[Ro
         needed: the columns that must be there.
         separator: the one character between two fields.
 
+    A blank line is a record with an empty text where there is one column, and no record where there
+    are more.
+
     Yields:
         The number of the line on which the record starts, counted from 1 (a quoted field may hold
         line ends, so records and lines differ), and the record as `{column: text}`, with the
@@ -28,25 +31,27 @@ def read_csv(path: Path, needed: list[str], separator: str = ",") -> Iterator[Ro
             It names the line. Faults in the header come with the first row asked for.
     """
     csv.field_size_limit(2**31 - 1)  # the most that a C long holds everywhere
-    end = 0
+    end = rows = 0
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(_without_nul(file, path), delimiter=separator, strict=True)
             header = next(reader, None)
             _check_header(header, needed, path, separator)
-            end = header_end = reader.line_num
+            end = reader.line_num
             for fields in reader:
                 start, end = end + 1, reader.line_num
-                if not fields:
+                if not fields and len(header) > 1:
                     continue
+                fields = fields or [""]
                 if len(fields) != len(header):
                     raise PipelineError(
                         f"{path}, line {start}: {len(fields)} fields where the header has "
                         f"{len(header)}; put quotes around a text that holds `{separator}`, a "
                         "quote or a line end"
                     )
+                rows += 1
                 yield start, dict(zip(header, fields, strict=True))
-            if end == header_end:
+            if not rows:
                 raise PipelineError(f"{path}: no rows below the header; it needs some to work on")
     except FileNotFoundError:
         raise PipelineError(f"{path}: no such file; check the path") from None

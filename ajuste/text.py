@@ -21,7 +21,12 @@ SPECIAL = ["<padding>", "<unknown>"]  # no word: `tokens` never yields an angle 
 VOCABULARY_FILE = "vocabulary.tsv"
 ENCODER_FILE = "encoder.json"
 
-_MARKUP = regex.compile(r"</?[A-Za-z][^<>]*>")
+# By name, since `I <3 it, but <sigh> who knows > me` is prose.
+TAGS = (
+    "a|b|big|blockquote|center|code|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|s|small|span|strike|"
+    "strong|sub|sup|table|tbody|td|th|tr|tt|u|ul"
+)
+_MARKUP = regex.compile(rf"(?i)</?(?:br|{TAGS})\b[^<>]*>")
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2019\u02bc\uff07\u00b4`", "'"))
 # Scripts written without spaces give one token a character: what stands between spaces there is a
 # phrase, and hardly any phrase comes twice.

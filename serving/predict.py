@@ -8,6 +8,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tqdm import tqdm
+
 from ajuste.errors import PipelineError, run
 from ajuste.files import replacing
 from ajuste.tables import Row, read_csv
@@ -74,6 +76,7 @@ def score_csv(asked: argparse.Namespace) -> None:
     with (
         replacing(asked.output) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
+        tqdm(unit=" rows", disable=not sys.stderr.isatty()) as bar,
     ):
         writer = csv.writer(file, delimiter=asked.separator, lineterminator="\n")
         writer.writerow([*columns, *ADDED])
@@ -86,8 +89,7 @@ def score_csv(asked: argparse.Namespace) -> None:
                 if not label:
                     unknown.append(line)
             count += len(batch)
-            print(f"\r{count:,} rows", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+            bar.update(len(batch))
     if unknown:
         shown = ", ".join(map(str, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
         print(f"{len(unknown):,} rows without a known word (lines {shown})", file=sys.stderr)

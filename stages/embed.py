@@ -118,8 +118,9 @@ def coverage(counts: dict[str, int], covered: np.ndarray) -> dict[str, float | s
         covered: bool (len(counts),), in the same order.
 
     Returns:
-        `coverage`, the share of the running words with a vector; `vocabulary_coverage`, the share
-        of the words of the vocabulary; `missing`, the most frequent words without one.
+        `coverage`, the share of the running words that the vocabulary knows which have a vector;
+        `vocabulary_coverage`, the share of the words of the vocabulary; `missing`, the most
+        frequent words without one.
     """
     occurrences = np.array(list(counts.values()))
     missing = [word for word, has in zip(counts, covered, strict=True) if not has]
@@ -147,7 +148,7 @@ def main() -> None:
         np.save(file, matrix)
     metrics = coverage(counts, covered)
     write_json(METRICS, {**metrics, "width": matrix.shape[1]})
-    print(f"embed: {metrics['coverage']:.1%} of the running words have a vector")
+    print(f"embed: {metrics['coverage']:.1%} of the known running words have a vector")
 
 
 if __name__ == "__main__":

@@ -64,16 +64,13 @@ def slices(words: list[list[str]], counts: dict[str, int], cuts: Evaluate) -> di
 
 def score_slices(
     labels: np.ndarray, probability: np.ndarray, members: dict[str, np.ndarray]
-) -> pd.DataFrame:
-    """The scores of each slice, one row a slice; an empty slice has a row without scores."""
-    rows = [
-        {"slice": name, "reviews": 0}
-        if not chosen.any()
-        else {"slice": name, **scores.binary_scores(labels[chosen], probability[chosen])}
+) -> dict[str, dict[str, scores.Score]]:
+    """The scores of each slice that is not empty (see `scores.binary_scores`)."""
+    return {
+        name: scores.binary_scores(labels[chosen], probability[chosen])
         for name, chosen in members.items()
-    ]
-    columns = ["slice", *scores.binary_scores(labels, probability)]
-    return pd.DataFrame(rows, columns=columns)
+        if chosen.any()
+    }
 
 
 def main() -> None:
@@ -87,6 +84,7 @@ def main() -> None:
     labels = test["labels"].astype(int)
     overall = scores.binary_scores(labels, probability)
     words = [tokens(text) for text in reviews["review"]]
+    sliced = score_slices(labels, probability, slices(words, encoder.counts, cuts))
     names = np.array(encoder.labels)
     predictions = pd.DataFrame(
         {
@@ -98,7 +96,7 @@ def main() -> None:
     )
     tables = {
         "predictions": predictions,
-        "slices": score_slices(labels, probability, slices(words, encoder.counts, cuts)),
+        "slices": pd.DataFrame(sliced).T.rename_axis("slice").reset_index(),
         "roc": scores.roc_curve(labels, probability),
         "precision_recall": scores.precision_recall_curve(labels, probability),
         "calibration": scores.calibration_curve(labels, probability),
@@ -106,7 +104,7 @@ def main() -> None:
     for name, table in tables.items():
         with replacing(REPORTS / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
-    write_json(METRICS, overall)
+    write_json(METRICS, {**overall, "slices": sliced})
     print(
         f"evaluate: accuracy {overall['accuracy']:.3f} on {overall['reviews']:,} test reviews "
         f"(95 % interval {overall['accuracy_low']:.3f} to {overall['accuracy_high']:.3f}), "

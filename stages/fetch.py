@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ajuste import params, reviews
 from ajuste.errors import run
@@ -36,6 +36,12 @@ class Csv(params.Params):
     text: params.Name
     label: params.Name
     labels: Annotated[list[params.Name], Field(min_length=2, max_length=2)]
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> "Csv":
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError("`labels` names one twice")
+        return self
 
 
 SOURCES = {"bundled": Bundled, "stanford": Stanford, "csv": Csv}

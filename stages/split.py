@@ -19,8 +19,9 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
 class Split(params.Params):
-    """`split`: the shares of the reviews that are held out."""
+    """`split`: the shares of the reviews that are held out, and the key that chooses them."""
 
+    seed: params.Seed
     validation: params.Rate
     test: params.Rate
 
@@ -31,7 +32,7 @@ class Split(params.Params):
         return self
 
 
-def assign(reviews: pd.DataFrame, shares: Split, seed: int) -> pd.Series:
+def assign(reviews: pd.DataFrame, split: Split) -> pd.Series:
     """The part of each review: `train`, `validation` or `test`, or null where it is left out.
 
     Reviews of one text (see `text_key`) always go together. Each class is divided by itself, so
@@ -44,25 +45,24 @@ def assign(reviews: pd.DataFrame, shares: Split, seed: int) -> pd.Series:
 
     Args:
         reviews: with the columns `review`, `sentiment` and maybe `official_split`.
-        shares: the shares held out. With an official split, `validation` is a share of the
-            training half and `test` is not used.
-        seed: the key of the hash.
+        split: the shares held out and the key of the hash. With an official split, `validation`
+            is a share of the training half and `test` is not used.
 
     Returns:
         A series with the index of `reviews`.
     """
     table = pd.DataFrame({"label": reviews["sentiment"], "text": reviews["review"].map(text_key)})
-    table["order"] = [_order(text, seed) for text in table["text"]]
+    table["order"] = [_order(text, split.seed) for text in table["text"]]
     part = pd.Series(TRAIN, index=reviews.index, dtype="object")
     free = pd.Series(True, index=reviews.index)
-    held_out = {VALIDATION: shares.validation, TEST: shares.test}
+    held_out = {VALIDATION: split.validation, TEST: split.test}
     if "official_split" in reviews:
         official_test = reviews["official_split"] == TEST
         copies = table["text"].isin(table.loc[official_test, "text"]) & ~official_test
         part[official_test] = TEST
         part[copies] = None
         free = ~official_test & ~copies
-        held_out = {VALIDATION: shares.validation}
+        held_out = {VALIDATION: split.validation}
     # A text under two labels goes by the first of them, and stays in one piece.
     table["label"] = table.groupby("text")["label"].transform("min")
     for _, same_label in table[free].groupby("label"):
@@ -77,14 +77,14 @@ def assign(reviews: pd.DataFrame, shares: Split, seed: int) -> pd.Series:
     return part
 
 
-def divide(reviews: pd.DataFrame, shares: Split, seed: int) -> dict[str, pd.DataFrame]:
+def divide(reviews: pd.DataFrame, split: Split) -> dict[str, pd.DataFrame]:
     """The reviews of each part (see `assign`), in an order that the seed and the texts decide.
 
     Raises:
         PipelineError: a part lacks one of the classes, since there are too few reviews.
     """
-    part = assign(reviews, shares, seed)
-    order = reviews["review"].map(lambda text: _order(text, seed))
+    part = assign(reviews, split)
+    order = reviews["review"].map(lambda text: _order(text, split.seed))
     shuffled = reviews.assign(order=order).sort_values(["order", "sentiment"]).index
     parts = {}
     for name in (TRAIN, VALIDATION, TEST):
@@ -106,8 +106,7 @@ def _order(text: str, seed: int) -> str:
 def main() -> None:
     """Divide what `fetch` got; write a table for each part."""
     reviews = pd.read_parquet(REVIEWS)
-    shares = params.load("split", Split)
-    parts = divide(reviews, shares, params.load("seed", params.Count))
+    parts = divide(reviews, params.load("split", Split))
     for name, table in parts.items():
         with replacing(FOLDER / f"{name}.parquet") as temporary:
             table.to_parquet(temporary, index=False)

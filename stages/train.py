@@ -9,7 +9,7 @@ from dvclive import Live
 
 from ajuste import backend, model_file, networks, params
 from ajuste.backend import keras
-from ajuste.errors import run
+from ajuste.errors import PipelineError, run
 from ajuste.files import read_arrays
 from ajuste.text import Encoder
 
@@ -29,7 +29,16 @@ class Curves(keras.callbacks.Callback):
         self.live = live
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Log what Keras reports; its `val_` stands for validation."""
+        """Log what Keras reports; its `val_` stands for validation.
+
+        Raises:
+            PipelineError: a loss is not finite, so nothing that follows would be.
+        """
+        if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
+            raise PipelineError(
+                f"the loss is {logs['loss']} in epoch {epoch + 1}: training has diverged; lower "
+                "the `learning_rate` of the model"
+            )
         self.live.step = epoch + 1
         for name, value in logs.items():
             part = "validation" if name.startswith("val_") else "train"
@@ -116,10 +125,11 @@ def main() -> None:
     """Train on the token ids; write the model with its encoder, the curves and the summary."""
     name = params.load("model", params.Name)
     entry = params.load(f"models.{name}", dict[str, Any])
-    backend.seed(params.load("seed", params.Count))
+    backend.seed(params.load("seed", params.Seed))
     train, validation = (read_arrays(TOKENS / f"{part}.npz") for part in ("train", "validation"))
     matrix = np.load(MATRIX, allow_pickle=False)
     model, options = networks.build(name, entry, matrix, train["token_ids"].shape[1])
+    # DVCLive writes in place; DVC records nothing of a stage that did not end.
     with Live(str(METRICS), dvcyaml=None, save_dvc_exp=False) as live:
         kept_epoch = fit(model, options, train, validation, [Curves(live)])
         result = {**summary(model, train, validation), "kept_epoch": kept_epoch}

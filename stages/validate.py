@@ -16,7 +16,7 @@ import great_expectations.expectations as gxe
 from ajuste import params
 from ajuste.errors import PipelineError, run
 from ajuste.files import read_json, write_json, write_text
-from ajuste.text import text_key
+from ajuste.text import TAGS, text_key
 
 REVIEWS = Path("data/raw/reviews.parquet")
 LABELS = Path("data/raw/labels.json")
@@ -24,7 +24,7 @@ METRICS = Path("metrics/validate.json")
 REPORT = Path("reports/validate/index.html")
 ORIGINS_SHOWN = 5
 
-OTHER_MARKUP = r"</?(?!br\b)[A-Za-z][^<>]*>"
+OTHER_MARKUP = rf"(?i)</?(?:{TAGS})\b[^<>]*>"
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]"
 
 
@@ -83,6 +83,14 @@ def suite(bounds: Validate, labels: list[str]) -> gx.ExpectationSuite:
                 meta={
                     "name": "label set",
                     "advice": f"valid are {', '.join(labels)}: mend the labels or data.csv.labels",
+                },
+            ),
+            gxe.ExpectColumnDistinctValuesToContainSet(
+                column="sentiment",
+                value_set=labels,
+                meta={
+                    "name": "every class",
+                    "advice": f"there must be reviews of each of {', '.join(labels)}",
                 },
             ),
             gxe.ExpectColumnValuesToBeBetween(

@@ -33,6 +33,10 @@ def test_the_header_of_word2vec_is_no_vector():
     assert parse(b"2 2\ngood 1 0\nbad -1 0\n").keys() == {"good", "bad"}
 
 
+def test_no_line_end_is_no_fault_where_the_count_is_right():
+    assert parse(b"2 2\ngood 1 0\nbad -1 0").keys() == {"good", "bad"}
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

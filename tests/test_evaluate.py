@@ -43,7 +43,11 @@ def test_slices(stage, cuts):
 
 def test_every_review_is_in_one_slice_of_each_question(stage, cuts):
     members = stage.slices(WORDS, COUNTS, cuts)
-    for names in (("short", "medium", "long"), ("with negation", "without negation")):
+    for names in (
+        ("short", "medium", "long"),
+        ("with negation", "without negation"),
+        ("with rare words", "without rare words"),
+    ):
         assert (sum(members[name].astype(int) for name in names) == 1).all()
 
 
@@ -53,9 +57,8 @@ def test_slices_are_scored_by_themselves_and_an_empty_one_has_no_scores(stage):
         "right": np.array([True, False, True]),
         "none": np.zeros(3, dtype=bool),
     }
-    table = stage.score_slices(np.array([1, 0, 0]), np.array([0.9, 0.8, 0.1]), members)
-    table = table.set_index("slice")
-    assert table["reviews"].tolist() == [3, 2, 0]
-    assert table.loc["all", "accuracy"] == pytest.approx(2 / 3)
-    assert table.loc["right", "accuracy"] == 1
-    assert np.isnan(table.loc["none", "accuracy"])
+    scored = stage.score_slices(np.array([1, 0, 0]), np.array([0.9, 0.8, 0.1]), members)
+    assert scored.keys() == {"all", "right"}
+    assert scored["all"]["accuracy"] == pytest.approx(2 / 3)
+    assert scored["right"]["accuracy"] == 1
+    assert scored["right"]["reviews"] == 2

@@ -10,6 +10,7 @@ import yaml
 from ajuste import reviews
 from ajuste.download import sha256
 from ajuste.errors import PipelineError
+from ajuste.packages import data_file
 from stages import fetch
 
 ROOT = Path(__file__).parent.parent
@@ -53,6 +54,11 @@ def test_the_bundled_reviews_are_the_training_half_of_the_corpus():
 def test_a_bundled_file_that_is_not_the_pinned_one_is_refused():
     with pytest.raises(PipelineError, match="SHA-256"):
         reviews.bundled("0" * 64)
+
+
+def test_a_missing_package_is_one_line():
+    with pytest.raises(PipelineError, match="package no_such_package is not installed"):
+        data_file("no_such_package", "data.csv")
 
 
 def test_stanford_keeps_the_official_halves(tmp_path):

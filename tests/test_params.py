@@ -51,6 +51,15 @@ def test_a_fault_is_named(tmp_path, text, said):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "schema"),
+    [("seed: '7'", params.Seed), ("seed: 'no'", bool), ("seed: 4294967296", params.Seed)],
+)
+def test_single_values_are_checked_as_strictly(tmp_path, text, schema):
+    with pytest.raises(PipelineError, match="`seed`"):
+        load(tmp_path, text, "seed", schema)
+
+
 def test_all_faults_are_named_at_once(tmp_path):
     with pytest.raises(PipelineError) as error:
         load(tmp_path, "section:\n  count: 0\n  share: 2\n  colour: red\n")

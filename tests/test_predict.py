@@ -114,3 +114,9 @@ def test_no_model(finished, tmp_path):
     done = predict(SENTENCE, "--model", str(tmp_path), cwd=finished, check=False)
     assert done.returncode == 1
     assert "no trained model; run `dvc repro`" in done.stderr
+
+
+def test_the_summary_shows_the_three_parts(finished):
+    said = run(sys.executable, "-m", "ajuste.summary", cwd=finished).stdout.splitlines()
+    assert [line.split()[0] for line in said] == ["gru", "training", "validation", "test"]
+    assert "95 % interval" in said[-1]

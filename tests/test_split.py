@@ -7,7 +7,7 @@ from ajuste.errors import PipelineError
 from ajuste.text import text_key
 from stages import split as stage
 
-SHARES = stage.Split(validation=0.1, test=0.1)
+SPLIT = stage.Split(seed=1, validation=0.1, test=0.1)
 
 
 def table(count: int = 200, copies: int = 0) -> pd.DataFrame:
@@ -31,18 +31,18 @@ def parts_of_texts(reviews: pd.DataFrame, part: pd.Series) -> pd.Series:
 @given(st.integers(40, 120), st.integers(0, 40), st.integers(0, 2**32))
 def test_no_text_stands_in_two_parts(count, copies, seed):
     reviews = table(count, copies)
-    part = stage.assign(reviews, SHARES, seed)
+    part = stage.assign(reviews, SPLIT.model_copy(update={"seed": seed}))
     assert part.notna().all()
     assert parts_of_texts(reviews, part).max() == 1
 
 
 def test_a_text_under_two_labels_stays_in_one_part():
     reviews = pd.concat([table(60), table(60).assign(sentiment="positive")], ignore_index=True)
-    assert parts_of_texts(reviews, stage.assign(reviews, SHARES, 1)).max() == 1
+    assert parts_of_texts(reviews, stage.assign(reviews, SPLIT)).max() == 1
 
 
 def test_the_sizes_are_the_shares_and_the_classes_are_balanced():
-    parts = stage.divide(table(200, copies=20), SHARES, 1)
+    parts = stage.divide(table(200, copies=20), SPLIT)
     assert {name: len(part) for name, part in parts.items()} == {
         "train": 176,
         "validation": 22,
@@ -54,7 +54,7 @@ def test_the_sizes_are_the_shares_and_the_classes_are_balanced():
 
 def test_every_review_goes_somewhere_once():
     reviews = table(100, copies=10)
-    parts = stage.divide(reviews, SHARES, 1)
+    parts = stage.divide(reviews, SPLIT)
     origins = pd.concat(parts.values())["origin"]
     assert sorted(origins) == sorted(reviews["origin"])
 
@@ -62,32 +62,34 @@ def test_every_review_goes_somewhere_once():
 def test_the_order_of_the_rows_changes_nothing():
     reviews = table(100)
     turned = reviews.iloc[::-1].reset_index(drop=True)
-    one, other = stage.divide(reviews, SHARES, 1), stage.divide(turned, SHARES, 1)
+    one, other = stage.divide(reviews, SPLIT), stage.divide(turned, SPLIT)
     for name in one:
         assert one[name]["review"].tolist() == other[name]["review"].tolist()
 
 
 def test_the_parts_are_not_ordered_by_label():
-    labels = stage.divide(table(200), SHARES, 1)["train"]["sentiment"]
+    labels = stage.divide(table(200), SPLIT)["train"]["sentiment"]
     changes = (labels != labels.shift()).sum()
     assert changes > 40
 
 
 def test_another_seed_is_another_split():
     reviews = table(100)
-    assert (stage.assign(reviews, SHARES, 1) != stage.assign(reviews, SHARES, 2)).any()
+    assert (
+        stage.assign(reviews, SPLIT) != stage.assign(reviews, SPLIT.model_copy(update={"seed": 2}))
+    ).any()
 
 
 def test_more_reviews_leave_most_of_the_others_where_they_were():
-    part = stage.assign(table(200), SHARES, 1)
-    larger = stage.assign(table(210), SHARES, 1)
+    part = stage.assign(table(200), SPLIT)
+    larger = stage.assign(table(210), SPLIT)
     assert (part == larger.iloc[:200]).mean() > 0.95
 
 
 def test_an_official_split_is_kept_and_its_copies_are_left_out():
     reviews = table(100, copies=5)
     reviews["official_split"] = ["train"] * 100 + ["test"] * 5
-    part = stage.assign(reviews, SHARES, 1)
+    part = stage.assign(reviews, SPLIT)
     assert (part[100:] == "test").all()
     assert part[:5].isna().all()
     assert part[5:100].value_counts().to_dict() == {"train": 85, "validation": 10}
@@ -95,10 +97,10 @@ def test_an_official_split_is_kept_and_its_copies_are_left_out():
 
 def test_too_few_reviews():
     with pytest.raises(PipelineError, match="too few reviews"):
-        stage.divide(table(6), SHARES, 1)
+        stage.divide(table(6), SPLIT)
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.0, 0.1), (0.1, 0.0)])
 def test_shares_that_leave_nothing(shares):
     with pytest.raises(ValueError, match="below 1 together"):
-        stage.Split(validation=shares[0], test=shares[1])
+        stage.Split(seed=1, validation=shares[0], test=shares[1])

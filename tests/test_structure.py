@@ -29,6 +29,13 @@ def imported(path: Path) -> set[Path]:
     return found
 
 
+def roots(node: ast.AST) -> set[str]:
+    """The packages that a node imports from anywhere."""
+    if isinstance(node, ast.Import):
+        return {alias.name.split(".")[0] for alias in node.names}
+    return {(node.module or "").split(".")[0]} if isinstance(node, ast.ImportFrom) else set()
+
+
 def needed(path: Path) -> set[Path]:
     """A module and all of this project that it needs."""
     seen, waiting = set(), {path}
@@ -53,12 +60,13 @@ def test_a_stage_is_its_module(stage):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_parameters_of_a_stage_exist(stage):
+def test_the_parameters_of_a_stage_are_leaves_that_exist(stage):
     for key in STAGES[stage].get("params", []):
         value = PARAMS
         for part in key.replace("${model}", PARAMS["model"]).split("."):
             assert part in value, key
             value = value[part]
+        assert not isinstance(value, dict) or key == "models.${model}"
 
 
 def test_stages_do_not_import_one_another():
@@ -83,6 +91,6 @@ def test_heavy_imports_stand_where_they_are_needed(heavy):
         for folder in ("ajuste", "stages", "serving")
         for path in (ROOT / folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Import) and heavy in [a.name.split(".")[0] for a in node.names]
+        if heavy in roots(node)
     }
     assert importing == allowed[heavy]

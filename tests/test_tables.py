@@ -44,11 +44,20 @@ def test_words_that_mean_nothing_elsewhere_stay_text(path):
     ]
 
 
+def test_a_blank_line_is_a_row_where_there_is_one_column(path):
+    assert rows(path, "review\na\n\nb\n") == [
+        (2, {"review": "a"}),
+        (3, {"review": ""}),
+        (4, {"review": "b"}),
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         (b"", "empty"),
         (b"review\n", "no rows"),
+        (b"review,n\n\n\n", "no rows"),
         (b"text\nx\n", "line 1: no column `review` when split at `,`; there is: `text`"),
         (b"review,review\na,b\n", "line 1: column `review` stands twice"),
         (b"review,n\nfine,1\ncaf\xe9,2\n", "line 3: not UTF-8"),

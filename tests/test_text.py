@@ -17,6 +17,7 @@ from ajuste.text import PADDING, UNKNOWN, Encoder, count_words, text_key, tokens
         ("I\u2019d", ["i'd"]),
         ("AT&amp;T &lt;br /&gt; x", ["at", "t", "x"]),
         ("I <3 this movie > that", ["i", "3", "this", "movie", "that"]),
+        ("3 <great cast, but > 2 <SIGH> <BR>x", ["3", "great", "cast", "but", "2", "sigh", "x"]),
         ("7/10, 8.5/10. 1,000 2nd 3D", ["7/10", "8.5/10", "1,000", "2nd", "3d"]),
         ("ÉPICO mañana Ñoño", ["épico", "mañana", "ñoño"]),
         ("ΕΥΧΑΡΙΣΤΩ", ["ευχαριστω"]),

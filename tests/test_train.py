@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from ajuste.errors import PipelineError
+
 pytestmark = pytest.mark.slow
 
 
@@ -70,3 +72,18 @@ def test_the_summary_measures_both_parts_alike(stage):
     assert other["generalization_gap"]["loss"] > 0
     assert other["generalization_gap"]["accuracy"] > 0
     assert other["parameters"] == {"total": 1409, "trainable": 1409}
+
+
+class Log:
+    """Stands in for DVCLive."""
+
+    step = 0
+
+    def log_metric(self, name, value):
+        raise AssertionError("nothing is logged of an epoch that diverged")
+
+
+@pytest.mark.parametrize("logs", [{"loss": np.nan, "val_loss": 1}, {"loss": 1, "val_loss": np.inf}])
+def test_a_training_that_diverges_stops(stage, logs):
+    with pytest.raises(PipelineError, match="in epoch 3: training has diverged; lower"):
+        stage.Curves(Log()).on_epoch_end(2, logs)

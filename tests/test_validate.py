@@ -75,6 +75,14 @@ def test_class_balance():
     assert failed(rare)["class balance"].unexpected == 1
 
 
+def test_one_class_alone():
+    assert "every class" in failed(table(sentiment=dict.fromkeys(range(20), "negative")))
+
+
+def test_line_breaks_are_no_other_markup():
+    assert failed(table(review={1: "a<BR>b", 2: "I <3 it <sigh>"})) == {}
+
+
 def test_too_few_reviews():
     assert "reviews" in failed(table().head(9))
 
