@@ -42,7 +42,7 @@ class Options(params.Params):
     schedule: Literal["constant", "cosine"]
     batch_size: params.Positive
     epochs: params.Positive
-    patience: params.Positive | None = None
+    patience: params.Count = 0
 
     @model_validator(mode="after")
     def _scratch_has_a_size(self) -> "Options":

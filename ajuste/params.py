@@ -82,5 +82,8 @@ def _fault(fault: Any, key: str, schema: Any) -> str:
         return f"`{name}` is not known; valid: {', '.join(getattr(schema, 'model_fields', ()))}"
     if fault["type"] == "missing":
         return f"`{name}` is missing"
+    if fault["type"] == "value_error":  # of a validator of ours, about the whole section
+        return f"`{name}`: {fault['ctx']['error']}"
     message = fault["msg"][0].lower() + fault["msg"][1:]
-    return f"`{name}`: {message}, not {fault['input']!r}"
+    hint = " (put quotes around it)" if fault["type"] == "string_type" else ""
+    return f"`{name}`: {message}, not {fault['input']!r}{hint}"

@@ -1,5 +1,6 @@
 """Read a user's CSV row by row, with the line number of each, and refuse what cannot be read."""
 
+import codecs
 import csv
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 from ajuste.errors import PipelineError
 
 Row = tuple[int, dict[str, str]]
+
+SEPARATOR = r'^[^"\r\n]$'
+"""What may stand between two fields: one character, no quote and no line end."""
 
 
 def read_csv(path: Path, needed: list[str], separator: str = ",") -> Iterator[Row]:
@@ -60,7 +64,7 @@ def read_csv(path: Path, needed: list[str], separator: str = ",") -> Iterator[Ro
     except UnicodeDecodeError:
         raise PipelineError(
             f"{path}, line {_first_undecodable_line(path)}: not UTF-8; save the file as UTF-8 "
-            f"(from Latin-1: iconv -f latin1 -t utf-8 {path} > utf8.csv)"
+            f"(iconv -f {_likely_encoding(path)} -t utf-8 {path} > utf8.csv)"
         ) from None
     except csv.Error as error:
         raise PipelineError(
@@ -90,6 +94,11 @@ def _check_header(header: list[str] | None, needed: list[str], path: Path, separ
     doubled = sorted({name for name in header if header.count(name) > 1})
     if doubled:
         raise PipelineError(f"{path}, line 1: column `{doubled[0]}` stands twice; rename one")
+
+
+def _likely_encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "latin1"
 
 
 def _first_undecodable_line(path: Path) -> int:

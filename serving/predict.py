@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import re
 import sys
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -12,7 +13,7 @@ from tqdm import tqdm
 
 from ajuste.errors import PipelineError, run
 from ajuste.files import replacing
-from ajuste.tables import Row, read_csv
+from ajuste.tables import SEPARATOR, Row, read_csv
 
 if TYPE_CHECKING:
     from serving.classifier import Classifier
@@ -38,8 +39,13 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error("give a text, or --csv FILE --output FILE")
     if bool(asked.csv) != bool(asked.output):
         parser.error("--csv and --output go together")
-    if len(asked.separator) != 1:
-        parser.error("--separator takes one character")
+    if not re.fullmatch(SEPARATOR, asked.separator):
+        parser.error("--separator takes one character, no quote and no line end")
+    if asked.output and asked.output.exists():
+        if not asked.output.is_file():
+            parser.error(f"--output {asked.output} is there and is not a file")
+        if asked.output.samefile(asked.csv):
+            parser.error("--output is the file that --csv names; give it another name")
     return asked
 
 
@@ -97,19 +103,19 @@ def score_csv(asked: argparse.Namespace) -> None:
 
 
 def score_texts(asked: argparse.Namespace) -> None:
-    """Print the sentiment of each text and the probability of that sentiment.
+    """Print the sentiment of each text and the probability of that sentiment, a line a text.
 
     Raises:
-        PipelineError: a text has no word that the model knows.
+        PipelineError: a text has no word that the model knows; the others are printed.
     """
     classifier = load_classifier(asked.model)
     probability = classifier.probability(asked.text)
-    for text, label, value in zip(
-        asked.text, classifier.label(probability), probability, strict=True
-    ):
-        if not label:
-            raise PipelineError(f"{text!r}: no word that the model knows; give it a longer text")
-        print(f"{label} ({max(value, 1 - value):.1%})")
+    labels = classifier.label(probability)
+    for label, value in zip(labels, probability, strict=True):
+        print(f"{label} ({max(value, 1 - value):.1%})" if label else "unknown")
+    if "" in labels:
+        text = asked.text[labels.index("")]
+        raise PipelineError(f"{text!r}: no word that the model knows; give it a longer text")
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from ajuste import params, reviews
 from ajuste.errors import run
 from ajuste.files import replacing, write_json
+from ajuste.tables import SEPARATOR
 
 DOWNLOADS = Path("data/downloads")
 REVIEWS = Path("data/raw/reviews.parquet")
@@ -32,7 +33,7 @@ class Csv(params.Params):
     """`data.csv`: a user's own file, its two columns, and its labels from negative to positive."""
 
     path: params.Name
-    separator: Annotated[str, Field(min_length=1, max_length=1)]
+    separator: Annotated[str, Field(pattern=SEPARATOR)]
     text: params.Name
     label: params.Name
     labels: Annotated[list[params.Name], Field(min_length=2, max_length=2)]

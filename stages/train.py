@@ -71,7 +71,7 @@ def fit(
     batches = math.ceil(len(train["labels"]) / options.batch_size)
     networks.compile_model(model, options, batches * options.epochs)
     best = keras.callbacks.EarlyStopping(
-        monitor="val_loss", mode="min", patience=options.patience or 0, restore_best_weights=True
+        monitor="val_loss", mode="min", patience=options.patience, restore_best_weights=True
     )
     model.fit(
         train["token_ids"],

@@ -150,22 +150,23 @@ def suite(bounds: Validate, labels: list[str]) -> gx.ExpectationSuite:
     )
 
 
-def facts(reviews: pd.DataFrame) -> pd.DataFrame:
+def facts(reviews: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
     """The reviews with what the suite asks about them.
 
-    An empty review or label becomes null. Added are `words` (int), the white-space separated words
-    of the review; `class_share` (float), the share of its class; `duplicate` (bool), whether an
-    earlier row has the same text (see `text_key`); `conflict` (bool), whether its text comes with
-    another label too.
+    An empty review or label becomes null. Added are `words`, the white-space separated words of the
+    review; `class_share`, the share of its class among the reviews with a label of `labels`;
+    `duplicate` (bool), whether an earlier row has the same text (see `text_key`); `conflict`
+    (bool), whether its text comes with another label too. What cannot be said of a row is null, so
+    that one fault is reported once.
     """
     filled = reviews.mask(reviews.apply(lambda column: column.str.strip() == ""))
-    text = filled["review"].fillna("").map(text_key)
-    labels_of_text = filled.groupby(text)["sentiment"].transform("nunique")
+    text = filled["review"].dropna().map(text_key)
+    known = filled.loc[filled["sentiment"].isin(labels), "sentiment"]
     return filled.assign(
-        words=filled["review"].fillna("").str.split().str.len(),
-        class_share=filled.groupby("sentiment")["sentiment"].transform("size") / len(filled),
-        duplicate=text.duplicated(),
-        conflict=labels_of_text > 1,
+        words=filled["review"].str.split().str.len(),
+        class_share=known.map(known.value_counts(normalize=True)),
+        duplicate=text.duplicated().reindex(filled.index, fill_value=False),
+        conflict=filled.groupby(text)["sentiment"].transform("nunique") > 1,
     )
 
 
@@ -213,6 +214,8 @@ def _outcome(result: gx.core.ExpectationValidationResult, origin: pd.Series) -> 
         observed = str(result.result["observed_value"])
     else:
         observed = f"{unexpected:,} of {len(origin):,} reviews"
+        if unexpected and result.expectation_config.kwargs["column"] == "sentiment":
+            observed += f", such as {result.result['partial_unexpected_list'][0]!r}"
     rows = result.result.get("unexpected_index_list") or []
     meta = result.expectation_config.meta
     origins = list(origin.loc[sorted(rows)[:ORIGINS_SHOWN]])
@@ -263,8 +266,9 @@ def page(outcomes: list[Outcome]) -> str:
 def main() -> None:
     """Validate what `fetch` got; write metrics and report, whether or not all is as expected."""
     bounds = params.load("validate", Validate)
-    reviews = facts(pd.read_parquet(REVIEWS))
-    outcomes = validate(reviews, suite(bounds, read_json(LABELS)))
+    labels = read_json(LABELS)
+    reviews = facts(pd.read_parquet(REVIEWS), labels)
+    outcomes = validate(reviews, suite(bounds, labels))
     failed = [outcome for outcome in outcomes if not outcome.success]
     write_text(REPORT, page(outcomes))
     metrics = {

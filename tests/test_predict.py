@@ -93,6 +93,37 @@ def test_a_file_that_cannot_be_scored(tmp_path, finished, content, said):
     assert not (tmp_path / "out.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "give a text, or --csv FILE --output FILE"),
+        (["--csv", "in.csv"], "--csv and --output go together"),
+        (["--csv", "in.csv", "--output", "in.csv"], "give it another name"),
+        (["--csv", "in.csv", "--output", "."], "is there and is not a file"),
+        (["--csv", "in.csv", "--output", "out.csv", "--separator", '"'], "one character, no quote"),
+    ],
+)
+def test_arguments_that_cannot_be_meant(tmp_path, monkeypatch, capsys, arguments, said):
+    from serving.predict import arguments as parse
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.csv").write_text("review\nx\n")
+    with pytest.raises(SystemExit):
+        parse(arguments)
+    assert said in capsys.readouterr().err
+
+
+def test_one_text_without_a_known_word_does_not_hide_the_others(finished):
+    done = predict("excellent", "...", "terrible", cwd=finished, check=False)
+    assert done.returncode == 1
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+        "positive",
+        "unknown",
+        "negative",
+    ]
+    assert "'...': no word that the model knows" in done.stderr
+
+
 def test_a_fault_on_the_way_leaves_no_half_file(tmp_path, finished):
     (tmp_path / "in.csv").write_text("review\n" + "good film\n" * 5000 + "a,b\n")
     done = predict(
@@ -101,6 +132,7 @@ def test_a_fault_on_the_way_leaves_no_half_file(tmp_path, finished):
     )  # fmt: skip
     assert done.returncode == 1
     assert "line 5002: 2 fields where the header has 1" in done.stderr
+    assert done.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 

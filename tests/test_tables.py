@@ -65,7 +65,7 @@ def test_a_blank_line_is_a_row_where_there_is_one_column(path):
         (b"review,n\nfine,1\nshort\n", "line 3: 1 fields where the header has 2"),
         (b'review,n\nfine,1\n"never closed,2\nx,3\n', "line 3: unexpected end of data"),
         (b"review\na\0b\n", "line 2: a NUL byte"),
-        ("review\nx\n".encode("utf-16"), "not UTF-8"),
+        ("review\nx\n".encode("utf-16"), "not UTF-8; save the file as UTF-8 (iconv -f utf-16"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_line(path, content, said):

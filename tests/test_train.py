@@ -46,7 +46,7 @@ def network(patience, epochs=6):
 
 
 def test_without_patience_every_epoch_runs_and_the_last_is_kept(stage):
-    model, options = network(patience=None)
+    model, options = network(patience=0)
     assert stage.fit(model, options, parts(), parts(1), []) == 6
     assert model.history.epoch == list(range(6))
 
@@ -64,7 +64,7 @@ def test_with_patience_the_best_epoch_is_kept(stage):
 
 
 def test_the_summary_measures_both_parts_alike(stage):
-    model, options = network(patience=None)
+    model, options = network(patience=0)
     stage.fit(model, options, parts(), parts(1), [])
     same = stage.summary(model, parts(), parts())
     assert same["generalization_gap"] == {"loss": 0, "accuracy": 0}

@@ -37,7 +37,7 @@ def table(**changes: dict[int, object]) -> pd.DataFrame:
 
 
 def failed(reviews: pd.DataFrame) -> dict[str, stage.Outcome]:
-    outcomes = stage.validate(stage.facts(reviews), stage.suite(BOUNDS, LABELS))
+    outcomes = stage.validate(stage.facts(reviews, LABELS), stage.suite(BOUNDS, LABELS))
     return {outcome.name: outcome for outcome in outcomes if not outcome.success}
 
 
@@ -66,8 +66,10 @@ def test_a_broken_expectation_names_its_rows(changes, name, lines):
     assert outcomes[name].unexpected == len(lines)
     assert outcomes[name].origins == lines
     sentence = stage.explain(outcomes[name])
-    assert sentence.startswith(f"`{name}` failed: {len(lines)} of 20 reviews ({lines[0]}")
+    assert sentence.startswith(f"`{name}` failed: {len(lines)} of 20 reviews")
+    assert f"({lines[0]}" in sentence
     assert outcomes[name].advice in sentence
+    assert len(outcomes) == 1
 
 
 def test_class_balance():
@@ -111,7 +113,7 @@ def test_a_failure_stops_the_stage_and_is_on_record(in_tmp):
     table(sentiment={0: "neutral"}).to_parquet(stage.REVIEWS)
     stage.LABELS.write_text(json.dumps(LABELS))
     with pytest.raises(
-        PipelineError, match=r"`label set` failed: 1 of 20 reviews .line 2."
+        PipelineError, match=r"failed: 1 of 20 reviews, such as 'neutral' .line 2."
     ) as error:
         stage.main()
     assert "\n" not in str(error.value)
