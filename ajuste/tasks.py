@@ -1,0 +1,159 @@
+"""The tasks: what a network is asked for, and with it the head, the losses and the targets.
+
+Everywhere `targets` and `predictions` are float arrays (n, outputs), one row a review.
+
+| task | labels of a review | targets | head | losses |
+|---|---|---|---|---|
+| binary | one of two | (n, 1), 0 or 1 | sigmoid | binary cross-entropy |
+| multiclass | one of k | (n, k), one 1 a row | softmax | categorical cross-entropy |
+| multilabel | any of k, `a|c` | (n, k), 0 or 1 | sigmoid | binary cross-entropy |
+| regression | a number | (n, 1) | linear | squared or absolute error |
+| unit_regression | a number in a range | (n, 1), scaled to 0..1 | sigmoid | squared error or binary cross-entropy |
+"""  # noqa: E501
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+THRESHOLD = 0.5
+SEPARATOR = "|"
+"""What stands between the labels of one review, where it may have several."""
+
+SMALLEST = 1e-7
+"""The least probability that a cross-entropy is given, Keras' `epsilon`."""
+
+BINARY_CROSSENTROPY = "binary_crossentropy"
+CATEGORICAL_CROSSENTROPY = "categorical_crossentropy"
+SQUARED_ERROR = "mean_squared_error"
+ABSOLUTE_ERROR = "mean_absolute_error"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What goes with a task.
+
+    Attributes:
+        activation: of the network's last layer.
+        losses: those it may be trained with, by their names in Keras; the first is the default.
+    """
+
+    activation: str
+    losses: tuple[str, ...]
+
+
+TASKS = {
+    "binary": Task("sigmoid", (BINARY_CROSSENTROPY,)),
+    "multiclass": Task("softmax", (CATEGORICAL_CROSSENTROPY,)),
+    "multilabel": Task("sigmoid", (BINARY_CROSSENTROPY,)),
+    "regression": Task("linear", (SQUARED_ERROR, ABSOLUTE_ERROR)),
+    "unit_regression": Task("sigmoid", (SQUARED_ERROR, BINARY_CROSSENTROPY)),
+}
+
+NUMERIC = ("regression", "unit_regression")
+"""The tasks whose labels are numbers; the `labels` of the data are then the ends of their range."""
+
+
+def encode(task: str, texts: Sequence[str], labels: Sequence[str]) -> np.ndarray:
+    """The targets of reviews, float32 (n, outputs).
+
+    Args:
+        task: a key of `TASKS`.
+        texts: the label of each of n reviews, as the source has it: a name, several of them with
+            `|` between, none at all, or a number.
+        labels: the names of the classes, the negative one first where there are two; the lowest
+            and the highest value where the labels are numbers.
+
+    Raises:
+        ValueError: a label is not what `labels` allows. The stage `validate` lets none pass.
+    """
+    if task in NUMERIC:
+        values = np.array([float(text) for text in texts], dtype=np.float32)[:, None]
+        low, high = map(float, labels)
+        return (values - low) / np.float32(high - low) if task == "unit_regression" else values
+    places = {label: place for place, label in enumerate(labels)}
+    if task == "binary":
+        return np.array([[places[text]] for text in texts], dtype=np.float32)
+    targets = np.zeros((len(texts), len(labels)), dtype=np.float32)
+    for row, text in zip(targets, texts, strict=True):
+        for label in split_labels(task, text):
+            if label not in places:
+                raise ValueError(f"label {label!r} is not one of {', '.join(labels)}")
+            row[places[label]] = 1
+    return targets
+
+
+def split_labels(task: str, text: str) -> list[str]:
+    """The labels that one text names: itself, or for `multilabel` those between the bars."""
+    if task != "multilabel":
+        return [text]
+    return [label.strip() for label in text.split(SEPARATOR) if label.strip()]
+
+
+def decode(task: str, predictions: np.ndarray, labels: Sequence[str]) -> list[str]:
+    """What predictions (n, outputs) say of each review, in the words of `labels`.
+
+    The inverse of `encode` for targets; a number comes with two decimals.
+    """
+    if task in NUMERIC:
+        low, high = map(float, labels)
+        values = predictions[:, 0].astype(np.float64)
+        values = low + values * (high - low) if task == "unit_regression" else values
+        return [f"{value:.2f}" for value in values]
+    if task == "binary":
+        return [labels[int(value >= THRESHOLD)] for value in predictions[:, 0]]
+    if task == "multiclass":
+        return [labels[place] for place in predictions.argmax(axis=1)]
+    return [
+        SEPARATOR.join(label for label, value in zip(labels, row, strict=True) if value)
+        for row in predictions >= THRESHOLD
+    ]
+
+
+def accuracy(task: str, targets: np.ndarray, predictions: np.ndarray) -> float | None:
+    """The share of labels that are right, for `multilabel` over all labels of all reviews.
+
+    None where the targets are numbers, since no number is right to the last digit.
+    """
+    if task in NUMERIC:
+        return None
+    if task == "multiclass":
+        return float((predictions.argmax(axis=1) == targets.argmax(axis=1)).mean())
+    return float(((predictions >= THRESHOLD) == (targets >= THRESHOLD)).mean())
+
+
+def review_losses(loss: str, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """The loss of each review, float64 (n,): its mean is what training makes small.
+
+    Penalties on the weights are no part of it: they are the same whatever the review.
+
+    Args:
+        loss: one of the losses of `TASKS`; the mean over the outputs, but for categorical
+            cross-entropy, which is the sum.
+        targets: (n, outputs).
+        predictions: (n, outputs).
+    """
+    targets, predictions = targets.astype(np.float64), predictions.astype(np.float64)
+    if loss == SQUARED_ERROR:
+        return ((targets - predictions) ** 2).mean(axis=1)
+    if loss == ABSOLUTE_ERROR:
+        return np.abs(targets - predictions).mean(axis=1)
+    p = np.clip(predictions, SMALLEST, 1 - SMALLEST)
+    if loss == CATEGORICAL_CROSSENTROPY:
+        return -(targets * np.log(p)).sum(axis=1)
+    return -(targets * np.log(p) + (1 - targets) * np.log1p(-p)).mean(axis=1)
+
+
+def baseline_loss(loss: str, targets: np.ndarray) -> float:
+    """The loss of the best answer that does not look at the review.
+
+    It is the class frequencies, or the mean; for the absolute error the median. For two classes
+    alike in number it is ln 2.
+
+    Args:
+        loss: one of the losses of `TASKS`.
+        targets: those of the training part, (n, outputs).
+    """
+    middle = np.median if loss == ABSOLUTE_ERROR else np.mean
+    answer = np.broadcast_to(middle(targets.astype(np.float64), axis=0), targets.shape)
+    return float(review_losses(loss, targets, answer).mean())
