@@ -223,11 +223,14 @@ def _draw_words(axes: Axes, table: pd.DataFrame) -> None:
         colour, marker = LOOKS[sentiment]
         axes.scatter(rows["x"], rows["y"], s=20, color=colour, marker=marker, label=sentiment)
     axes.margins(0.12)
+    axes.set_aspect("equal", adjustable="datalim")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
     labels = [
         axes.text(0, 0, word, color=LOOKS[sentiment][0], size=11, ha="center", va="center")
         for word, sentiment in zip(table["word"], table["sentiment"], strict=True)
     ]
+    axes.autoscale_view()
+    axes.apply_aspect()  # from here on the limits stand, and with them where the points are
     sizes = np.array([label.get_window_extent().size for label in labels])
     points = axes.transData.transform(table[["x", "y"]])
     centres = axes.transData.inverted().transform(place_labels(points, sizes))
@@ -249,7 +252,7 @@ def main() -> None:
     asked = [word for word in settings.neighbours_of if word in rows]
     chosen = unit[[rows[word] for word in known]]
 
-    measured = likeness(chosen, np.array(list(known.values())) == "positive")
+    measured = likeness(chosen, np.array(list(known.values()), dtype=str) == "positive")
     table, shares = word_map(chosen, known)
     tables = {
         "map": table,

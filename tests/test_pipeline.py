@@ -51,7 +51,7 @@ def small(clone):
 
 def test_reproduce_then_experiment(small):
     first = run("dvc", "repro", cwd=small)
-    stages = ["fetch", "validate", "split", "tokenize", "embed", "train", "evaluate"]
+    stages = ["fetch", "validate", "split", "tokenize", "embed", "words", "train", "evaluate"]
     assert ran(first.stdout) == stages
     again = run("dvc", "repro", cwd=small)
     assert ran(again.stdout) == []
@@ -122,7 +122,7 @@ def test_what_is_committed_is_what_comes_out(finished):
     assert run("git", "ls-files", "--others", "--exclude-standard", cwd=finished).stdout == ""
     committed = yaml.safe_load(run("git", "show", "HEAD:dvc.lock", cwd=finished).stdout)["stages"]
     came_out = yaml.safe_load((finished / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    for stage in ("fetch", "validate", "split", "tokenize", "embed"):
+    for stage in ("fetch", "validate", "split", "tokenize", "embed", "words"):
         assert came_out[stage] == committed[stage]
 
 
@@ -197,5 +197,6 @@ def test_the_plots_are_drawn(finished):
         "calibration",
         "confusion",
         "slice",
+        "reports_words_map.svg",
     ):
         assert title in page

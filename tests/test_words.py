@@ -1,0 +1,207 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ajuste import params
+from ajuste.errors import PipelineError
+from stages import words as stage
+
+# Of the length 5, so that the cosines come out even.
+MATRIX = np.array([[5, 0], [4, 3], [0, 0], [4, -3], [-5, 0], [0, 10]], np.float32)
+ROWS = {"good": 0, "great": 1, "fine": 3, "bad": 4, "odd": 5}
+
+
+def test_neighbours_by_cosine_and_equals_in_the_order_of_the_vocabulary():
+    unit = stage.unit_rows(MATRIX)
+    assert stage.neighbours(unit, 0, 3) == [(1, 0.8), (3, 0.8), (5, 0.0)]
+    assert stage.neighbours(unit, 5, 2) == [(1, 0.6), (0, 0.0)]
+    equal = stage.unit_rows(np.tile([[4, 3], [5, 0], [4, -3]], (99, 1)))
+    assert [row for row, _ in stage.neighbours(equal, 1, 103)] == [*range(4, 297, 3), 0, 2, 3, 5, 6]
+
+
+def test_neither_the_word_itself_nor_one_without_a_vector_is_a_neighbour():
+    found = stage.neighbours(stage.unit_rows(MATRIX), 0, 99)
+    assert [row for row, _ in found] == [1, 3, 5, 4]
+
+
+def test_the_table_of_neighbours_names_them():
+    table = stage.neighbour_table(stage.unit_rows(MATRIX), ROWS, ["bad", "good"], 2)
+    assert table.to_numpy().tolist() == [
+        ["bad", 1, "odd", 0.0],
+        ["bad", 2, "great", -0.8],
+        ["good", 1, "great", 0.8],
+        ["good", 2, "fine", 0.8],
+    ]
+
+
+def test_likeness_worked_out_by_hand():
+    unit = stage.unit_rows(np.array([[5, 0], [4, 3], [-5, 0], [-3, 4]]))
+    measured = stage.likeness(unit, np.array([True, True, False, False]))
+    # alike: 0.8 and 0.6; opposite: -1, -0.6, -0.8 and 0
+    assert measured == {
+        "cosine_alike": 0.7,
+        "cosine_opposite": -0.6,
+        "cosine_difference": 1.3,
+        "nearest_alike": 1.0,
+    }
+    mixed = stage.likeness(unit, np.array([True, False, True, False]))
+    assert mixed["nearest_alike"] == 0.0
+    assert mixed["cosine_difference"] < 0
+
+
+def test_sentiment_shows_where_it_is_in_the_vectors_and_not_where_it_is_not():
+    rng = np.random.default_rng(1)
+    positive = np.arange(200) < 100
+    noise = rng.normal(size=(200, 20))
+    without = stage.likeness(stage.unit_rows(noise), positive)
+    assert abs(without["cosine_difference"]) < 0.02
+    assert 0.35 < without["nearest_alike"] < 0.65
+    noise[:, 0] += np.where(positive, 4, -4)
+    with_ = stage.likeness(stage.unit_rows(noise), positive)
+    assert with_["cosine_difference"] > 0.5
+    assert with_["nearest_alike"] > 0.95
+
+
+@pytest.mark.parametrize(
+    ("positive", "missing"),
+    [
+        ([], {"cosine_alike", "cosine_opposite", "cosine_difference", "nearest_alike"}),
+        ([True, True, True], {"cosine_opposite", "cosine_difference", "nearest_alike"}),
+        ([True, False], {"cosine_alike", "cosine_difference", "nearest_alike"}),
+        ([True, True, False], {"nearest_alike"}),
+    ],
+)
+def test_what_cannot_be_measured_is_none(positive, missing):
+    unit = stage.unit_rows(np.eye(4))[: len(positive)]
+    measured = stage.likeness(unit, np.array(positive, bool))
+    assert {name for name, value in measured.items() if value is None} == missing
+
+
+def test_principal_components_of_points_on_a_line():
+    points = np.array([[0, 0, 1], [3, -4, 1], [6, -8, 1]], float)
+    places, shares = stage.principal_components(points)
+    # along (3, -4) / 5, turned so that the larger weight is positive
+    assert places.tolist() == [[5, 0], [0, 0], [-5, 0]]
+    assert shares == pytest.approx([1, 0])
+
+
+def test_principal_components_do_not_turn_with_the_order_of_the_points():
+    points = np.random.default_rng(1).normal(size=(12, 5))
+    places, shares = stage.principal_components(points)
+    again, _ = stage.principal_components(points[::-1])
+    assert np.allclose(places, again[::-1], atol=1e-5)
+    assert places[:, 0].var() > places[:, 1].var()
+    assert shares == pytest.approx(places.var(axis=0) / points.var(axis=0).sum(), abs=1e-5)
+
+
+def test_vectors_of_one_dimension_have_a_map_too():
+    places, shares = stage.principal_components(np.array([[1.0], [1.0], [-1.0]]))
+    assert not places[:, 1].any()
+    assert shares.tolist() == [1, 0]
+
+
+def test_labels_cover_neither_one_another_nor_a_point():
+    points = np.array([[0, 0], [10, 0], [0, 10], [10, 10], [200, 200]], float)
+    sizes = np.full((5, 2), [50, 12], float)
+    centres = stage.place_labels(points, sizes)
+    distance = np.abs(centres[:, None] - centres)
+    overlapping = (distance < [50, 12]).all(axis=2)
+    assert overlapping.sum() == len(points)  # each with itself
+    covered = (np.abs(points[:, None] - centres) < sizes / 2).all(axis=2)
+    assert not covered.any()
+
+
+def finish(vocabulary: list[str], matrix: np.ndarray) -> dict:
+    """Run the stage on this vocabulary and these vectors; its metrics."""
+    for path in (stage.VOCABULARY, stage.MATRIX):
+        path.parent.mkdir(parents=True)
+    lines = ["<padding>\t0", "<unknown>\t0", *(f"{word}\t5" for word in vocabulary)]
+    stage.VOCABULARY.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    np.save(stage.MATRIX, np.vstack([np.zeros((2, matrix.shape[1])), matrix]).astype(np.float32))
+    stage.main()
+    return json.loads(stage.METRICS.read_text())
+
+
+def chosen() -> stage.Words:
+    return params.load("words", stage.Words)
+
+
+def test_equal_input_gives_equal_bytes(in_tmp, monkeypatch):
+    vocabulary = chosen().positive + chosen().negative
+    matrix = np.random.default_rng(1).normal(size=(len(vocabulary), 5))
+    written = []
+    for name in ("one", "two"):
+        (in_tmp / name).mkdir()
+        (in_tmp / name / "params.yaml").write_bytes((in_tmp / "params.yaml").read_bytes())
+        monkeypatch.chdir(in_tmp / name)
+        finish(vocabulary, matrix)
+        written.append({path.name: path.read_bytes() for path in stage.REPORTS.iterdir()})
+    assert written[0].keys() == {"map.csv", "map.svg", "neighbours.csv"}
+    assert written[0] == written[1]
+
+
+def test_the_picture_holds_each_word_as_text_in_the_colour_of_its_sentiment(in_tmp):
+    vocabulary = chosen().positive + chosen().negative
+    finish(vocabulary, np.random.default_rng(1).normal(size=(len(vocabulary), 5)))
+    picture = (stage.REPORTS / "map.svg").read_text(encoding="utf-8")
+    found = re.findall(r'<text style="[^"]*fill: (#\w+)"[^>]*>(\w+)</text>', picture)
+    colours = {word: colour for colour, word in found}
+    for sentiment in ("positive", "negative"):
+        for word in getattr(chosen(), sentiment):
+            assert colours[word] == stage.LOOKS[sentiment][0]
+
+
+def test_words_without_a_vector_are_left_out_and_counted(in_tmp, capsys):
+    good, great, excellent, wonderful, *more = chosen().positive
+    bad, awful, *worse = chosen().negative
+    vocabulary = [good, "the", great, excellent, bad, awful, wonderful]
+    rows = [[1, 0], [1, 1], [2, 0], [1, 1], [-1, 0], [-2, 1], [0, 0]]  # the last has no vector
+    assert finish(vocabulary, np.array(rows))["known"] == 5
+    assert pd.read_csv(stage.REPORTS / "map.csv")["word"].tolist() == [
+        good, great, excellent, bad, awful,
+    ]  # fmt: skip
+    listed = pd.read_csv(stage.REPORTS / "neighbours.csv")
+    assert set(listed["word"]) == {word for word in chosen().neighbours_of if word in vocabulary}
+    assert wonderful not in set(listed["neighbour"])
+    said = capsys.readouterr().out
+    left_out = {wonderful, *more, *worse, *chosen().neighbours_of} - set(vocabulary[:-1])
+    assert f"words: {len(left_out)} without a vector, left out: " in said
+    assert set(said.split("left out: ")[1].split()) == left_out
+    assert "5 of " in said
+
+
+def test_a_language_that_has_none_of_the_words_gives_an_empty_map(in_tmp):
+    metrics = finish(["película", "映", "無"], np.eye(3))
+    assert metrics == {
+        "known": 0,
+        "cosine_alike": None,
+        "cosine_opposite": None,
+        "cosine_difference": None,
+        "nearest_alike": None,
+    }
+    assert (stage.REPORTS / "map.csv").read_text() == "word,sentiment,x,y\n"
+    assert (stage.REPORTS / "neighbours.csv").read_text() == "word,rank,neighbour,cosine\n"
+    assert "Fewer than 3 of the chosen words" in (stage.REPORTS / "map.svg").read_text()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_script_that_the_font_lacks_is_no_fault(tmp_path: Path):
+    table = pd.DataFrame(
+        {"word": ["好", "ดี", "壊"], "sentiment": ["positive", "positive", "negative"]}
+    ).assign(x=[0, 1, 2], y=0)
+    stage.draw(table, np.array([1, 0]), tmp_path / "map.svg")
+    assert "好</text>" in (tmp_path / "map.svg").read_text(encoding="utf-8")
+
+
+def test_a_word_of_both_sentiments_is_refused(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(
+        "words:\n  positive: [good, fine]\n  negative: [bad, fine]\n"
+        "  neighbours_of: []\n  neighbours: 3\n"
+    )
+    with pytest.raises(PipelineError, match="more than once: fine"):
+        params.load("words", stage.Words, path)
