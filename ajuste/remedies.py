@@ -1,0 +1,101 @@
+"""What to try next: the lecture's remedies for a verdict, as commands that can be pasted.
+
+Against overfitting: dropout, a smaller network, a penalty on the weights, stopping in time.
+Against underfitting: less of these, more epochs, a larger network, a trained embedding, a longer
+input. A remedy only touches options that the entry in `params.yaml` has, so that `-S` finds them.
+"""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ajuste.fit import OVERFITTING, UNDERFITTING
+
+DROPOUT = 0.3
+PENALTY = 0.001
+PATIENCE = 2
+FIRST_LAYER = 32  # of a network that has no hidden layer yet
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """Parameters to change, by their full names, and why."""
+
+    changes: dict[str, Any]
+    why: str
+
+    @property
+    def command(self) -> str:
+        """The experiment that tries it."""
+        settings = (f"-S {shlex.quote(f'{key}={_plain(v)}')}" for key, v in self.changes.items())
+        return f"dvc exp run {' '.join(settings)}"
+
+
+def propose(fit: dict[str, Any], settings: dict[str, Any]) -> list[Remedy]:
+    """The remedies for a run, the first to be tried first.
+
+    Args:
+        fit: its verdict and numbers, as `Fit.as_json` gives them.
+        settings: the parameters of the run, all of `params.yaml`.
+
+    Returns:
+        None for a fit that is optimal or undecided.
+    """
+    model = settings["model"]
+    entry = settings["models"][model]
+    if fit["verdict"] == OVERFITTING:
+        found = _against_overfitting(entry)
+    elif fit["verdict"] == UNDERFITTING:
+        found = _against_underfitting(entry, fit["improving"])
+    else:
+        return []
+    remedies = [
+        Remedy({f"models.{model}.{option}": value}, why)
+        for option, value, why in found
+        if option in entry
+    ]
+    if fit["verdict"] == UNDERFITTING:
+        longer = {"tokenize.max_length": 2 * settings["tokenize"]["max_length"]}
+        remedies.append(Remedy(longer, "a longer input: more of each review"))
+    return remedies
+
+
+Change = tuple[str, Any, str]
+
+
+def _against_overfitting(entry: dict[str, Any]) -> Iterator[Change]:
+    if not entry.get("dropout"):
+        yield "dropout", DROPOUT, "dropout, so that no unit can rely on another"
+    smaller = _resized(entry.get("units"), lambda width: max(1, width // 2))
+    if smaller != entry.get("units"):
+        yield "units", smaller, "a smaller network, which can learn less by heart"
+    if not entry.get("l2"):
+        yield "l2", PENALTY, "an L2 penalty, which keeps the weights small"
+    if not entry.get("patience"):
+        yield "patience", PATIENCE, "stop when validation gets worse, and keep the best epoch"
+    if entry.get("embedding") == "trained":
+        yield "embedding", "frozen", "leave the word vectors as they come: fewer weights to learn"
+
+
+def _against_underfitting(entry: dict[str, Any], improving: bool) -> Iterator[Change]:
+    for option, what in (("dropout", "dropout"), ("l1", "L1 penalty"), ("l2", "L2 penalty")):
+        if entry.get(option):
+            yield option, 0.0, f"without the {what}, which holds the network back"
+    epochs = ("epochs", 2 * entry["epochs"], "more epochs: twice as many")
+    if improving:
+        yield epochs
+    larger = _resized(entry.get("units"), lambda width: 2 * width) or [FIRST_LAYER]
+    yield "units", larger, "a larger network"
+    if entry.get("embedding") == "frozen":
+        yield "embedding", "trained", "a trained embedding, which adapts the word vectors"
+    if not improving:
+        yield epochs
+
+
+def _resized(units: Any, change: Any) -> Any:
+    return [change(width) for width in units] if isinstance(units, list) else change(units)
+
+
+def _plain(value: Any) -> str:
+    return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
