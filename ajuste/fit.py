@@ -18,11 +18,12 @@ The rule, with the parameters of `evaluate.fit`:
    `underfitting`, since it was stopped too soon;
 6. else `optimal`.
 
-All of it looks at the epoch whose weights were kept. Noise is handled twice. The curves are
-smoothed by a running median of three (Tukey, 1977), so that one bumpy epoch changes nothing. And a
-bound counts as crossed, or as kept, only where the distance to it is larger than the noise: the
-scatter of the curve around its smoothed self, and for the gap, which compares different reviews,
-two standard errors as well. What lies within the noise of a bound is `undecided`.
+The fifth looks at the end of the training, all else at the epoch whose weights were kept. Noise is
+handled twice. The curves are smoothed by a running median of three (Tukey, 1977), so that one bumpy
+epoch changes nothing. And a bound counts as crossed, or as kept, only where the distance to it is
+larger than the noise: the scatter of the curve around its smoothed self, and for the gap, which
+compares different reviews, two standard errors as well. What lies within the noise of a bound is
+`undecided`.
 """
 
 import math
@@ -148,10 +149,10 @@ def judge(curves: Curves, bounds: Bounds) -> Fit:
     kept = curves.kept_epoch - 1
     train, validation = smooth(curves.train_loss), smooth(curves.validation_loss)
     best = int(validation.argmin())
-    before = max(0, kept - max(2, round(epochs / 3)))
+    last_third = max(2, round(epochs / 3))
     wiggle = noise(curves.validation_loss) / base
     sampling = 2 * curves.standard_error / base
-    progress = float(validation[before] - validation[kept]) / base
+    progress = float(validation[-1 - last_third] - validation[-1]) / base
     numbers = {
         "generalization_gap": _gap(curves, kept),
         "kept_epoch": curves.kept_epoch,

@@ -61,6 +61,15 @@ def propose(fit: dict[str, Any], settings: dict[str, Any]) -> list[Remedy]:
     return remedies
 
 
+def advise(fit: dict[str, Any], settings: dict[str, Any]) -> str:
+    """The verdict, its reason and what to try, for the end of a run: a line, and one a remedy."""
+    remedies = propose(fit, settings)
+    lines = [f"fit: {fit['verdict']}: {fit['reason']}", *(["Try:"] if remedies else [])]
+    width = max((len(remedy.command) for remedy in remedies), default=0)
+    lines += [f"  {remedy.command:<{width}}  # {remedy.why}" for remedy in remedies]
+    return "\n".join(lines)
+
+
 Change = tuple[str, Any, str]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ajuste import model_file, params, scores
+from ajuste import fit, model_file, params, remedies, scores
 from ajuste.errors import run
 from ajuste.files import read_arrays, replacing, write_json
 from ajuste.text import Encoder, tokens
@@ -14,6 +14,7 @@ from ajuste.text import Encoder, tokens
 TEST = Path("data/split/test.parquet")
 TOKENS = Path("data/tokens")
 MODEL = Path("data/model")
+TRAIN_METRICS = Path("metrics/train")
 METRICS = Path("metrics/evaluate.json")
 REPORTS = Path("reports/evaluate")
 
@@ -26,6 +27,7 @@ class Evaluate(params.Params):
     rare_count: params.Positive
     rare_share: params.Share
     negations: list[params.Name]
+    fit: fit.Bounds
 
 
 def slices(words: list[list[str]], counts: dict[str, int], cuts: Evaluate) -> dict[str, np.ndarray]:
@@ -80,8 +82,8 @@ def main() -> None:
     encoder = Encoder.load(MODEL)
     reviews = pd.read_parquet(TEST)
     test = read_arrays(TOKENS / "test.npz")
-    probability = model_file.predict(model, test["token_ids"])
-    labels = test["labels"].astype(int)
+    probability = model_file.predict(model, test["token_ids"])[:, 0]
+    labels = test["targets"][:, 0].astype(int)
     overall = scores.binary_scores(labels, probability)
     words = [tokens(text) for text in reviews["review"]]
     sliced = score_slices(labels, probability, slices(words, encoder.counts, cuts))
@@ -104,12 +106,14 @@ def main() -> None:
     for name, table in tables.items():
         with replacing(REPORTS / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
-    write_json(METRICS, {**overall, "slices": sliced})
+    verdict = fit.judge(fit.read_curves(TRAIN_METRICS), cuts.fit)
+    write_json(METRICS, {**overall, "fit": verdict.as_json(), "slices": sliced})
     print(
         f"evaluate: accuracy {overall['accuracy']:.3f} on {overall['reviews']:,} test reviews "
         f"(95 % interval {overall['accuracy_low']:.3f} to {overall['accuracy_high']:.3f}), "
         f"loss {overall['loss']:.3f}"
     )
+    print(remedies.advise(verdict.as_json(), params.read()))
 
 
 if __name__ == "__main__":
