@@ -41,6 +41,7 @@ UNDERFITTING, OVERFITTING, OPTIMAL = "underfitting", "overfitting", "optimal"
 UNDECIDED = "undecided"
 
 MIN_EPOCHS = 3  # what a median of three needs
+NORMAL_SCATTER = 3.18  # 1 / median(|x - smooth(x)|) of standard normal x, by simulation
 
 
 class Bounds(params.Params):
@@ -114,12 +115,12 @@ def smooth(curve: np.ndarray) -> np.ndarray:
 
 
 def noise(curve: np.ndarray) -> float:
-    """The scatter of a curve around its smoothed self: the median absolute deviation, scaled.
+    """The scatter of a curve around its smoothed self: the median distance between the two, scaled.
 
-    The factor makes it the standard deviation where the scatter is normal. A single bump leaves it
-    at zero.
+    The factor makes it the standard deviation of normal scatter, which a median of three follows
+    in part. A single bump leaves it at zero.
     """
-    return 1.4826 * float(np.median(np.abs(np.asarray(curve) - smooth(curve))))
+    return NORMAL_SCATTER * float(np.median(np.abs(np.asarray(curve) - smooth(curve))))
 
 
 def judge(curves: Curves, bounds: Bounds) -> Fit:

@@ -49,7 +49,7 @@ def reviews(count: int = 32):
     labels = np.arange(count) % 2
     token_ids = chance.integers(2, 20, (count, LENGTH)) + 20 * labels[:, None]
     token_ids[: count // 2, LENGTH // 2 :] = 0
-    return token_ids.astype(np.int32), labels.astype(np.int8)
+    return token_ids.astype(np.int32), labels[:, None].astype(np.float32)
 
 
 def trained(networks, name: str, epochs: int = 40, **changes):
@@ -64,7 +64,7 @@ def trained(networks, name: str, epochs: int = 40, **changes):
 def test_it_gives_a_probability(networks, model_file, name):
     model, _ = build(networks, name)
     probability = model_file.predict(model, reviews()[0])
-    assert probability.shape == (32,)
+    assert probability.shape == (32, 1)
     assert ((probability > 0) & (probability < 1)).all()
 
 
@@ -126,7 +126,7 @@ def _pad(token_ids, count):
 
 
 def test_a_frozen_embedding_stays_what_it_was(networks, name):
-    if ENTRIES[name]["embedding"] != "frozen":
+    if ENTRIES[name].get("embedding") != "frozen":
         pytest.skip("not frozen")
     model = trained(networks, name, epochs=2)
     embedding = model.get_layer("embedding")
@@ -154,6 +154,15 @@ def test_words_beyond_max_features_count_as_unknown(networks, model_file):
         ("lstm", 9_372_077, 117_377),
         ("gru", 9_254_700 + 12_864 + 33, 12_864 + 33),
         ("rnn", 10_000 * 32 + 32 * (32 + 32 + 1) + 33, 10_000 * 32 + 32 * (32 + 32 + 1) + 33),
+        ("nn_12_8", 9_254_700 + 120_012 + 104 + 9, 120_012 + 104 + 9),
+        ("nn_32_32", 9_254_700 + 320_032 + 1_056 + 33, 320_032 + 1_056 + 33),
+        ("gru_dropout", 9_254_700 + 12_864 + 33, 12_864 + 33),
+        ("bow", 160_016 + 272 + 17, 160_016 + 272 + 17),
+        ("bow_l1", 160_016 + 272 + 17, 160_016 + 272 + 17),
+        ("bow_l2", 160_016 + 272 + 17, 160_016 + 272 + 17),
+        ("bow_small", 40_004 + 20 + 5, 40_004 + 20 + 5),
+        ("bow_large", 5_120_512 + 262_656 + 513, 5_120_512 + 262_656 + 513),
+        ("bow_dropout", 160_016 + 17, 160_016 + 17),
     ],
 )
 def test_parameters_are_the_lectures(networks, name, total, trainable):
@@ -180,11 +189,16 @@ def test_dense_layers_come_as_they_are_listed(networks):
         ({"units": "32"}, "`models.gru.units`: input should be a valid integer, not '32'"),
         ({"dropout": 1.0}, "`models.gru.dropout`: input should be less than 1"),
         ({"network": ["gru"]}, "`models.gru.network` is ['gru']; valid: dense"),
-        ({"network": "transformer"}, "'transformer'; valid: dense, simple_rnn, lstm, gru"),
+        ({"network": "transformer"}, "'transformer'; valid: dense, bag_of_words, simple_rnn"),
         ({"optimizer": "adma"}, "`models.gru.optimizer`: input should be 'sgd', 'adagrad'"),
         ({"learning_rate": -1.0}, "`models.gru.learning_rate`"),
         ({"embedding": "scratch"}, "`embedding_width` and `max_features` go with"),
         ({"max_features": 5}, "`embedding_width` and `max_features` go with"),
+        ({"activation": "swish"}, "`models.gru.activation`: input should be 'linear', 'sigmoid'"),
+        ({"l2": -0.1}, "`models.gru.l2`: input should be greater than or equal to 0"),
+        ({"clip_norm": 0.0}, "`models.gru.clip_norm`: input should be greater than 0"),
+        ({"loss": "hinge"}, "is 'hinge'; valid for `task: binary`: binary_crossentropy"),
+        ({"dropout_layers": 2}, "`models.gru.dropout_layers` is not known; valid: network"),
     ],
 )
 def test_a_wrong_option_is_named(networks, changes, said):
@@ -215,3 +229,131 @@ def test_no_model_and_a_damaged_one_are_one_line(networks, model_file, tmp_path)
     (tmp_path / "model.keras").write_bytes(b"PK no zip")
     with pytest.raises(PipelineError, match="not a readable model"):
         model_file.load(tmp_path / "model.keras")
+
+
+def test_an_option_of_no_network_is_named_for_every_one(networks, name):
+    with pytest.raises(PipelineError, match=rf"`models.{name}.colour` is not known; valid: netw"):
+        build(networks, name, colour="red")
+
+
+def test_a_bag_of_words_knows_neither_order_nor_number_nor_padding(networks, model_file):
+    model, _ = build(networks, "bow")
+    said = [[5, 6, 7, 0, 0, 0], [7, 6, 5, 0, 0, 0], [7, 7, 6, 5, 5, 0]]
+    token_ids = np.pad(np.array(said, np.int32), ((0, 0), (0, LENGTH - 6)))
+    assert np.ptp(model_file.predict(model, token_ids)) == 0
+    other = token_ids[:1] + (token_ids[:1] == 7)
+    assert model_file.predict(model, other) != model_file.predict(model, token_ids[:1])
+
+
+def test_a_bag_counts_what_is_beyond_its_words_as_unknown(networks, model_file):
+    model, _ = build(networks, "bow", max_features=20)
+    above, unknown, last = (np.full((1, LENGTH), id_, np.int32) for id_ in (21, 1, 20))
+    assert model_file.predict(model, above) == model_file.predict(model, unknown)
+    assert model_file.predict(model, last) != model_file.predict(model, unknown)
+
+
+def test_the_five_dropouts_stand_one_after_another(networks):
+    model, _ = build(networks, "bow_dropout")
+    kinds = [type(layer).__name__ for layer in model.layers]
+    assert kinds[-7:] == ["Dense"] + 5 * ["Dropout"] + ["Dense"]
+    assert {layer.rate for layer in model.layers[-6:-1]} == {0.5}
+
+
+@pytest.mark.parametrize(("model", "penalty"), [("bow", "l1"), ("gru", "l2"), ("rnn", "l2")])
+def test_a_penalty_makes_the_weights_smaller_and_is_no_part_of_the_model_file(
+    networks, model_file, tmp_path, model, penalty
+):
+    free, held = (trained(networks, model, **{penalty: size}) for size in (0.0, 0.05))
+    one, other = (
+        sum(np.abs(weight).sum() for weight in map(np.asarray, made.trainable_weights))
+        for made in (free, held)
+    )
+    assert other < 0.8 * one
+    assert len(held.losses) == sum(len(weight.shape) > 1 for weight in held.trainable_weights)
+    model_file.save(held, tmp_path / "model.keras")
+    assert model_file.load(tmp_path / "model.keras").losses == []
+
+
+def test_a_clipped_gradient_takes_a_small_step(networks):
+    """One step of SGD at a rate of 1 moves the weights by the norm of the gradient."""
+
+    def moved(**changes):
+        sgd = {"optimizer": "sgd", "learning_rate": 1.0, "schedule": "constant"}
+        model, options = build(networks, "nn", **sgd, **changes)
+        before = model.get_weights()
+        networks.compile_model(model, options, 1)
+        model.fit(*reviews(), batch_size=32, epochs=1, verbose=0)
+        pairs = zip(before, model.get_weights(), strict=True)
+        return np.sqrt(sum(((a - b) ** 2).sum() for a, b in pairs))
+
+    assert moved() > 0.1
+    assert moved(clip_norm=0.01) == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("activation", ["linear", "sigmoid", "relu", "tanh"])
+def test_the_activation_is_the_one_that_is_named(networks, activation):
+    for entry, layer in (("bow", "dense"), ("gru", "gru"), ("nn_12_8", "dense")):
+        model, _ = build(networks, entry, activation=activation)
+        found = next(made for made in model.layers if made.name.startswith(layer))
+        assert found.activation.__name__ == activation
+
+
+TASKS = [
+    ("binary", 1, "sigmoid", "binary_crossentropy"),
+    ("multiclass", 4, "softmax", "categorical_crossentropy"),
+    ("multilabel", 4, "sigmoid", "binary_crossentropy"),
+    ("regression", 1, "linear", "mean_squared_error"),
+    ("regression", 1, "linear", "mean_absolute_error"),
+    ("unit_regression", 1, "sigmoid", "mean_squared_error"),
+    ("unit_regression", 1, "sigmoid", "binary_crossentropy"),
+]
+
+
+@pytest.mark.parametrize(("task", "outputs", "activation", "loss"), TASKS)
+@pytest.mark.parametrize("name", ["gru", "bow"])
+def test_a_head_for_every_task_learns_32_reviews_by_heart(
+    networks, model_file, tmp_path, name, task, outputs, activation, loss
+):
+    from ajuste import backend, tasks
+
+    token_ids, half = reviews()
+    classes = np.arange(32) % 4
+    token_ids[:, 0] = 2 + classes  # a word of its own for each class
+    targets = {
+        "binary": half,
+        "multiclass": np.eye(4)[classes],
+        "multilabel": np.stack([classes // 2, classes % 2, half[:, 0], 1 - half[:, 0]], axis=1),
+    }.get(task, classes[:, None] / 3).astype(np.float32)
+    backend.seed(1)
+    rate = {"learning_rate": 0.02, "schedule": "constant", "loss": loss}
+    entry = {**ENTRIES[name], **rate}
+    model, options = networks.build(name, entry, MATRIX, LENGTH, task, outputs)
+    assert model.layers[-1].activation.__name__ == activation
+    networks.compile_model(model, options, 1)
+    model.fit(token_ids, targets, batch_size=32, epochs=80, verbose=0)
+    model_file.save(model, tmp_path / "model.keras")
+    predictions = model_file.predict(model_file.load(tmp_path / "model.keras"), token_ids)
+    assert predictions.shape == (32, outputs)
+    if task in tasks.NUMERIC:
+        assert np.abs(predictions - targets).mean() < 0.1
+    else:
+        assert tasks.accuracy(task, targets, predictions) == 1
+
+
+def test_a_task_without_a_loss_of_ones_own_takes_its_first(networks):
+    _, options = networks.build("gru", ENTRIES["gru"], MATRIX, LENGTH, "unit_regression", 1)
+    assert options.loss == "mean_squared_error"
+
+
+def test_every_remedy_for_every_entry_can_be_built(networks, name):
+    from ajuste import remedies
+
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    settings["model"] = name
+    for verdict in ("overfitting", "underfitting"):
+        proposed = remedies.propose({"verdict": verdict, "improving": False}, settings)
+        assert proposed
+        for remedy in proposed:
+            changes = {key.split(".")[-1]: value for key, value in remedy.changes.items()}
+            changes.pop("max_length", None)
+            build(networks, name, **changes)

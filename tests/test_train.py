@@ -1,7 +1,8 @@
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-
-from ajuste.errors import PipelineError
 
 pytestmark = pytest.mark.slow
 
@@ -13,20 +14,39 @@ def stage():
     return train
 
 
+class Log:
+    """Stands in for DVCLive: keeps what it is given, by metric and step."""
+
+    def __init__(self):
+        self.step = 0
+        self.metrics = {}
+
+    def log_metric(self, name, value):
+        self.metrics.setdefault(name, {})[self.step] = value
+
+    def sync(self):
+        pass
+
+
 def test_metrics_are_named_as_dvclive_names_them(stage):
     nested = {"train": {"loss": 1.0}, "kept_epoch": 3}
     assert stage.flatten(nested) == {"train/loss": 1.0, "kept_epoch": 3}
+
+
+def test_the_lectures_count_of_batches(stage):
+    assert stage.steps_per_epoch(60_000, 128) == 469
+    assert 5 * stage.steps_per_epoch(60_000, 128) == 2_345
 
 
 def parts(seed=0, count=64):
     chance = np.random.default_rng(seed)
     return {
         "token_ids": chance.integers(2, 40, (count, 12)).astype(np.int32),
-        "labels": chance.integers(0, 2, count).astype(np.int8),
+        "targets": chance.integers(0, 2, (count, 1)).astype(np.float32),
     }
 
 
-def network(patience, epochs=6):
+def network(patience=0, epochs=6, task="binary", **changes):
     from ajuste import backend, networks
 
     entry = {
@@ -39,51 +59,175 @@ def network(patience, epochs=6):
         "batch_size": 16,
         "epochs": epochs,
         "patience": patience,
+        **changes,
     }
     backend.seed(1)
     matrix = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
-    return networks.build("gru", entry, matrix, 12)
+    return networks.build("gru", entry, matrix, 12, task)
+
+
+def fit(stage, model, options, log=None, task="binary"):
+    return stage.fit(model, options, task, parts(), parts(1), log or Log())
 
 
 def test_without_patience_every_epoch_runs_and_the_last_is_kept(stage):
-    model, options = network(patience=0)
-    assert stage.fit(model, options, parts(), parts(1), []) == 6
+    model, options = network()
+    assert fit(stage, model, options) == 6
     assert model.history.epoch == list(range(6))
 
 
 def test_with_patience_the_best_epoch_is_kept(stage):
     """Labels at random: training learns them by heart, and validation gets worse from the start."""
     model, options = network(patience=2, epochs=30)
-    kept = stage.fit(model, options, parts(), parts(1), [])
-    losses = model.history.history["val_loss"]
+    log = Log()
+    kept = fit(stage, model, options, log)
+    losses = log.metrics["validation/loss"]
     assert len(losses) == kept + 2 < 30
-    assert kept == np.argmin(losses) + 1
-    assert stage.summary(model, parts(), parts(1))["validation"]["loss"] == pytest.approx(
-        min(losses), rel=1e-4
-    )
+    assert kept == min(losses, key=losses.get)
+    summary = stage.summary(model, "binary", options.loss, parts(), parts(1))
+    assert summary["validation"]["loss"] == pytest.approx(min(losses.values()))
+
+
+def test_the_curves_are_measured_at_the_end_of_an_epoch_and_without_dropout(stage):
+    model, options = network(dropout=0.5, l2=0.01)
+    log = Log()
+    fit(stage, model, options, log)
+    now = stage.measure(model, "binary", options.loss, parts())
+    assert log.metrics["train/loss"][6] == pytest.approx(now["loss"])
+    assert log.metrics["train/accuracy"][6] == now["accuracy"]
+    # Keras' own holds the dropout, the penalty and the earlier batches
+    assert model.history.history["loss"][-1] > now["loss"] + 0.01
+    assert set(log.metrics["gradient/gru"]) == set(range(1, 7))
+
+
+def test_measuring_changes_nothing_of_the_training(stage):
+    """With a dense network: Keras' recurrent layers draw a dropout mask in evaluation too."""
+    from ajuste import networks
+
+    dense = {"network": "dense", "units": [8], "dropout": 0.5}
+    model, options = network(**dense)
+    fit(stage, model, options)
+    plain, _ = network(**dense)
+    networks.compile_model(plain, options, 24)
+    plain.fit(parts()["token_ids"], parts()["targets"], batch_size=16, epochs=6, verbose=0)
+    pairs = zip(model.get_weights(), plain.get_weights(), strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
 
 
 def test_the_summary_measures_both_parts_alike(stage):
-    model, options = network(patience=0)
-    stage.fit(model, options, parts(), parts(1), [])
-    same = stage.summary(model, parts(), parts())
+    model, options = network()
+    fit(stage, model, options)
+    same = stage.summary(model, "binary", options.loss, parts(), parts())
     assert same["generalization_gap"] == {"loss": 0, "accuracy": 0}
-    other = stage.summary(model, parts(), parts(1))
+    other = stage.summary(model, "binary", options.loss, parts(), parts(1))
     assert other["generalization_gap"]["loss"] > 0
     assert other["generalization_gap"]["accuracy"] > 0
     assert other["parameters"] == {"total": 1409, "trainable": 1409}
+    share = parts()["targets"].mean()
+    entropy = -share * np.log(share) - (1 - share) * np.log(1 - share)
+    assert other["baseline_loss"] == pytest.approx(entropy)
+    assert 0 < other["standard_error"] < 1
 
 
-class Log:
-    """Stands in for DVCLive."""
+def test_numbers_have_no_accuracy(stage):
+    model, options = network(task="regression")
+    log = Log()
+    fit(stage, model, options, log, "regression")
+    assert {name for name in log.metrics if not name.startswith("gradient")} == {
+        "train/loss",
+        "validation/loss",
+    }
+    summary = stage.summary(model, "regression", options.loss, parts(), parts(1))
+    assert summary["generalization_gap"].keys() == {"loss"}
+    assert summary["baseline_loss"] == pytest.approx(parts()["targets"].var())
 
-    step = 0
 
-    def log_metric(self, name, value):
-        raise AssertionError("nothing is logged of an epoch that diverged")
+def test_a_training_that_diverges_stops_and_keeps_its_last_good_epoch(stage):
+    from ajuste.backend import keras
+
+    class Poison(keras.callbacks.Callback):
+        """Makes the weights infinite in the middle of the third epoch."""
+
+        def on_train_batch_begin(self, batch, logs=None):
+            if self.model.optimizer.iterations == 10:
+                self.model.set_weights([np.inf * weight for weight in self.model.get_weights()])
+
+    model, options = network()
+    healthy, _ = network(epochs=2)
+    fit(stage, healthy, options.model_copy(update={"epochs": 2}))
+    log = Log()
+    fit_once = model.fit
+    model.fit = lambda *given, callbacks, **named: fit_once(
+        *given, callbacks=[*callbacks, Poison()], **named
+    )
+    with pytest.raises(stage.DivergedError) as error:
+        fit(stage, model, options, log)
+    assert "the loss is nan after batch 3 of epoch 3" in str(error.value)
+    assert "`clip_norm`" in str(error.value)
+    assert "holds the weights of epoch 2" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert set(log.metrics["train/loss"]) == {1, 2}
+    pairs = zip(model.get_weights(), healthy.get_weights(), strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
 
 
-@pytest.mark.parametrize("logs", [{"loss": np.nan, "val_loss": 1}, {"loss": 1, "val_loss": np.inf}])
-def test_a_training_that_diverges_stops(stage, logs):
-    with pytest.raises(PipelineError, match="in epoch 3: training has diverged; lower"):
-        stage.Curves(Log()).on_epoch_end(2, logs)
+def test_a_training_that_diverges_at_once_keeps_nothing(stage):
+    model, options = network()
+    model.set_weights([np.nan * weight for weight in model.get_weights()])
+    with pytest.raises(stage.DivergedError, match=r"of epoch 1; .* nothing is kept") as error:
+        fit(stage, model, options)
+    assert error.value.good_epochs == 0
+
+
+def test_a_vanishing_gradient_is_said_once(stage, capsys):
+    log = Log()
+    watch = stage.Watch(log, "binary", "binary_crossentropy", parts(), parts(1))
+    watch.set_model(network()[0])
+    watch.layer_norms = lambda: {"gru": 1e-7, "output": 0.1}
+    for epoch in range(3):
+        watch.on_epoch_end(epoch, {})
+    said = capsys.readouterr().out
+    assert said.count("warning") == 1
+    assert "epoch 1: the gradient of layer `gru` vanishes" in said
+
+
+def test_through_time_takes_the_longest_reviews(stage):
+    train = parts()
+    train["token_ids"][:40, 6:] = 0
+    model, options = network()
+    table = stage.through_time(model, options.loss, train)
+    # there are but 64, so that the shortest are among them
+    assert table["steps_back"].tolist() == list(range(6))
+    assert (table["norm"] > 0).all()
+    assert np.allclose(table["log10_norm"], np.log10(table["norm"]))
+
+
+def test_a_network_without_time_leaves_a_table_without_rows(stage):
+    model = SimpleNamespace(layers=[])
+    table = stage.through_time(model, "binary_crossentropy", parts())
+    assert table.columns.tolist() == ["steps_back", "norm", "log10_norm"]
+    assert table.empty
+
+
+def test_a_good_epoch_is_on_disk_after_a_training_that_diverged(stage, in_tmp, monkeypatch, capfd):
+    from ajuste import model_file
+    from ajuste.text import Encoder
+
+    Encoder({"a": 1}, 12, "last", ["no", "yes"]).save(stage.TOKENS)
+    for part, arrays in (("train", parts()), ("validation", parts(1))):
+        np.savez(stage.TOKENS / f"{part}.npz", **arrays)
+    stage.MATRIX.parent.mkdir(parents=True)
+    np.save(stage.MATRIX, np.zeros((40, 6), np.float32))
+
+    def diverge(model, options, *given):
+        error = stage.DivergedError("training has diverged")
+        error.good_epochs = 1
+        raise error
+
+    monkeypatch.setattr(stage, "fit", diverge)
+    with pytest.raises(stage.DivergedError):
+        stage.main()
+    assert model_file.load(stage.FOLDER / "model.keras")
+    assert Encoder.load(stage.FOLDER).labels == ["no", "yes"]
+    assert not stage.RECORD.exists()
+    assert "loss" not in json.loads((stage.METRICS / "metrics.json").read_text() or "{}")

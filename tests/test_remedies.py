@@ -1,0 +1,84 @@
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ajuste import remedies
+
+ROOT = Path(__file__).parent.parent
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+def propose(model: str, verdict: str, improving: bool = False, **changes):
+    settings = {
+        **PARAMS,
+        "model": model,
+        "models": {model: {**PARAMS["models"][model], **changes}},
+    }
+    return remedies.propose({"verdict": verdict, "improving": improving}, settings)
+
+
+def options(found) -> list[str]:
+    return [key.split(".")[-1] for remedy in found for key in remedy.changes]
+
+
+def test_the_lectures_remedies_against_overfitting():
+    found = propose("rnn", "overfitting")
+    assert options(found) == ["dropout", "units", "l2", "patience"]
+    assert found[0].command == "dvc exp run -S models.rnn.dropout=0.3"
+    assert found[1].changes == {"models.rnn.units": 16}
+
+
+def test_the_lectures_remedies_against_underfitting():
+    found = propose("nn", "underfitting")
+    assert options(found) == ["units", "embedding", "epochs", "max_length"]
+    assert found[0].changes == {"models.nn.units": [32]}
+    assert found[1].changes == {"models.nn.embedding": "trained"}
+    assert found[2].changes == {"models.nn.epochs": 20}
+    assert found[3].command == "dvc exp run -S tokenize.max_length=200"
+
+
+def test_one_that_was_stopped_too_soon_goes_on_first():
+    assert options(propose("gru", "underfitting", improving=True))[0] == "epochs"
+
+
+def test_what_holds_a_network_back_goes_first():
+    found = propose("bow_dropout", "underfitting", l2=0.1)
+    assert options(found)[:2] == ["dropout", "l2"]
+    assert found[0].changes == {"models.bow_dropout.dropout": 0.0}
+
+
+def test_what_is_in_use_already_is_not_proposed():
+    assert "dropout" not in options(propose("gru_dropout", "overfitting"))
+    assert "l2" not in options(propose("bow_l2", "overfitting"))
+    assert "patience" not in options(propose("rnn", "overfitting", patience=3))
+    assert "embedding" not in options(propose("lstm", "underfitting", embedding="trained"))
+
+
+def test_what_a_network_does_not_have_is_not_proposed():
+    assert "units" not in options(propose("nn", "overfitting"))  # no hidden layer to shrink
+    assert "units" not in options(propose("gru", "overfitting", units=1))
+    assert "embedding" not in options(propose("bow", "underfitting"))
+
+
+@pytest.mark.parametrize("verdict", ["optimal", "undecided"])
+def test_a_fit_that_needs_none_gets_none(verdict):
+    assert propose("gru", verdict) == []
+
+
+def test_a_list_reaches_the_command_in_one_word():
+    shrink = propose("bow", "overfitting")[1]
+    assert shlex.split(shrink.command)[-1] == "models.bow.units=[8,8]"
+
+
+def test_the_advice_is_the_verdict_and_a_line_for_each_remedy():
+    fit = {"verdict": "overfitting", "reason": "a gap", "improving": False}
+    lines = remedies.advise(fit, {**PARAMS, "model": "rnn"}).splitlines()
+    assert lines[0] == "fit: overfitting: a gap"
+    assert lines[1] == "Try:"
+    assert len(lines) == 2 + 4
+    assert lines[2].startswith("  dvc exp run -S models.rnn.dropout=0.3 ")
+    assert remedies.advise({"verdict": "optimal", "reason": "close"}, PARAMS) == (
+        "fit: optimal: close"
+    )
