@@ -13,7 +13,7 @@ from study.plan import Plan
 
 Z = 1.96  # of a 95 % interval
 BACK = 50  # steps back in time, to which the gradient at the last step is compared
-NONE = "–"  # noqa: RUF001 (a dash in a cell)
+NONE = "—"
 VERDICTS = {
     "optimal": ("is optimal", "are optimal"),
     "overfitting": ("overfits", "overfit"),

@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -57,14 +57,13 @@ def check_clean(root: Path, excepted: list[str]) -> None:
         )
 
 
-def run(start: Base, study: Plan, jobs: int, say: Callable[[str], None] = print) -> list[Result]:
+def run(start: Base, study: Plan, jobs: int) -> list[Result]:
     """Run what is not done yet, `jobs` at a time.
 
     Args:
         start: the commit that the experiments start from.
         study: the list.
         jobs: how many workers; the cores are divided among them.
-        say: takes the lines that tell how it goes.
 
     Returns:
         The results, in the order in which they came.
@@ -74,7 +73,7 @@ def run(start: Base, study: Plan, jobs: int, say: Callable[[str], None] = print)
     """
     with _alone(start.root / FOLDER):
         try:
-            return asyncio.run(_until_told(_Study(start, study, jobs, say).run()))
+            return asyncio.run(_until_told(_Study(start, study, jobs).run()))
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
 
@@ -82,11 +81,10 @@ def run(start: Base, study: Plan, jobs: int, say: Callable[[str], None] = print)
 class _Study:
     """The state of a call of `run`; everything in it happens in one thread."""
 
-    def __init__(self, start: Base, study: Plan, jobs: int, say: Callable[[str], None]) -> None:
+    def __init__(self, start: Base, study: Plan, jobs: int) -> None:
         self.start = start
         self.follow = study.follow
         self.jobs = jobs
-        self.say = say
         self.waiting = list(study.experiments)
         self.total = len(study.experiments)
         self.results: list[Result] = []
@@ -104,7 +102,7 @@ class _Study:
             while self.waiting or running:
                 while self.waiting and idle:
                     number, experiment = idle.pop(), self.waiting.pop(0)
-                    self.say(f"start {experiment.name}")
+                    _say(f"start {experiment.name}")
                     running[asyncio.create_task(self._one(number, experiment))] = number
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -129,7 +127,7 @@ class _Study:
         width = len(str(self.total))
         outcome = f"FAILED, {result.failure}" if result.failure else _outcome(result)
         count = f"[{len(self.results):{width}}/{self.total}]"
-        self.say(f"{count} {result.experiment.name}: {outcome}, {how}")
+        _say(f"{count} {result.experiment.name}: {outcome}, {how}")
         if self.follow and (remedy := collect.follow_up(self.start, result)):
             self.total += 1
             if not self._skip(remedy):
@@ -143,12 +141,12 @@ class _Study:
 
     async def _prepare(self) -> None:
         """Run once what all share, so that the workers find it in the cache."""
-        self.say(f"start what all share (dvc repro {SHARED})")
+        _say(f"start what all share (dvc repro {SHARED})")
         began = time.monotonic()
         self.cache = (await self._dvc(self.start.root, "cache", "dir")).splitlines()[-1]
         worker = await self._worker(1)
         await self._dvc(worker, "repro", SHARED, threads=cores())
-        self.say(f"done, {time.monotonic() - began:.0f} s")
+        _say(f"done, {time.monotonic() - began:.0f} s")
 
     async def _worker(self, number: int) -> Path:
         """The clone of a worker, as the commit has it; made where it is not there."""
@@ -306,6 +304,10 @@ def _sweep(folder: Path) -> None:
         shutil.rmtree(worker, ignore_errors=True)
     for log in (folder / LOGS.name).glob("*.part"):
         log.unlink()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # at once, into a log too
 
 
 def _outcome(result: Result) -> str:
