@@ -38,7 +38,8 @@ def write_report(asked: Path, study: plan.Plan, results: list[collect.Result], c
     Returns:
         The page.
     """
-    blocks = report.content(study, results, f"python -m study {asked.as_posix()}", commit)
+    shown = asked.as_posix() if not asked.is_absolute() else asked.name  # no path of a machine
+    blocks = report.content(study, results, f"python -m study {shown}", commit)
     folder = REPORTS / asked.stem
     for old in folder.glob("*.svg"):
         old.unlink()

@@ -6,6 +6,7 @@ import statistics
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from study.collect import Result
 
@@ -24,45 +25,48 @@ STYLE = {
 def losses(results: list[Result]) -> str:
     """One panel an experiment: its training and validation loss by epoch, on one scale for all.
 
+    All results must have curves.
+
     The scale ends at three times the median of what each experiment has as its highest loss; a
     curve that leaves it ends at the edge of its panel.
     """
-    drawn = [result for result in results if result.curves]
-    rows = math.ceil(len(drawn) / COLUMNS)
+    rows = math.ceil(len(results) / COLUMNS)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 0.5 + 1.8 * rows), layout="constrained")
-        grid = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False).flat
-        highest = [max(map(max, result.curves.values())) for result in drawn]
+        panels = list(figure.subplots(rows, COLUMNS, sharey=True, squeeze=False).flat)
+        highest = [max(map(max, result.curves.values())) for result in results]
         limit = 1.05 * min(max(highest), 3 * statistics.median(highest))
-        for axes, result in zip(grid, drawn, strict=False):
+        for axes, result in zip(panels, results, strict=False):
             for part, values in result.curves.items():
                 epochs = range(1, len(values) + 1)
                 mark = "o" if len(values) == 1 else ""
-                axes.plot(epochs, values, color=COLOURS[part], marker=mark, label=part)
+                axes.plot(epochs, values, color=COLOURS[part], marker=mark)
             verdict = f"\n{result.verdict}" if result.verdict else ""
             axes.set_title(f"{result.experiment.name}{verdict}", fontsize=8)
             axes.set_ylim(0, limit)
             axes.xaxis.get_major_locator().set_params(integer=True)
-        for axes in list(grid)[: rows * COLUMNS - len(drawn)]:
+        for axes in panels[len(results) :]:
             axes.set_axis_off()
         figure.supxlabel("epoch")
         figure.supylabel("loss")
         handles = [
-            matplotlib.lines.Line2D([], [], color=colour, label=part)
-            for part, colour in COLOURS.items()
+            Line2D([], [], color=COLOURS[part], label=label)
+            for part, label in (("train", "training"), ("validation", "validation"))
         ]
         figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False)
         return _svg(figure)
 
 
 def gradients(results: list[Result]) -> str:
-    """The norm of the gradient that reaches each step back in time, on a logarithmic scale."""
-    drawn = [result for result in results if result.gradient]
+    """The norm of the gradient that reaches each step back in time, on a logarithmic scale.
+
+    All results must have it.
+    """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 4.5), layout="constrained")
+        figure = Figure(figsize=(10, max(4.5, 0.2 * len(results))), layout="constrained")
         axes = figure.subplots()
         colours = matplotlib.colormaps["tab20"].colors
-        for number, result in enumerate(drawn):
+        for number, result in enumerate(results):
             # A norm of zero has no logarithm: its place stays empty.
             norms = [norm if norm > 0 else math.nan for norm in result.gradient]
             axes.plot(

@@ -208,10 +208,8 @@ def command(experiment: Experiment, given: dict[str, Any]) -> list[str]:
     """What runs it: `dvc exp run`, with a `+` before the keys that `given` does not have."""
     words = ["dvc", "exp", "run", "--name", experiment.name]
     for key, value in experiment.overrides.items():
-        place: Any = given
-        for part in key.split("."):
-            place = place.get(part, KeyError) if isinstance(place, dict) else KeyError
-        words += ["-S", f"{'+' if place is KeyError else ''}{key}={hydra(value)}"]
+        new = "" if _has(given, key.split(".")) else "+"
+        words += ["-S", f"{new}{key}={hydra(value)}"]
     return words
 
 
@@ -257,6 +255,14 @@ def remedy(
         about=proposed[0].why,
         remedy_of=experiment.name,
     )
+
+
+def _has(given: Any, parts: list[str]) -> bool:
+    for part in parts:
+        if not isinstance(given, dict) or part not in given:
+            return False
+        given = given[part]
+    return True
 
 
 def _in_name(value: Any) -> str:

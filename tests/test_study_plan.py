@@ -1,3 +1,4 @@
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -139,20 +140,10 @@ def test_a_key_that_no_stage_reads_is_refused(key):
 @pytest.mark.parametrize(
     "value",
     [
-        None,
-        True,
-        3,
-        1e-5,
-        "constant",
-        "nn-12-8",
-        "https://a.b/c:d=e",
-        "it's",
-        "",
-        "null",
-        "3",
-        "*n't",
-    ]
-    + [[], [12, 8], ["no", "not, so"], "a {b} [c]"],
+        *(None, True, 3, 1e-5),
+        *("constant", "nn-12-8", "https://a.b/c:d=e", "it's", "", "null", "3", "*n't", "a {b} [c]"),
+        *([], [12, 8], ["no", "not, so"]),
+    ],
 )
 def test_dvc_reads_a_value_as_it_was_written(tmp_path, monkeypatch, value):
     from dvc.utils.cli_parse import to_path_overrides
@@ -190,9 +181,7 @@ def proposing(monkeypatch):
         changes = {"models.gru.dropout": 0.3}
         return [SimpleNamespace(changes=changes, why="drop"), SimpleNamespace(changes={}, why="")]
 
-    monkeypatch.setitem(
-        __import__("sys").modules, "ajuste.remedies", SimpleNamespace(propose=propose)
-    )
+    monkeypatch.setitem(sys.modules, "ajuste.remedies", SimpleNamespace(propose=propose))
     return asked
 
 

@@ -89,19 +89,19 @@ def test_without_expectations_the_table_has_no_columns_for_them():
 
 def test_a_number_that_is_missing_is_a_dash():
     regression = {"train": {"loss": 0.1}, "validation": {"loss": 0.2}}
-    row = report.results_table([result(train=regression, scores={"loss": 0.3}, seconds=None)]).rows[
-        0
-    ]
-    assert row[1:] == ["– (0.100)", "– (0.200)", "– (0.300)", "–", "–", "–", "–"]
+    numeric = result(train=regression, scores={"loss": 0.3}, seconds=None)
+    row = report.results_table([numeric]).rows[0]
+    assert row[1:] == ["— (0.100)", "— (0.200)", "— (0.300)", "—", "—", "—", "—"]
     empty = report.results_table([Result(Experiment("old"))]).rows[0]
-    assert empty[1:] == ["–"] * 7
+    assert empty[1:] == ["—"] * 7
 
 
 def test_agreement_is_told_in_one_sentence():
     expected = {"verdict": "optimal", "validation_accuracy": 0.86, "validation_loss": 0.3}
     assert report.comparison(result(expected=expected)) == (
         "gru: verdict optimal, as expected; validation accuracy 0.850 against 0.86 "
-        "(difference within the 95 % interval of ±0.014); validation loss 0.340 against 0.3 (+0.040)"
+        "(difference within the 95 % interval of ±0.014); "
+        "validation loss 0.340 against 0.3 (+0.040)"
     )
     expected = {"verdict": "underfitting", "train_accuracy": 0.87}
     assert report.comparison(result(expected=expected)) == (
@@ -147,7 +147,7 @@ def test_the_gradient_of_long_ago_is_compared_to_the_last():
     ).rows
     assert [row[1:] for row in rows] == [
         ["1", "1e-05", "1e+05"],
-        ["1", "–", "–"],
+        ["1", "—", "—"],
         ["1", "0", "∞"],
     ]
 
@@ -194,7 +194,15 @@ def test_pictures_repeat_and_are_well_formed():
         assert first == draw(results)
         ElementTree.fromstring(first)
         assert "e5" in first
+        assert draw(results[:5]) != first
         assert not re.search(r"\d{4}-\d\d-\d\d", first)
+
+
+def test_every_experiment_has_a_panel_and_no_panel_is_empty():
+    drawn = charts.losses([result(f"e{n}") for n in range(6)])
+    panels = re.split(r'<g id="axes_\d+">', drawn)[1:]
+    assert len(panels) == 8
+    assert ["xtick_1" in panel for panel in panels] == [True] * 6 + [False] * 2
 
 
 def test_the_markdown_names_its_pictures():

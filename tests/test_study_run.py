@@ -53,7 +53,7 @@ write("metrics/train/metrics.json", {
     "validation": {"loss": 0.3 + gap, "accuracy": 0.85},
     "generalization_gap": {"loss": gap, "accuracy": 0.05},
 })
-write("data/record/train.json", {"seconds": 12.0})
+write("data/record/train.json", {"seconds": 77.0 if model == "fine" else 12.0})
 """,
     "evaluate": """
 gap = params["models"][model]["gap"]
@@ -188,6 +188,19 @@ def test_other_parameters_under_the_same_name_run_anew(repository):
     assert len(shown(repository)) == 1
 
 
+def test_another_commit_takes_what_the_cache_has_longest_first(repository):
+    write_list(repository, "good", "fine")
+    study(repository)
+    (repository / "README").write_text("new")
+    run("git", "add", "README", cwd=repository)
+    run("git", "commit", "--quiet", "--message", "next", cwd=repository)
+    lines = study(repository, jobs=1).stdout.splitlines()
+    started = [line for line in lines if line.startswith("start exp-")]
+    assert started == ["start exp-fine", "start exp-good"]
+    assert sum(ran(repository).values()) == 3
+    assert "<td>77<" in (repository / "reports/small.html").read_text(encoding="utf-8")
+
+
 def test_a_remedy_follows_what_overfits(repository):
     write_list(repository, "wide", follow=True)
     done = study(repository)
@@ -206,6 +219,8 @@ def test_one_that_fails_takes_no_other_along(repository):
     reason = "train: models.broken: no such network"
     assert done.stderr.splitlines()[-1].startswith(f"study: 1 of 3 failed: exp-broken: {reason}")
     assert set(shown(repository)) == {"exp-good", "exp-fine"}
+    done = run(*command(2), "--report-only", cwd=repository, check=False)
+    assert (done.returncode, reason in done.stderr) == (1, True)
     log = (repository / ".dvc/tmp/study/logs/exp-broken.log").read_text()
     assert "Running stage 'train'" in log
     assert reason in (repository / "reports/small.md").read_text(encoding="utf-8")
