@@ -200,9 +200,7 @@ def test_pictures_repeat_and_are_well_formed():
 
 def test_every_experiment_has_a_panel_and_no_panel_is_empty():
     drawn = charts.losses([result(f"e{n}") for n in range(6)])
-    panels = re.split(r'<g id="axes_\d+">', drawn)[1:]
-    assert len(panels) == 8
-    assert ["xtick_1" in panel for panel in panels] == [True] * 6 + [False] * 2
+    assert len(re.findall(r'<g id="axes_\d+">', drawn)) == 6
 
 
 def test_the_markdown_names_its_pictures():
