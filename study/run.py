@@ -84,7 +84,7 @@ class _Study:
     def __init__(self, start: Base, study: Plan, jobs: int) -> None:
         self.start = start
         self.follow = study.follow
-        self.jobs = jobs
+        self.jobs = min(jobs, len(study.experiments))  # no core idle for want of work
         self.waiting = list(study.experiments)
         self.total = len(study.experiments)
         self.results: list[Result] = []
@@ -207,7 +207,7 @@ class _Study:
                 write_json(path, {**collect.journal(self.start.root), **seconds})
             if not collect.is_done(self.start, experiment):
                 with log.open("a") as file:
-                    file.write("ERROR: DVC ran it with other parameters than those asked for\n")
+                    file.write("DVC ran it with other parameters than those asked for\n")
                 failed = 1
         if failed:
             log.replace(kept)
@@ -224,7 +224,7 @@ class _Study:
             command: the program and its arguments.
             folder: where it runs.
             log: the file that takes what it says, after a first line.
-            head: that first line; without it and `threads` the command is a short one.
+            head: that first line.
             threads: how many it may use; 0 is the share of one worker.
 
         Returns:
