@@ -23,6 +23,11 @@ repro: .venv/installed ## Set up, run what the last run does not cover, show the
 compare: .venv/installed ## Show the experiments side by side, without their slices
 	@dvc exp show --only-changed --no-pager --drop 'slices|interval|accuracy_|step|data/model'
 
+STUDY ?= studies/lecture.yaml
+.PHONY: study
+study: .venv/installed ## Run a list of experiments in parallel, report it (STUDY=FILE JOBS=N)
+	python -m study $(STUDY) $(if $(JOBS),--jobs $(JOBS))
+
 .PHONY: test
 test: .venv/installed ## Set up, lint, run every test
 	ruff check .

@@ -88,7 +88,7 @@ def test_heavy_imports_stand_where_they_are_needed(heavy):
     }
     importing = {
         path.relative_to(ROOT).as_posix()
-        for folder in ("ajuste", "stages", "serving")
+        for folder in ("ajuste", "stages", "serving", "study")
         for path in (ROOT / folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if heavy in roots(node)

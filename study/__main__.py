@@ -1,0 +1,76 @@
+"""Run a list of experiments in parallel and write a report of them."""
+
+import argparse
+import time
+from pathlib import Path
+
+from ajuste import errors
+from ajuste.errors import PipelineError
+from ajuste.files import write_text
+from study import collect, plan, report, run
+
+REPORTS = Path("reports")
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """What the user asks for."""
+    parser = argparse.ArgumentParser(prog="python -m study", description=__doc__)
+    parser.add_argument("list", type=Path, help="the list, such as studies/lecture.yaml")
+    parser.add_argument(
+        "--jobs", type=int, default=run.cores(), help="how many at a time (%(default)s)"
+    )
+    parser.add_argument("--report-only", action="store_true", help="report what is there already")
+    asked = parser.parse_args(argv)
+    if asked.jobs < 1:
+        parser.error("--jobs takes 1 or more")
+    return asked
+
+
+def write_report(asked: Path, study: plan.Plan, results: list[collect.Result], commit: str) -> Path:
+    """Write the Markdown, its pictures and the page that stands alone.
+
+    Args:
+        asked: the list as the user named it; the report is named after it.
+        study: what is in it.
+        results: what came of it.
+        commit: the short hash of the commit that the experiments start from.
+
+    Returns:
+        The page.
+    """
+    shown = asked.as_posix() if not asked.is_absolute() else asked.name  # no path of a machine
+    blocks = report.content(study, results, f"python -m study {shown}", commit)
+    folder = REPORTS / asked.stem
+    for old in folder.glob("*.svg"):
+        old.unlink()
+    for block in blocks:
+        if isinstance(block, report.Picture):
+            write_text(folder / f"{block.name}.svg", block.svg)
+    write_text(folder.with_suffix(".md"), report.markdown(blocks, asked.stem))
+    page = folder.with_suffix(".html")
+    write_text(page, report.page(blocks))
+    return page
+
+
+def main() -> None:
+    """Run what is not done yet, then report all of it."""
+    asked = arguments()
+    began = time.monotonic()
+    study = plan.load(asked.list)
+    start = collect.base(Path.cwd())
+    plan.check(study, start.params)
+    if not asked.report_only:
+        own = [f"{REPORTS / asked.list.stem}{end}" for end in (".md", ".html", "/")]
+        run.check_clean(start.root, [*own, asked.list.as_posix()])
+        run.run(start, study, asked.jobs)
+    results = collect.collect_all(start, study)
+    page = write_report(asked.list, study, results, start.commit[:7])
+    print(report.summary(results))
+    print(f"report: {page}, {page.with_suffix('.md')}; {time.monotonic() - began:.0f} s in all")
+    if failed := [result for result in results if result.log]:
+        shown = "; ".join(f"{r.experiment.name}: {r.failure} ({r.log})" for r in failed)
+        raise PipelineError(f"{len(failed)} of {len(results)} failed: {shown}")
+
+
+if __name__ == "__main__":
+    errors.run("study", main)

@@ -1,0 +1,212 @@
+"""Read what came of the experiments out of Git, where DVC keeps them."""
+
+import csv
+import io
+import json
+import shlex
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from ajuste.errors import PipelineError
+from ajuste.files import read_json
+from study import plan
+from study.plan import Experiment, Plan
+
+FOLDER = Path(".dvc/tmp/study")
+LOGS = FOLDER / "logs"
+JOURNAL = FOLDER / "journal.json"
+
+TRAIN = "metrics/train/metrics.json"
+EVALUATE = "metrics/evaluate.json"
+SPLIT = "metrics/split.json"
+CURVES = "metrics/train/plots/metrics/{part}/loss.tsv"
+GRADIENT = "reports/train/gradient_through_time.csv"
+
+
+@dataclass(frozen=True)
+class Result:
+    """An experiment and what came of it; what is not there is empty.
+
+    Attributes:
+        experiment: what was asked.
+        command: what runs it, as typed in a shell.
+        train: `metrics/train/metrics.json`.
+        scores: `metrics/evaluate.json`.
+        split: `metrics/split.json`, the number of reviews of each part.
+        curves: of `train` and `validation`, the loss of each epoch.
+        gradient: the norm of the gradient at each step, the last step first.
+        seconds: what its training took, where that is known.
+        failure: why there is no result, in one line.
+        log: the name of its log, where it failed.
+    """
+
+    experiment: Experiment
+    command: str = ""
+    train: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    split: dict[str, Any] = field(default_factory=dict)
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    gradient: list[float] = field(default_factory=list)
+    seconds: float | None = None
+    failure: str = ""
+    log: str = ""
+
+    @property
+    def fit(self) -> dict[str, Any]:
+        """The verdict and what it rests on."""
+        return self.scores.get("fit") or {}
+
+    @property
+    def verdict(self) -> str:
+        """underfitting, overfitting or optimal; empty where none is known."""
+        return self.fit.get("verdict") or ""
+
+
+@dataclass(frozen=True)
+class Base:
+    """The commit that experiments start from.
+
+    Attributes:
+        root: the repository.
+        commit: its full hash.
+        params: its `params.yaml`.
+    """
+
+    root: Path
+    commit: str
+    params: dict[str, Any]
+
+
+def git(root: Path, *arguments: str) -> str:
+    """What a Git command prints; a Ctrl-C in the terminal does not reach it.
+
+    Raises:
+        PipelineError: it failed.
+    """
+    done = subprocess.run(
+        ["git", *arguments], cwd=root, capture_output=True, text=True, start_new_session=True
+    )
+    if done.returncode:
+        reason = done.stderr.strip().splitlines() or ["no reason given"]
+        raise PipelineError(f"git {arguments[0]}: {reason[-1]}")
+    return done.stdout
+
+
+def show(root: Path, revision: str, path: str) -> str:
+    """A file of a commit, or nothing where it has none."""
+    command = ["git", "show", f"{revision}:{path}"]
+    done = subprocess.run(command, cwd=root, capture_output=True, start_new_session=True)
+    return "" if done.returncode else done.stdout.decode("utf-8")
+
+
+def base(root: Path) -> Base:
+    """HEAD of a repository.
+
+    Raises:
+        PipelineError: it has no commit, or that has no `params.yaml`.
+    """
+    commit = git(root, "rev-parse", "HEAD").strip()
+    text = show(root, commit, "params.yaml")
+    if not text:
+        raise PipelineError("params.yaml: not in the last commit; run from the repository's root")
+    return Base(root, commit, _yaml(text))
+
+
+def ref(commit: str, name: str) -> str:
+    """Where DVC keeps an experiment that started from a commit."""
+    return f"refs/exps/{commit[:2]}/{commit[2:]}/{name}"
+
+
+def is_done(start: Base, experiment: Experiment) -> bool:
+    """Whether there is an experiment of this name with the parameters that are asked for."""
+    text = show(start.root, ref(start.commit, experiment.name), "params.yaml")
+    return bool(text) and _yaml(text) == plan.merged(start.params, experiment.overrides)
+
+
+def header(start: Base, experiment: Experiment) -> str:
+    """The first line of a log: it tells whether the log belongs to what is asked now."""
+    return f"{start.commit} {shlex.join(plan.command(experiment, start.params))}"
+
+
+def journal_key(start: Base, experiment: Experiment) -> str:
+    """Under what the journal has the seconds of an experiment."""
+    return f"{experiment.name} {plan.digest(plan.merged(start.params, experiment.overrides))}"
+
+
+def journal(root: Path) -> dict[str, float]:
+    """The seconds that trainings took."""
+    path = root / JOURNAL
+    return read_json(path) if path.exists() else {}
+
+
+def collect(start: Base, experiment: Experiment) -> Result:
+    """What came of one experiment."""
+    command = shlex.join(plan.command(experiment, start.params))
+    if not is_done(start, experiment):
+        log = start.root / LOGS / f"{experiment.name}.log"
+        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        if text.startswith(header(start, experiment) + "\n"):
+            return Result(experiment, command, failure=reason(text), log=str(LOGS / log.name))
+        return Result(experiment, command, failure="not run yet")
+    revision = ref(start.commit, experiment.name)
+    files = {
+        name: json.loads(show(start.root, revision, path) or "{}")
+        for name, path in (("train", TRAIN), ("scores", EVALUATE), ("split", SPLIT))
+    }
+    curves = {
+        part: _column(show(start.root, revision, CURVES.format(part=part)), "loss", "\t")
+        for part in ("train", "validation")
+    }
+    return Result(
+        experiment,
+        command,
+        **files,
+        curves={part: values for part, values in curves.items() if values},
+        gradient=_column(show(start.root, revision, GRADIENT), "norm", ","),
+        seconds=journal(start.root).get(journal_key(start, experiment)),
+    )
+
+
+def follow_up(start: Base, result: Result) -> Experiment | None:
+    """The experiment that tries the first remedy for a result (see `plan.remedy`)."""
+    values = plan.merged(start.params, result.experiment.overrides)
+    return plan.remedy(result.experiment, result.fit, values)
+
+
+def collect_all(start: Base, study: Plan) -> list[Result]:
+    """What came of a study; the remedies that were tried follow what they are for."""
+    results = []
+    for experiment in study.experiments:
+        result = collect(start, experiment)
+        results.append(result)
+        if study.follow and (remedy := follow_up(start, result)):
+            results.append(collect(start, remedy))
+    return results
+
+
+def reason(log: str) -> str:
+    """Why a run failed: the last line of its log that says something.
+
+    That is what the stage itself said last; DVC's own error where it said nothing or was killed.
+    """
+    lines = [line.strip() for line in log.splitlines()[1:] if line.strip()]
+    faults = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    started = max(
+        (at for at, line in enumerate(lines) if line.startswith("> ")), default=len(lines)
+    )
+    said = [line for line in lines[started + 1 :] if not line.startswith(("ERROR: ", "WARNING: "))]
+    killed = [fault for fault in faults if "exited with -" in fault]
+    return (killed or said or faults or lines or ["no reason given"])[-1]
+
+
+def _yaml(text: str) -> dict[str, Any]:
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def _column(text: str, name: str, separator: str) -> list[float]:
+    rows = csv.DictReader(io.StringIO(text), delimiter=separator)
+    return [float(row[name]) for row in rows]

@@ -1,0 +1,287 @@
+"""From a short list in YAML to the experiments that DVC is asked to run."""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from copy import deepcopy
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from ajuste import params
+from ajuste.errors import PipelineError
+
+REMEDY = "-remedy"
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+BARE = r"[A-Za-z_][A-Za-z0-9_./-]*"
+NO_TEXT = ("null", "true", "false", "nan", "inf")  # what Hydra takes for something else
+
+
+class Expected(params.Params):
+    """`expected` of an entry: what somebody else reports."""
+
+    train_accuracy: params.Share | None = None
+    train_loss: float | None = None
+    validation_accuracy: params.Share | None = None
+    validation_loss: float | None = None
+    verdict: Literal["underfitting", "overfitting", "optimal"] | None = None
+
+
+class Entry(params.Params):
+    """One of `experiments`: an experiment, or a grid of them."""
+
+    name: params.Name
+    about: str = ""
+    set: dict[str, Any] = Field(default_factory=dict)
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
+    expected: Expected = Field(default_factory=Expected)
+
+
+class Study(params.Params):
+    """The whole file."""
+
+    title: params.Name
+    intro: str = ""
+    follow: bool = False
+    experiments: Annotated[list[Entry], Field(min_length=1)]
+
+
+SCHEMAS = {1: Study, 3: Entry, 4: Expected}  # by how deep the key of a fault lies
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is asked of DVC.
+
+    Attributes:
+        name: of the DVC experiment.
+        overrides: full key of `params.yaml` to value; no value is a dictionary.
+        about: for the report.
+        expected: what somebody else reports of it.
+        remedy_of: the name of the experiment that it is meant to mend, or empty.
+    """
+
+    name: str
+    overrides: dict[str, Any] = field(default_factory=dict)
+    about: str = ""
+    expected: Expected = field(default_factory=Expected)
+    remedy_of: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A list, read and with its grids spread out."""
+
+    title: str
+    intro: str
+    follow: bool
+    experiments: list[Experiment]
+
+
+def load(path: Path) -> Plan:
+    """Read a list.
+
+    Raises:
+        PipelineError: there is no such file, or it has faults; all are named at once.
+    """
+    if not path.is_file():
+        raise PipelineError(f"{path}: not found; name a list such as studies/lecture.yaml")
+    try:
+        return plan(Study.model_validate(params.read(path), strict=True))
+    except ValidationError as error:
+        faults = "; ".join(_fault(fault) for fault in error.errors())
+        raise PipelineError(f"{path}: {faults}") from None
+    except PipelineError as error:
+        message = str(error)
+        raise PipelineError(message if str(path) in message else f"{path}: {message}") from None
+
+
+def plan(study: Study) -> Plan:
+    """Spread the grids out.
+
+    Raises:
+        PipelineError: a name is no name for an experiment, or is there twice.
+    """
+    experiments = [one for entry in study.experiments for one in spread(entry)]
+    names = [experiment.name for experiment in experiments]
+    faults = [
+        f"`{name}` is no name for an experiment: letters, digits, `-`, `_` and `.`"
+        for name in names
+        if not re.fullmatch(NAME, name) or ".." in name or name.endswith((".", ".lock"))
+    ]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    faults += [f"two experiments are named `{name}`" for name in twice]
+    if study.follow:
+        faults += [
+            f"`{name}{REMEDY}` is what the remedy of `{name}` is named; give it another name"
+            for name in names
+            if f"{name}{REMEDY}" in names
+        ]
+    if faults:
+        raise PipelineError("; ".join(faults))
+    return Plan(study.title, study.intro, study.follow, experiments)
+
+
+def spread(entry: Entry) -> list[Experiment]:
+    """The experiments of one entry: one, or one for each combination of its grid.
+
+    Raises:
+        PipelineError: its name has braces around what is no key of its grid or of `set`.
+    """
+    named = re.findall(r"\{([^{}]*)\}", entry.name)
+    if unknown := [key for key in named if key not in {**entry.set, **entry.grid}]:
+        valid = ", ".join({**entry.set, **entry.grid}) or "none"
+        raise PipelineError(f"`{entry.name}`: `{unknown[0]}` is not set; valid: {valid}")
+    experiments = []
+    for values in product(*entry.grid.values()):
+        overrides = {**entry.set, **dict(zip(entry.grid, values, strict=True))}
+        name = entry.name
+        for key in named:
+            name = name.replace(f"{{{key}}}", _in_name(overrides[key]))
+        if not named:
+            name = "-".join([name, *map(_in_name, values)])
+        experiments.append(Experiment(name, flat(overrides), entry.about, entry.expected))
+    return experiments
+
+
+def flat(overrides: dict[str, Any]) -> dict[str, Any]:
+    """Overrides by the keys of single values: `{"a": {"b": 1}}` is `{"a.b": 1}`."""
+    leaves: dict[str, Any] = {}
+    for key, value in overrides.items():
+        if isinstance(value, dict) and value:
+            leaves |= flat({f"{key}.{inner}": leaf for inner, leaf in value.items()})
+        else:
+            leaves[key] = value
+    return leaves
+
+
+def merged(given: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """The parameters after the overrides.
+
+    Raises:
+        PipelineError: a key is not there. New ones are taken under `models` alone, where the
+            network itself says what options it knows.
+    """
+    result = deepcopy(given)
+    for key, value in overrides.items():
+        *parents, last = key.split(".")
+        place: Any = result
+        for part in parents:
+            if part not in place and key.startswith("models."):
+                place[part] = {}
+            place = place.get(part)
+            if not isinstance(place, dict):
+                raise PipelineError(f"no `{key}` in params.yaml: `{part}` has nothing under it")
+        if last not in place and not key.startswith("models."):
+            raise PipelineError(f"no `{key}` in params.yaml; there is: {', '.join(place)}")
+        place[last] = value
+    return result
+
+
+def check(study: Plan, given: dict[str, Any]) -> None:
+    """Hold the overrides of a list against the parameters (see `merged`).
+
+    Raises:
+        PipelineError: a key is not there; all are named at once.
+    """
+    faults = []
+    for experiment in study.experiments:
+        try:
+            merged(given, experiment.overrides)
+        except PipelineError as error:
+            faults.append(f"experiment `{experiment.name}`: {error}")
+    if faults:
+        raise PipelineError("; ".join(faults))
+
+
+def digest(values: dict[str, Any]) -> str:
+    """What tells one set of parameters from another: 12 hexadecimal digits."""
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def command(experiment: Experiment, given: dict[str, Any]) -> list[str]:
+    """What runs it: `dvc exp run`, with a `+` before the keys that `given` does not have."""
+    words = ["dvc", "exp", "run", "--name", experiment.name]
+    for key, value in experiment.overrides.items():
+        new = "" if _has(given, key.split(".")) else "+"
+        words += ["-S", f"{new}{key}={hydra(value)}"]
+    return words
+
+
+def hydra(value: Any) -> str:
+    """A value in the grammar of `-S`: https://hydra.cc/docs/advanced/override_grammar/basic/."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{','.join(map(hydra, value))}]"
+    if isinstance(value, dict):
+        return "{}"
+    if not isinstance(value, str):
+        return repr(value)
+    if re.fullmatch(BARE, value) and value.lower() not in NO_TEXT:
+        return value
+    escaped = value.replace("'", r"\'")
+    return f"'{escaped}'"
+
+
+def remedy(
+    experiment: Experiment, fit: dict[str, Any], values: dict[str, Any]
+) -> Experiment | None:
+    """The experiment with the first remedy proposed, where it is not optimal and one is known.
+
+    Args:
+        experiment: what was run; of a remedy there is no remedy.
+        fit: `fit` of its `metrics/evaluate.json`.
+        values: its parameters, overrides included.
+    """
+    if experiment.remedy_of or fit.get("verdict") not in ("underfitting", "overfitting"):
+        return None
+    from ajuste.remedies import propose  # here alone, so that a list without `follow` needs none
+
+    model = values["model"]
+    proposed = propose(fit, model, values["models"][model], values)
+    if not proposed:
+        return None
+    return Experiment(
+        name=experiment.name + REMEDY,
+        overrides={**experiment.overrides, **flat(proposed[0].changes)},
+        about=proposed[0].why,
+        remedy_of=experiment.name,
+    )
+
+
+def _has(given: Any, parts: list[str]) -> bool:
+    for part in parts:
+        if not isinstance(given, dict) or part not in given:
+            return False
+        given = given[part]
+    return True
+
+
+def _in_name(value: Any) -> str:
+    text = "-".join(map(str, value)) if isinstance(value, list) else str(value)
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-") or "none"
+
+
+def _fault(fault: Any) -> str:
+    place = fault["loc"]
+    name = ".".join(map(str, place))
+    if place[0] == "experiments" and len(place) > 1:
+        rest = ".".join(map(str, place[2:])) or "it"
+        name = f"experiment {place[1] + 1}: `{rest}`"
+    else:
+        name = f"`{name}`"
+    if fault["type"] == "extra_forbidden":
+        return f"{name} is not known; valid: {', '.join(SCHEMAS[len(place)].model_fields)}"
+    if fault["type"] == "missing":
+        return f"{name} is missing"
+    message = fault["msg"][0].lower() + fault["msg"][1:]
+    hint = " (put quotes around it)" if fault["type"] == "string_type" else ""
+    return f"{name}: {message}, not {fault['input']!r}{hint}"

@@ -1,0 +1,321 @@
+"""Run experiments in parallel: each worker is a clone of its own that shares Git and the cache.
+
+Two runs of DVC in one checkout collide on its locks, and its queue has been seen to lose tasks. So
+a worker is a `git clone --shared` under `.dvc/tmp/study`, with the DVC cache (and so the run cache)
+of the repository itself. What it makes is a Git reference, which is fetched from it. The working
+tree of the repository is not touched, and the clones last no longer than the call.
+"""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ajuste.errors import PipelineError
+from ajuste.files import read_json, write_json
+from study import collect, plan
+from study.collect import FOLDER, JOURNAL, LOGS, Base, Result, git
+from study.plan import Experiment, Plan
+
+SHARED = "embed"  # up to this stage experiments have everything in common
+RECORD = Path("data/record/train.json")  # of a training that ran, its seconds
+DVC = [sys.executable, "-m", "dvc"]
+
+
+def cores() -> int:
+    """How many processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_clean(root: Path, excepted: list[str]) -> None:
+    """Refuse to run beside changes that no experiment would see.
+
+    Args:
+        root: the repository.
+        excepted: beginnings of paths that may have changed.
+
+    Raises:
+        PipelineError: a tracked file has uncommitted changes.
+    """
+    listed = git(root, "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames")
+    changed = [line[3:] for line in listed.split("\0") if line]
+    if kept := [path for path in changed if not path.startswith(tuple(excepted))]:
+        raise PipelineError(
+            f"uncommitted changes in {', '.join(kept)}; an experiment is the last commit with "
+            "other parameters, so commit them or take them back first"
+        )
+
+
+def run(start: Base, study: Plan, jobs: int) -> list[Result]:
+    """Run what is not done yet, `jobs` at a time.
+
+    Args:
+        start: the commit that the experiments start from.
+        study: the list.
+        jobs: how many workers; the cores are divided among them.
+
+    Returns:
+        The results, in the order in which they came.
+
+    Raises:
+        PipelineError: another study is running, or what the experiments share fails.
+    """
+    with _alone(start.root / FOLDER):
+        try:
+            return asyncio.run(_until_told(_Study(start, study, jobs).run()))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+
+class _Study:
+    """The state of a call of `run`; everything in it happens in one thread."""
+
+    def __init__(self, start: Base, study: Plan, jobs: int) -> None:
+        self.start = start
+        self.follow = study.follow
+        self.jobs = min(jobs, len(study.experiments))  # no core idle for want of work
+        self.waiting = list(study.experiments)
+        self.total = len(study.experiments)
+        self.results: list[Result] = []
+        self.cache = ""  # the folder of DVC's cache
+
+    async def run(self) -> list[Result]:
+        for experiment in list(self.waiting):
+            self._skip(experiment)
+        self._longest_first()
+        if self.waiting:
+            await self._prepare()
+        idle = list(range(self.jobs, 0, -1))
+        running: dict[asyncio.Task[tuple[Result, str]], int] = {}
+        try:
+            while self.waiting or running:
+                while self.waiting and idle:
+                    number, experiment = idle.pop(), self.waiting.pop(0)
+                    _say(f"start {experiment.name}")
+                    running[asyncio.create_task(self._one(number, experiment))] = number
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    idle.append(running.pop(task))
+                    self._settle(*task.result())
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+        return self.results
+
+    def _skip(self, experiment: Experiment) -> bool:
+        """Settle an experiment that an earlier call has done."""
+        if done := collect.is_done(self.start, experiment):
+            self.waiting = [one for one in self.waiting if one.name != experiment.name]
+            self._settle(collect.collect(self.start, experiment), "there already")
+        return done
+
+    def _settle(self, result: Result, how: str) -> None:
+        """Tell how an experiment ended, and queue the remedy for it."""
+        self.results.append(result)
+        width = len(str(self.total))
+        outcome = f"FAILED, {result.failure}" if result.failure else _outcome(result)
+        count = f"[{len(self.results):{width}}/{self.total}]"
+        _say(f"{count} {result.experiment.name}: {outcome}, {how}")
+        if self.follow and (remedy := collect.follow_up(self.start, result)):
+            self.total += 1
+            if not self._skip(remedy):
+                self.waiting.append(remedy)
+                self._longest_first()
+
+    def _longest_first(self) -> None:
+        """What took longest last time first; what is not known after it, as listed."""
+        known = collect.journal(self.start.root)
+        self.waiting.sort(key=lambda one: -known.get(collect.journal_key(self.start, one), 0))
+
+    async def _prepare(self) -> None:
+        """Run once what all share, so that the workers find it in the cache."""
+        _say(f"start what all share (dvc repro {SHARED})")
+        began = time.monotonic()
+        self.cache = (await self._dvc(self.start.root, "cache", "dir")).splitlines()[-1]
+        worker = await self._worker(1)
+        await self._dvc(worker, "repro", SHARED, threads=cores())
+        _say(f"done, {time.monotonic() - began:.0f} s")
+
+    async def _worker(self, number: int) -> Path:
+        """The clone of a worker, as the commit has it; made where it is not there."""
+        root = self.start.root
+        worker = root / FOLDER / f"worker-{number}"
+        if not worker.exists():
+            settings = []
+            for key in ("user.name", "user.email"):
+                with suppress(PipelineError):  # not set: DVC will say so
+                    settings += ["--config", f"{key}={git(root, 'config', key).strip()}"]
+            clone = ["clone", "--quiet", "--shared", "--no-checkout", *settings]
+            git(root, *clone, str(root), str(worker))
+            git(worker, "checkout", "--quiet", "--detach", self.start.commit)
+            with suppress(FileNotFoundError):
+                shutil.copy(root / ".dvc/config.local", worker / ".dvc/config.local")
+            await self._dvc(worker, "cache", "dir", "--local", self.cache)
+            await self._dvc(worker, "checkout", "--quiet", "--allow-missing")  # `dvc add`ed files
+        git(worker, "reset", "--quiet", "--hard", self.start.commit)
+        git(worker, "clean", "--quiet", "--force", "-d")
+        (worker / RECORD).unlink(missing_ok=True)
+        return worker
+
+    async def _dvc(self, folder: Path, *arguments: str, threads: int = 0) -> str:
+        """What DVC says, for what all experiments need.
+
+        Raises:
+            PipelineError: it failed.
+        """
+        log = self.start.root / LOGS / f"{folder.name}.part"
+        failed = await self._call([*DVC, *arguments], folder, log, threads=threads)
+        text = log.read_text(encoding="utf-8", errors="replace")
+        log.unlink()
+        if failed:
+            raise PipelineError(f"dvc {' '.join(arguments)}: {collect.reason(text)}")
+        return text.strip()
+
+    async def _one(self, number: int, experiment: Experiment) -> tuple[Result, str]:
+        """Run one experiment in a worker and fetch it from there."""
+        began = time.monotonic()
+        kept = self.start.root / LOGS / f"{experiment.name}.log"
+        kept.unlink(missing_ok=True)
+        log = kept.with_suffix(".part")
+        worker = await self._worker(number)
+        command = [*DVC, *plan.command(experiment, self.start.params)[1:]]
+        head = collect.header(self.start, experiment)
+        failed = await self._call(command, worker, log, head)
+        if not failed:
+            reference = collect.ref(self.start.commit, experiment.name)
+            git(
+                self.start.root,
+                *("-c", "gc.auto=0", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head"),
+                *(str(worker), f"+{reference}:{reference}"),
+            )
+            if (worker / RECORD).exists():
+                key = collect.journal_key(self.start, experiment)
+                seconds = {key: read_json(worker / RECORD)["seconds"]}
+                path = self.start.root / JOURNAL
+                write_json(path, {**collect.journal(self.start.root), **seconds})
+            if not collect.is_done(self.start, experiment):
+                with log.open("a") as file:
+                    file.write("DVC ran it with other parameters than those asked for\n")
+                failed = 1
+        if failed:
+            log.replace(kept)
+        else:
+            log.unlink()
+        return collect.collect(self.start, experiment), f"{time.monotonic() - began:.0f} s"
+
+    async def _call(
+        self, command: list[str], folder: Path, log: Path, head: str = "", threads: int = 0
+    ) -> int:
+        """Run a command into a log; if this is cancelled nothing of the command survives.
+
+        Args:
+            command: the program and its arguments.
+            folder: where it runs.
+            log: the file that takes what it says, after a first line.
+            head: that first line.
+            threads: how many it may use; 0 is the share of one worker.
+
+        Returns:
+            The exit code.
+        """
+        share = str(threads or max(1, cores() // self.jobs))
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(self.start.root / FOLDER / "site"),  # `_sweep` looks for it
+            "OMP_NUM_THREADS": share,
+            "TF_NUM_INTEROP_THREADS": share,
+            "TF_NUM_INTRAOP_THREADS": share,
+        }
+        with log.open("w", encoding="utf-8") as file:
+            file.write(f"{head}\n")
+            file.flush()
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                cwd=folder,
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=file,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,  # a group of its own, so that it can be ended as one
+            )
+        try:
+            return await process.wait()
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+
+
+async def _until_told(work: Any) -> Any:
+    """Await `work`, and cancel it where the process is asked to end."""
+    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
+            loop.add_signal_handler(number, task.cancel)
+    return await work
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the study folder for one call, without what an earlier one left in it.
+
+    Raises:
+        PipelineError: another call holds it.
+    """
+    (folder / LOGS.name).mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PipelineError("another study runs in this repository; wait for it") from None
+        _sweep(folder)
+        try:
+            yield
+        finally:
+            _sweep(folder)
+
+
+def _sweep(folder: Path) -> None:
+    """End what a killed study has left running, and remove the workers."""
+    left = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("DVC_SITE_CACHE_DIR") == str(folder / "site"):
+                process.kill()
+                left.append(process)
+    psutil.wait_procs(left, timeout=10)
+    for worker in [*folder.glob("worker-*"), folder / "site"]:
+        shutil.rmtree(worker, ignore_errors=True)
+    for log in (folder / LOGS.name).glob("*.part"):
+        log.unlink()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # at once, into a log too
+
+
+def _outcome(result: Result) -> str:
+    validation = result.train.get("validation", {})
+    words = [result.verdict or "no verdict"]
+    if "loss" in validation:
+        accuracy = validation.get("accuracy")
+        loss = f"{validation['loss']:.3f}"
+        shown = f"loss {loss}" if accuracy is None else f"{accuracy:.3f} ({loss})"
+        words.append(f"validation {shown}")
+    return ", ".join(words)

@@ -1,0 +1,221 @@
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from study import charts, report
+from study.collect import Result, reason
+from study.plan import Expected, Experiment, Plan
+
+
+def result(name="gru", verdict="optimal", remedy_of="", expected=None, gap=0.04, loss=0.3, **more):
+    values = {
+        "command": f"dvc exp run --name {name}",
+        "train": {
+            "train": {"loss": loss, "accuracy": 0.863},
+            "validation": {"loss": loss + gap, "accuracy": 0.85},
+            "generalization_gap": {"loss": gap, "accuracy": 0.013},
+            "parameters": {"total": 1364197, "trainable": 8097},
+        },
+        "scores": {
+            "accuracy": 0.83,
+            "accuracy_low": 0.815,
+            "accuracy_high": 0.845,
+            "fit": {"verdict": verdict},
+        },
+        "split": {"train": 20000, "validation": 2500, "test": 2500},
+        "curves": {"train": [0.6, 0.4], "validation": [0.5, 0.45]},
+        "seconds": 41.4,
+    }
+    experiment = Experiment(
+        name, expected=Expected(**(expected or {})), remedy_of=remedy_of, about="why"
+    )
+    return Result(experiment, **{**values, **more})
+
+
+def failed(name="nn"):
+    return Result(Experiment(name), "dvc exp run", failure="train: <no> units", log="logs/nn.log")
+
+
+def blocks(*results, title="T", intro=""):
+    study = Plan(title, intro, True, [r.experiment for r in results])
+    return report.content(study, list(results), "python -m study list.yaml", "abc1234")
+
+
+def written(*results, **more):
+    return report.markdown(blocks(*results, **more), "list")
+
+
+def test_the_first_lines_give_the_answer():
+    text = report.summary(
+        [
+            result("a", expected={"verdict": "optimal"}),
+            result("b", "overfitting", expected={"verdict": "optimal"}),
+            result("b-remedy", remedy_of="b", gap=0.01),
+            result("c", "underfitting"),
+            result("d", "underfitting"),
+            failed(),
+        ]
+    )
+    assert text == (
+        "Of 5 experiments: 1 is optimal, 1 overfits, 2 underfit, 1 without a result. "
+        "1 of 2 verdicts as expected; not so b. 1 of 1 remedy did what was promised."
+    )
+    assert written(result()).splitlines()[2] == "Of 1 experiment: 1 is optimal."
+
+
+def test_the_table_has_what_came_beside_what_was_expected():
+    expected = {"train_accuracy": 0.86, "train_loss": 0.32, "verdict": "overfitting"}
+    table = report.results_table([result(expected=expected), result("b"), failed()])
+    cells = dict(zip(table.header, table.rows[0], strict=True))
+    assert cells["training"] == "0.863 (0.300)"
+    assert cells["validation"] == "0.850 (0.340)"
+    assert cells["test"] == "0.830, 0.815 to 0.845"
+    assert cells["parameters"] == "1,364,197"
+    assert cells["trained"] == "8,097"
+    assert cells["seconds"] == "41"
+    assert cells["expected training"] == "0.86 (0.32)"
+    assert (cells["verdict"], cells["expected verdict"]) == ("optimal", "overfitting")
+    assert cells[""] == "differs"
+    assert table.marked == {0, 2}
+    assert {len(row) for row in table.rows} == {len(table.header)}
+
+
+def test_without_expectations_the_table_has_no_columns_for_them():
+    text = written(result())
+    assert "expected" not in text
+    assert "What agrees" not in text
+
+
+def test_a_number_that_is_missing_is_a_dash():
+    regression = {"train": {"loss": 0.1}, "validation": {"loss": 0.2}}
+    numeric = result(train=regression, scores={"loss": 0.3}, seconds=None)
+    row = report.results_table([numeric]).rows[0]
+    assert row[1:] == ["— (0.100)", "— (0.200)", "— (0.300)", "—", "—", "—", "—"]
+    empty = report.results_table([Result(Experiment("old"))]).rows[0]
+    assert empty[1:] == ["—"] * 7
+
+
+def test_agreement_is_told_in_one_sentence():
+    expected = {"verdict": "optimal", "validation_accuracy": 0.86, "validation_loss": 0.3}
+    assert report.comparison(result(expected=expected)) == (
+        "gru: verdict optimal, as expected; validation accuracy 0.850 against 0.86 "
+        "(difference within the 95 % interval of ±0.014); "
+        "validation loss 0.340 against 0.3 (+0.040)"
+    )
+    expected = {"verdict": "underfitting", "train_accuracy": 0.87}
+    assert report.comparison(result(expected=expected)) == (
+        "gru: verdict optimal, expected underfitting; training accuracy 0.863 against 0.87 "
+        "(difference outside the 95 % interval of ±0.005)"
+    )
+
+
+def test_the_interval_is_wilsons():
+    from scipy.stats import binomtest
+
+    interval = binomtest(85, 100).proportion_ci(0.95, method="wilson")
+    assert report.half_width(0.85, 100) == pytest.approx((interval.high - interval.low) / 2, 1e-3)
+    assert report.half_width(1.0, 100) > 0
+
+
+@pytest.mark.parametrize(
+    ("verdict", "gap", "loss", "kept"),
+    [
+        ("overfitting", 0.1, 0.9, True),
+        ("overfitting", 0.5, 0.1, False),
+        ("underfitting", 0.9, 0.2, True),
+        ("underfitting", 0.1, 0.6, False),
+    ],
+)
+def test_a_remedy_is_held_to_its_promise(verdict, gap, loss, kept):
+    before = result("a", verdict, gap=0.4, loss=0.5)
+    after = result("a-remedy", remedy_of="a", gap=gap, loss=loss)
+    table = report.remedies_table([after], [before, after])
+    assert table.rows[0][-1] == ("yes" if kept else "no")
+    assert table.rows[0][4] == f"0.400 → {gap:.3f}"
+    assert table.rows[0][5] == f"0.500 → {loss:.3f}"
+    assert bool(table.marked) != kept
+
+
+def test_the_gradient_of_long_ago_is_compared_to_the_last():
+    rows = report.gradient_table(
+        [
+            result("rnn", gradient=[1.0] + [1e-5] * 60),
+            result("short", gradient=[1.0, 0.5]),
+            result("gone", gradient=[1.0] + [0.0] * 60),
+        ]
+    ).rows
+    assert [row[1:] for row in rows] == [
+        ["1", "1e-05", "1e+05"],
+        ["1", "—", "—"],
+        ["1", "0", "∞"],
+    ]
+
+
+def test_what_failed_stands_there_with_its_reason():
+    text = written(result(), failed())
+    assert r"| nn | train: \<no\> units | `logs/nn.log` | `dvc exp run` |" in text
+
+
+def test_a_report_can_be_written_when_nothing_ran():
+    text = written(failed())
+    assert "Of 1 experiment: 1 without a result." in text
+    assert "svg" not in text
+
+
+def test_the_number_of_reviews_is_told_where_there_is_one():
+    assert "2,500 to test" in written(result())
+    other = {"train": 1, "validation": 1, "test": 1}
+    assert "to test" not in written(result(), result("b", split=other))
+
+
+def test_everything_is_escaped_in_the_page():
+    nasty = "<script>alert(1)</script>&"
+    page = report.page(blocks(result(expected={"verdict": "optimal"}), title=nasty, intro=nasty))
+    assert "<script" not in page
+    assert "<title>&lt;script&gt;" in page
+    shown = written(result(), title="a|b_c*", intro="[x](y)")
+    assert shown.startswith("# a\\|b\\_c\\*\n")
+    assert "\\[x\\](y)" in shown
+
+
+def test_the_page_needs_nothing_from_outside():
+    page = report.page(blocks(result(gradient=[1.0] * 60)))
+    assert page.count("<svg") == 2
+    links = re.findall(r"""(?:src|href)=["']([^"']*)""", page)
+    assert all(link.startswith("#") for link in links)
+    assert not re.findall(r"url\((?!#)", page)
+
+
+def test_pictures_repeat_and_are_well_formed():
+    results = [result(f"e{n}", gradient=[1.0, 0.1, 0.0]) for n in range(6)]
+    for draw in (charts.losses, charts.gradients):
+        first = draw(results)
+        assert first == draw(results)
+        ElementTree.fromstring(first)
+        assert "e5" in first
+        assert draw(results[:5]) != first
+        assert not re.search(r"\d{4}-\d\d-\d\d", first)
+
+
+def test_every_experiment_has_a_panel_and_no_panel_is_empty():
+    drawn = charts.losses([result(f"e{n}") for n in range(6)])
+    assert len(re.findall(r'<g id="axes_\d+">', drawn)) == 6
+
+
+def test_the_markdown_names_its_pictures():
+    assert "](list/losses.svg)" in written(result())
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        ("> python -m train\ntrain: bad units\nERROR: failed to reproduce", "train: bad units"),
+        ("> python -m train\nhalfway\nERROR: failed, exited with -9", "failed, exited with -9"),
+        ("> python -m train\nERROR: failed, exited with 1", "failed, exited with 1"),
+        ("ERROR: Invalid `--set-param` value", "Invalid `--set-param` value"),
+        ("", "no reason given"),
+    ],
+)
+def test_the_reason_is_the_last_line_that_says_something(log, expected):
+    assert reason(f"header\nWARNING: noise\n{log}\n" if log else "header\n") == expected
