@@ -74,11 +74,11 @@ Change = tuple[str, Any, str]
 
 
 def _against_overfitting(entry: dict[str, Any]) -> Iterator[Change]:
+    units = entry.get("units")
     if not entry.get("dropout"):
         yield "dropout", DROPOUT, "dropout, so that no unit can rely on another"
-    smaller = _resized(entry.get("units"), lambda width: max(1, width // 2))
-    if smaller != entry.get("units"):
-        yield "units", smaller, "a smaller network, which can learn less by heart"
+    if units and units != 1:
+        yield "units", _times(0.5, units), "a smaller network, which can learn less by heart"
     if not entry.get("l2"):
         yield "l2", PENALTY, "an L2 penalty, which keeps the weights small"
     if not entry.get("patience"):
@@ -91,19 +91,20 @@ def _against_underfitting(entry: dict[str, Any], improving: bool) -> Iterator[Ch
     for option, what in (("dropout", "dropout"), ("l1", "L1 penalty"), ("l2", "L2 penalty")):
         if entry.get(option):
             yield option, 0.0, f"without the {what}, which holds the network back"
-    epochs = ("epochs", 2 * entry["epochs"], "more epochs: twice as many")
+    epochs = ("epochs", 2 * entry.get("epochs", 1), "more epochs: twice as many")
     if improving:
         yield epochs
-    larger = _resized(entry.get("units"), lambda width: 2 * width) or [FIRST_LAYER]
-    yield "units", larger, "a larger network"
+    yield "units", _times(2, entry.get("units") or [FIRST_LAYER // 2]), "a larger network"
     if entry.get("embedding") == "frozen":
         yield "embedding", "trained", "a trained embedding, which adapts the word vectors"
     if not improving:
         yield epochs
 
 
-def _resized(units: Any, change: Any) -> Any:
-    return [change(width) for width in units] if isinstance(units, list) else change(units)
+def _times(factor: float, units: int | list[int]) -> int | list[int]:
+    if isinstance(units, list):
+        return [_times(factor, width) for width in units]
+    return max(1, int(factor * units))
 
 
 def _plain(value: Any) -> str:

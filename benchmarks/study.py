@@ -44,7 +44,7 @@ def main() -> None:
     times = {jobs: seconds(asked.list, jobs) for jobs in (1, asked.jobs)}
     for jobs, wall in times.items():
         print(f"--jobs {jobs}: {wall:.0f} s")
-    print(f"ratio: {times[1] / times[asked.jobs]:.2f}")
+    print(f"ratio: {times[asked.jobs] / times[1]:.2f}")
 
 
 if __name__ == "__main__":

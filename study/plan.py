@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from ajuste import params
+from ajuste import params, remedies
 from ajuste.errors import PipelineError
 
 REMEDY = "-remedy"
@@ -241,12 +241,9 @@ def remedy(
         fit: `fit` of its `metrics/evaluate.json`.
         values: its parameters, overrides included.
     """
-    if experiment.remedy_of or fit.get("verdict") not in ("underfitting", "overfitting"):
+    if experiment.remedy_of or not fit:
         return None
-    from ajuste.remedies import propose  # here alone, so that a list without `follow` needs none
-
-    model = values["model"]
-    proposed = propose(fit, model, values["models"][model], values)
+    proposed = remedies.propose(fit, values)
     if not proposed:
         return None
     return Experiment(

@@ -29,8 +29,8 @@ PROMISE = (
     "underfitting a lower training loss."
 )
 CURVES = (
-    "The training loss is a mean over each epoch, with dropout on; the one in the table above is "
-    "measured afterwards. All panels have one scale; a curve that leaves it is cut."
+    "Both are measured after each epoch and without dropout, the training loss on as many reviews "
+    "as the validation loss. All panels have one scale; a curve that leaves it is cut."
 )
 GRADIENT = (
     f"How much of the gradient at the last word is left further back. The ratio is the norm at the "

@@ -14,17 +14,6 @@ from conftest import ROOT, run
 
 pytestmark = pytest.mark.slow
 
-# `python -m study`, with a stand-in for the remedies that are proposed.
-STUDY = """
-import runpy, sys, types
-remedies = types.ModuleType("ajuste.remedies")
-remedies.propose = lambda fit, model, entry, params: [
-    types.SimpleNamespace(changes={f"models.{model}.gap": entry["gap"] / 2}, why="halve it")
-]
-sys.modules["ajuste.remedies"] = remedies
-runpy.run_module("study", run_name="__main__", alter_sys=True)
-"""
-
 # Stages that tell the file RAN of each run; `stuck` waits at the pipe GATE while that is there.
 COMMON = """
 import json, os, sys
@@ -52,7 +41,7 @@ if model == "stuck" and os.path.exists(os.environ["GATE"]):
     open(os.environ["GATE"]).read()
 if model == "broken":
     sys.exit("train: models.broken: no such network")
-gap = params["models"][model]["gap"]
+gap = params["models"][model]["gap"] / (2 if params["models"][model]["dropout"] else 1)
 write("metrics/train/metrics.json", {
     "train": {"loss": 0.3, "accuracy": 0.9},
     "validation": {"loss": 0.3 + gap, "accuracy": 0.85},
@@ -61,7 +50,7 @@ write("metrics/train/metrics.json", {
 write("data/record/train.json", {"seconds": 77.0 if model == "fine" else 12.0})
 """,
     "evaluate": """
-gap = params["models"][model]["gap"]
+gap = json.loads(Path("metrics/train/metrics.json").read_text())["generalization_gap"]["loss"]
 verdict = "overfitting" if gap > 0.1 else "optimal"
 write("metrics/evaluate.json", {"accuracy": 0.84, "fit": {"verdict": verdict}})
 """,
@@ -116,7 +105,7 @@ def repository(tmp_path, monkeypatch):
     for name, text in STAGES.items():
         (folder / f"{name}.py").write_text(COMMON + text)
     (folder / "dvc.yaml").write_text(yaml.safe_dump(DVC))
-    params = {"model": "good", "models": {name: {"gap": 0.05} for name in NAMES}}
+    params = {"model": "good", "models": {name: {"gap": 0.05, "dropout": 0.0} for name in NAMES}}
     params["models"]["wide"]["gap"] = 0.4
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     (folder / ".gitignore").write_text("/data/\n/given.txt\n")
@@ -132,7 +121,7 @@ def write_list(repository: Path, *names: str, follow: bool = False) -> None:
 
 
 def command(jobs: int) -> list[str]:
-    return [sys.executable, "-c", STUDY, "small.yaml", "--jobs", str(jobs)]
+    return [sys.executable, "-m", "study", "small.yaml", "--jobs", str(jobs)]
 
 
 def study(repository: Path, jobs: int = 2, check: bool = True) -> subprocess.CompletedProcess:
@@ -212,7 +201,7 @@ def test_a_remedy_follows_what_overfits(repository):
     assert "[2/2] exp-wide-remedy: overfitting" in done.stdout
     page = (repository / "reports/small.md").read_text(encoding="utf-8")
     assert "0.400 → 0.200" in page
-    assert "models.wide.gap=0.2" in page
+    assert "models.wide.dropout=0.3" in page
     assert ran(repository)["train wide"] == 2
     assert study(repository).stdout.count("there already") == 2
 
