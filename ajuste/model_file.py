@@ -66,5 +66,5 @@ def load(path: Path) -> keras.Model:
 
 
 def predict(model: keras.Model, token_ids: np.ndarray) -> np.ndarray:
-    """The probability of the positive class, float32 (n,), of int32 (n, max_length)."""
-    return model.predict(token_ids, batch_size=PREDICTION_BATCH, verbose=0)[:, 0]
+    """What the network says, float32 (n, outputs), of token ids, int32 (n, max_length)."""
+    return model.predict(token_ids, batch_size=PREDICTION_BATCH, verbose=0)

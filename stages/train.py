@@ -61,24 +61,24 @@ def fit(
     Args:
         model: int32 (batch, max_length) in, float32 (batch, 1) out.
         options: epochs, batch size, patience.
-        train: `token_ids`, int32 (n, max_length), and `labels`, int8 (n,).
+        train: `token_ids`, int32 (n, max_length), and `targets`, float32 (n, outputs).
         validation: the same of the validation part.
         curves: what to call at the end of each epoch.
 
     Returns:
         The epoch that is kept, counted from 1.
     """
-    batches = math.ceil(len(train["labels"]) / options.batch_size)
+    batches = math.ceil(len(train["targets"]) / options.batch_size)
     networks.compile_model(model, options, batches * options.epochs)
     best = keras.callbacks.EarlyStopping(
         monitor="val_loss", mode="min", patience=options.patience, restore_best_weights=True
     )
     model.fit(
         train["token_ids"],
-        train["labels"],
+        train["targets"],
         batch_size=options.batch_size,
         epochs=options.epochs,
-        validation_data=(validation["token_ids"], validation["labels"]),
+        validation_data=(validation["token_ids"], validation["targets"]),
         callbacks=[*curves, best] if options.patience else curves,
         verbose=backend.verbosity(),
     )
@@ -97,7 +97,7 @@ def summary(model: keras.Model, train: Arrays, validation: Arrays) -> dict[str, 
     """
     parts = {
         name: model.evaluate(
-            part["token_ids"], part["labels"], batch_size=512, verbose=0, return_dict=True
+            part["token_ids"], part["targets"], batch_size=512, verbose=0, return_dict=True
         )
         for name, part in (("train", train), ("validation", validation))
     }

@@ -22,7 +22,7 @@ def parts(seed=0, count=64):
     chance = np.random.default_rng(seed)
     return {
         "token_ids": chance.integers(2, 40, (count, 12)).astype(np.int32),
-        "labels": chance.integers(0, 2, count).astype(np.int8),
+        "targets": chance.integers(0, 2, (count, 1)).astype(np.float32),
     }
 
 
