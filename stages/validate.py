@@ -166,9 +166,9 @@ def _label_expectations(bounds: Validate, task: str, labels: list[str]) -> list[
                 "advice": f"valid are {valid}: mend the labels or data.csv.labels",
             },
         ),
-        gxe.ExpectColumnDistinctValuesToContainSet(
-            column="absent",
-            value_set=["none"],
+        gxe.ExpectColumnMostCommonValueToBeInSet(
+            column="classes",
+            value_set=["all"],
             meta={"name": "every class", "advice": f"there must be reviews of each of {valid}"},
         ),
     ]
@@ -195,8 +195,9 @@ def facts(reviews: pd.DataFrame, task: str, labels: list[str]) -> pd.DataFrame:
     - `duplicate` (bool): whether an earlier row has the same text (see `text_key`);
     - `conflict` (bool): whether its text comes with another label too;
     - `unknown`: what of its label is none of `labels`, or is no number;
-    - for numbers `number` (float); for classes `absent`, those that no review has, alike in every
-      row, and `class_share`, the share of its class among the reviews with a label of `labels`.
+    - for numbers `number` (float); for classes `classes`, whether `all` of them come or which do
+      not, alike in every row, and `class_share`, the share of its class among the reviews with a
+      label of `labels`.
     """
     filled = reviews.mask(reviews.apply(lambda column: column.str.strip() == ""))
     text = filled["review"].dropna().map(text_key)
@@ -211,7 +212,7 @@ def facts(reviews: pd.DataFrame, task: str, labels: list[str]) -> pd.DataFrame:
         absent = sorted(set(labels) - set(named.explode()))
         known = filled.loc[filled["label"].isin(labels), "label"]
         of_labels = {
-            "absent": ", ".join(map(repr, absent)) or "none",
+            "classes": ", ".join(f"no {name!r}" for name in absent) or "all",
             "class_share": known.map(known.value_counts(normalize=True)),
         }
     if task == "multilabel":
@@ -266,7 +267,8 @@ def _outcome(result: gx.core.ExpectationValidationResult, origin: pd.Series) -> 
         raise RuntimeError(result.exception_info["exception_traceback"])
     unexpected = result.result.get("unexpected_count")
     if unexpected is None:
-        observed = str(result.result["observed_value"])
+        seen = result.result["observed_value"]
+        observed = ", ".join(seen) if isinstance(seen, list) else str(seen)
     else:
         observed = f"{unexpected:,} of {len(origin):,} reviews"
         if unexpected and result.expectation_config.kwargs["column"] in ("unknown", "number"):

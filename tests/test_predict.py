@@ -29,7 +29,7 @@ def test_raw_text_gives_what_the_pipeline_gave(finished, classifier):
     predictions = pd.read_csv(finished / "reports/evaluate/predictions.csv")
     probability = classifier.probability(list(reviews["review"]))
     assert np.allclose(probability, predictions["probability"], atol=1e-6)
-    assert classifier.label(probability) == predictions["predicted"].tolist()
+    assert classifier.label(probability[:, None]) == predictions["predicted"].tolist()
 
 
 def test_a_review_gets_the_same_alone_and_among_others(classifier):
@@ -44,10 +44,10 @@ def test_a_sentence(finished):
 
 
 def test_no_text_and_text_without_a_known_word(classifier):
-    assert classifier.probability([]).shape == (0,)
-    probability = classifier.probability(["", "...", "zzzzyx"])
-    assert np.isnan(probability).all()
-    assert classifier.label(probability) == ["", "", ""]
+    assert classifier.predict([]).shape == (0, 1)
+    predictions = classifier.predict(["", "...", "zzzzyx"])
+    assert np.isnan(predictions).all()
+    assert classifier.label(predictions) == [None, None, None]
 
 
 def test_a_file_keeps_its_rows_their_order_and_its_other_columns(finished, tmp_path):
