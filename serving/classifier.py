@@ -1,4 +1,4 @@
-"""A trained model with its encoder, from raw text to a probability."""
+"""A trained model with its encoder, from raw text to an answer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,12 +7,12 @@ import numpy as np
 
 from ajuste import model_file
 from ajuste.backend import keras
-from ajuste.scores import predicted
+from ajuste.tasks import decode
 from ajuste.text import PADDING, UNKNOWN, Encoder, tokens
 
 
 class Classifier:
-    """Tells the sentiment of texts, just as the pipeline did of the test part."""
+    """Says of texts what it was trained for, just as the pipeline did of the test part."""
 
     def __init__(self, model: keras.Model, encoder: Encoder) -> None:
         self.model = model
@@ -27,21 +27,26 @@ class Classifier:
         """
         return cls(model_file.load(folder / "model.keras"), Encoder.load(folder))
 
-    def probability(self, texts: Sequence[str]) -> np.ndarray:
-        """The probability that each text is positive.
+    def predict(self, texts: Sequence[str]) -> np.ndarray:
+        """What the network says of each text (see `ajuste.tasks`).
 
         Returns:
-            float32 (n,). NaN stands for a text without a single known word, of which nothing can
-            be said.
+            float32 (n, outputs). A row of NaN stands for a text without a single known word, of
+            which nothing can be said.
         """
         if not texts:
-            return np.zeros(0, dtype=np.float32)
+            return np.zeros((0, self.model.output_shape[1]), dtype=np.float32)
         token_ids = self.encoder.encode([tokens(text) for text in texts])
-        probability = model_file.predict(self.model, token_ids)
-        says_nothing = np.isin(token_ids, (PADDING, UNKNOWN)).all(axis=1)
-        return np.where(says_nothing, np.float32(np.nan), probability)
+        predictions = model_file.predict(self.model, token_ids)
+        predictions[np.isin(token_ids, (PADDING, UNKNOWN)).all(axis=1)] = np.nan
+        return predictions
 
-    def label(self, probability: np.ndarray) -> list[str]:
-        """The label of each probability, and an empty one where it is NaN."""
-        names = [self.encoder.labels[index] for index in predicted(probability)]
-        return ["" if np.isnan(p) else name for p, name in zip(probability, names, strict=True)]
+    def probability(self, texts: Sequence[str]) -> np.ndarray:
+        """For the task `binary` the probability that each text is positive, float32 (n,)."""
+        return self.predict(texts)[:, 0]
+
+    def label(self, predictions: np.ndarray) -> list[str | None]:
+        """What predictions (n, outputs) say in words (see `ajuste.tasks.decode`); None for NaN."""
+        said = decode(self.encoder.task, predictions, self.encoder.labels)
+        nothing = np.isnan(predictions).all(axis=1)
+        return [None if n else label for n, label in zip(nothing, said, strict=True)]

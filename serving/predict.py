@@ -1,4 +1,4 @@
-"""Tell the sentiment of a sentence, or of every row of a CSV file."""
+"""Tell the sentiment of a text, or what else a model was trained for; or of each row of a CSV."""
 
 import argparse
 import csv
@@ -9,17 +9,26 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from tqdm import tqdm
 
 from ajuste.errors import PipelineError, run
 from ajuste.files import replacing
 from ajuste.tables import SEPARATOR, Row, read_csv
+from ajuste.tasks import probabilities, probability_names
 
 if TYPE_CHECKING:
     from serving.classifier import Classifier
 
 MODEL = Path("data/model")
-ADDED = ["sentiment", "probability"]
+ANSWER = {
+    "binary": "sentiment",
+    "multiclass": "label",
+    "multilabel": "labels",
+    "regression": "value",
+    "unit_regression": "value",
+}
+"""What the column of answers is called; those of the probabilities come after it."""
 BATCH = 4096
 
 
@@ -63,21 +72,23 @@ def load_classifier(folder: Path) -> "Classifier":
 
 
 def score_csv(asked: argparse.Namespace) -> None:
-    """Write the rows of one CSV file to another, in order and as they are, with two more columns.
+    """Write the rows of one CSV file to another, in order and as they are, with more columns.
 
-    `sentiment` is the label and `probability` that of the positive class. Where a text has no word
-    that the model knows both stay empty, and standard error says how many and on which lines.
+    They are that of `ANSWER` and those of `ajuste.tasks.probability_names`. Where a text has no
+    word that the model knows they stay empty, and standard error says how many and on which lines.
 
     Raises:
         PipelineError: the file cannot be read, or has one of the added columns already.
     """
     rows = batches(read_csv(asked.csv, [asked.column], asked.separator))
-    first = next(rows)  # faults of the header show before the model is loaded
+    first = next(rows)  # a fault of the file's header shows before the model is loaded
     columns = list(first[0][1])
-    if taken := [name for name in ADDED if name in columns]:
+    classifier = load_classifier(asked.model)
+    task = classifier.encoder.task
+    added = [ANSWER[task], *probability_names(task, classifier.encoder.labels)]
+    if taken := [name for name in added if name in columns]:
         raise PipelineError(f"{asked.csv}, line 1: has a column `{taken[0]}` already; rename it")
 
-    classifier = load_classifier(asked.model)
     count, unknown = 0, []
     with (
         replacing(asked.output) as temporary,
@@ -85,15 +96,21 @@ def score_csv(asked: argparse.Namespace) -> None:
         tqdm(unit=" rows", disable=not sys.stderr.isatty()) as bar,
     ):
         writer = csv.writer(file, delimiter=asked.separator, lineterminator="\n")
-        writer.writerow([*columns, *ADDED])
+        writer.writerow([*columns, *added])
         for batch in chain([first], rows):
-            probability = classifier.probability([row[asked.column] for _, row in batch])
-            for (line, row), label, value in zip(
-                batch, classifier.label(probability), probability, strict=True
+            predictions = classifier.predict([row[asked.column] for _, row in batch])
+            for (line, row), label, values in zip(
+                batch,
+                classifier.label(predictions),
+                probabilities(task, predictions),
+                strict=True,
             ):
-                writer.writerow([*row.values(), label, f"{value:.6f}" if label else ""])
-                if not label:
+                if label is None:
                     unknown.append(line)
+                    answer = [""] * len(added)
+                else:
+                    answer = [label, *(f"{value:.6f}" for value in values)]
+                writer.writerow([*row.values(), *answer])
             count += len(batch)
             bar.update(len(batch))
     if unknown:
@@ -103,19 +120,28 @@ def score_csv(asked: argparse.Namespace) -> None:
 
 
 def score_texts(asked: argparse.Namespace) -> None:
-    """Print the sentiment of each text and the probability of that sentiment, a line a text.
+    """Print what the model says of each text, a line a text, a class with its probability.
 
     Raises:
         PipelineError: a text has no word that the model knows; the others are printed.
     """
     classifier = load_classifier(asked.model)
-    probability = classifier.probability(asked.text)
-    labels = classifier.label(probability)
-    for label, value in zip(labels, probability, strict=True):
-        print(f"{label} ({max(value, 1 - value):.1%})" if label else "unknown")
-    if "" in labels:
-        text = asked.text[labels.index("")]
+    predictions = classifier.predict(asked.text)
+    labels = classifier.label(predictions)
+    for label, row in zip(labels, predictions, strict=True):
+        print("unknown" if label is None else shown(classifier.encoder.task, label, row))
+    if None in labels:
+        text = asked.text[labels.index(None)]
         raise PipelineError(f"{text!r}: no word that the model knows; give it a longer text")
+
+
+def shown(task: str, label: str, prediction: np.ndarray) -> str:
+    """An answer on the screen: `positive (76.2%)`, `drama|comedy`, `none` of the labels, `7.25`."""
+    if task == "binary":
+        return f"{label} ({max(prediction[0], 1 - prediction[0]):.1%})"
+    if task == "multiclass":
+        return f"{label} ({prediction.max():.1%})"
+    return label or "none"
 
 
 def main() -> None:

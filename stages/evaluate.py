@@ -9,6 +9,7 @@ import pandas as pd
 from ajuste import fit, model_file, params, remedies, scores
 from ajuste.errors import run
 from ajuste.files import read_arrays, replacing, write_json
+from ajuste.tasks import TASKS, decode, probabilities, probability_names
 from ajuste.text import Encoder, tokens
 
 TEST = Path("data/split/test.parquet")
@@ -18,9 +19,18 @@ TRAIN_METRICS = Path("metrics/train")
 METRICS = Path("metrics/evaluate.json")
 REPORTS = Path("reports/evaluate")
 
+MAIN_SCORE = {
+    "binary": "accuracy",
+    "multiclass": "accuracy",
+    "multilabel": "exact_match",
+    "regression": "mean_absolute_error",
+    "unit_regression": "mean_absolute_error",
+}
+"""Which score the stage says aloud."""
+
 
 class Evaluate(params.Params):
-    """`evaluate`: where the slices are cut."""
+    """`evaluate`: where the slices are cut, and the bounds of the verdict on the fit."""
 
     short_words: params.Count
     long_words: params.Count
@@ -65,55 +75,68 @@ def slices(words: list[list[str]], counts: dict[str, int], cuts: Evaluate) -> di
 
 
 def score_slices(
-    labels: np.ndarray, probability: np.ndarray, members: dict[str, np.ndarray]
+    task: str,
+    loss: str,
+    targets: np.ndarray,
+    predictions: np.ndarray,
+    labels: list[str],
+    members: dict[str, np.ndarray],
 ) -> dict[str, dict[str, scores.Score]]:
-    """The scores of each slice that is not empty (see `scores.binary_scores`)."""
+    """The scores of each slice that is not empty (see `scores.score`)."""
     return {
-        name: scores.binary_scores(labels[chosen], probability[chosen])
+        name: scores.score(task, loss, targets[chosen], predictions[chosen], labels)
         for name, chosen in members.items()
         if chosen.any()
     }
 
 
+def tell(task: str, overall: dict[str, scores.Score]) -> str:
+    """The main score of a task, with its interval where it has one, and the loss."""
+    name = MAIN_SCORE[task]
+    said = f"{name.replace('_', ' ')} {overall[name]:.3f} on {overall['reviews']:,} test reviews"
+    if f"{name}_low" in overall:
+        low, high = overall[f"{name}_low"], overall[f"{name}_high"]
+        said += f" (95 % interval {low:.3f} to {high:.3f})"
+    return f"{said}, loss {overall['loss']:.3f}"
+
+
 def main() -> None:
-    """Predict the test part; write the scores, the slices, the predictions and their curves."""
+    """Score the test part and judge the fit; write scores, slices, predictions and their curves.
+
+    `loss` is the default one of the task, whichever the network was trained with, so that networks
+    trained with different ones can be compared.
+    """
     cuts = params.load("evaluate", Evaluate)
     model = model_file.load(MODEL / "model.keras")
     encoder = Encoder.load(MODEL)
     reviews = pd.read_parquet(TEST)
     test = read_arrays(TOKENS / "test.npz")
-    probability = model_file.predict(model, test["token_ids"])[:, 0]
-    labels = test["targets"][:, 0].astype(int)
-    overall = scores.binary_scores(labels, probability)
-    words = [tokens(text) for text in reviews["review"]]
-    sliced = score_slices(labels, probability, slices(words, encoder.counts, cuts))
-    names = np.array(encoder.labels)
-    predictions = pd.DataFrame(
+    task, labels, targets = encoder.task, encoder.labels, test["targets"]
+    predictions = model_file.predict(model, test["token_ids"])
+    loss = TASKS[task].losses[0]
+    overall = scores.score(task, loss, targets, predictions, labels)
+    members = slices([tokens(text) for text in reviews["review"]], encoder.counts, cuts)
+    sliced = score_slices(task, loss, targets, predictions, labels, members)
+    answers = pd.DataFrame(
         {
             "origin": reviews["origin"],
-            "actual": names[labels],
-            "predicted": names[scores.predicted(probability)],
-            "probability": probability,
+            "actual": decode(task, targets, labels),
+            "predicted": decode(task, predictions, labels),
         }
     )
+    answers[probability_names(task, labels)] = probabilities(task, predictions)
     tables = {
-        "predictions": predictions,
+        "predictions": answers,
         "slices": pd.DataFrame(sliced).T.rename_axis("slice").reset_index(),
-        "roc": scores.roc_curve(labels, probability),
-        "precision_recall": scores.precision_recall_curve(labels, probability),
-        "calibration": scores.calibration_curve(labels, probability),
+        **scores.curves(task, targets, predictions),
     }
     for name, table in tables.items():
         with replacing(REPORTS / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
-    verdict = fit.judge(fit.read_curves(TRAIN_METRICS), cuts.fit)
-    write_json(METRICS, {**overall, "fit": verdict.as_json(), "slices": sliced})
-    print(
-        f"evaluate: accuracy {overall['accuracy']:.3f} on {overall['reviews']:,} test reviews "
-        f"(95 % interval {overall['accuracy_low']:.3f} to {overall['accuracy_high']:.3f}), "
-        f"loss {overall['loss']:.3f}"
-    )
-    print(remedies.advise(verdict.as_json(), params.read()))
+    verdict = fit.judge(fit.read_curves(TRAIN_METRICS), cuts.fit).as_json()
+    write_json(METRICS, {**overall, "fit": verdict, "slices": sliced})
+    print(f"evaluate: {tell(task, overall)}")
+    print(remedies.advise(verdict, params.read()))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from hashlib import blake2b
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 from pydantic import model_validator
@@ -9,6 +10,7 @@ from pydantic import model_validator
 from ajuste import params
 from ajuste.errors import PipelineError, run
 from ajuste.files import replacing, write_json
+from ajuste.tasks import NUMERIC, TASKS, split_labels
 from ajuste.text import text_key
 
 REVIEWS = Path("data/raw/reviews.parquet")
@@ -32,26 +34,30 @@ class Split(params.Params):
         return self
 
 
-def assign(reviews: pd.DataFrame, split: Split) -> pd.Series:
+def assign(reviews: pd.DataFrame, task: str, split: Split) -> pd.Series:
     """The part of each review: `train`, `validation` or `test`, or null where it is left out.
 
-    Reviews of one text (see `text_key`) always go together. Each class is divided by itself, so
-    the parts have the same balance. The order is that of a keyed hash of the text: which part a
-    review goes to depends on the seed and on the texts, not on the order of the rows.
+    Reviews of one text (see `text_key`) always go together. Where a review has one of several
+    labels, each class is divided by itself, so the parts have the same balance. The order is that
+    of a keyed hash of the text: which part a review goes to depends on the seed and on the texts,
+    not on the order of the rows.
 
     Where the source comes split (`official_split`), its test half is the test part as it is, its
     training half is divided into the other two, and a training review whose text is in the test
     half is left out.
 
     Args:
-        reviews: with the columns `review`, `sentiment` and maybe `official_split`.
+        reviews: with the columns `review`, `label` and maybe `official_split`.
+        task: what the labels are for.
         split: the shares held out and the key of the hash. With an official split, `validation`
             is a share of the training half and `test` is not used.
 
     Returns:
         A series with the index of `reviews`.
     """
-    table = pd.DataFrame({"label": reviews["sentiment"], "text": reviews["review"].map(text_key)})
+    table = pd.DataFrame({"label": reviews["label"], "text": reviews["review"].map(text_key)})
+    if task not in ("binary", "multiclass"):
+        table["label"] = ""
     table["order"] = [_order(text, split.seed) for text in table["text"]]
     part = pd.Series(TRAIN, index=reviews.index, dtype="object")
     free = pd.Series(True, index=reviews.index)
@@ -77,26 +83,33 @@ def assign(reviews: pd.DataFrame, split: Split) -> pd.Series:
     return part
 
 
-def divide(reviews: pd.DataFrame, split: Split) -> dict[str, pd.DataFrame]:
+def divide(reviews: pd.DataFrame, task: str, split: Split) -> dict[str, pd.DataFrame]:
     """The reviews of each part (see `assign`), in an order that the seed and the texts decide.
 
     Raises:
-        PipelineError: a part lacks one of the classes, since there are too few reviews.
+        PipelineError: a part is empty or lacks one of the classes, since there are too few reviews.
     """
-    part = assign(reviews, split)
+    part = assign(reviews, task, split)
     order = reviews["review"].map(lambda text: _order(text, split.seed))
-    shuffled = reviews.assign(order=order).sort_values(["order", "sentiment"]).index
+    shuffled = reviews.assign(order=order).sort_values(["order", "label"]).index
     parts = {}
     for name in (TRAIN, VALIDATION, TEST):
         chosen = shuffled[part[shuffled] == name]
-        parts[name] = reviews.loc[chosen, ["review", "sentiment", "origin"]]
-        missing = set(reviews["sentiment"]) - set(parts[name]["sentiment"])
-        if missing:
+        parts[name] = reviews.loc[chosen, ["review", "label", "origin"]]
+        missing = _classes(task, reviews["label"]) - _classes(task, parts[name]["label"])
+        if missing or parts[name].empty:
+            which = f" that is {min(missing)!r}" if missing else ""
             raise PipelineError(
-                f"{REVIEWS}: too few reviews, none that is {sorted(missing)[0]!r} falls to "
+                f"{REVIEWS}: too few reviews, none{which} falls to "
                 f"{name}; add reviews, or raise `split.{VALIDATION}` and `split.{TEST}`"
             )
     return parts
+
+
+def _classes(task: str, labels: pd.Series) -> set[str]:
+    if task in NUMERIC:
+        return set()
+    return {name for label in labels for name in split_labels(task, label)}
 
 
 def _order(text: str, seed: int) -> str:
@@ -106,7 +119,7 @@ def _order(text: str, seed: int) -> str:
 def main() -> None:
     """Divide what `fetch` got; write a table for each part."""
     reviews = pd.read_parquet(REVIEWS)
-    parts = divide(reviews, params.load("split", Split))
+    parts = divide(reviews, params.load("task", Literal[*TASKS]), params.load("split", Split))
     for name, table in parts.items():
         with replacing(FOLDER / f"{name}.parquet") as temporary:
             table.to_parquet(temporary, index=False)

@@ -10,6 +10,7 @@ import pandas as pd
 from ajuste import params
 from ajuste.errors import PipelineError, run
 from ajuste.files import read_json, write_arrays, write_json
+from ajuste.tasks import TASKS, encode
 from ajuste.text import Encoder, count_words, tokens
 
 SPLIT = Path("data/split")
@@ -29,23 +30,24 @@ class Tokenize(params.Params):
 def main() -> None:
     """Fit the encoder on the training part; encode every part."""
     settings = params.load("tokenize", Tokenize)
+    task = params.load("task", Literal[*TASKS])
     labels = read_json(LABELS)
-    words, classes = {}, {}
+    words, targets = {}, {}
     for part in ("train", "validation", "test"):
         table = pd.read_parquet(SPLIT / f"{part}.parquet")
         words[part] = [tokens(text) for text in table["review"]]
-        classes[part] = table["sentiment"].map(labels.index).to_numpy(np.int8)
+        targets[part] = encode(task, table["label"], labels)
     counts = count_words(words["train"], settings.min_count)
     if not counts:
         raise PipelineError(
             f"{SPLIT}/train.parquet: no word comes {settings.min_count} times; lower "
             "`tokenize.min_count` or add reviews"
         )
-    encoder = Encoder(counts, settings.max_length, settings.keep, labels)
+    encoder = Encoder(counts, settings.max_length, settings.keep, task, labels)
     encoder.save(FOLDER)
     for part, token_lists in words.items():
         token_ids = encoder.encode(token_lists)
-        write_arrays(FOLDER / f"{part}.npz", token_ids=token_ids, labels=classes[part])
+        write_arrays(FOLDER / f"{part}.npz", token_ids=token_ids, targets=targets[part])
     write_json(METRICS, summary(encoder, words["train"], words["validation"]))
     print(f"tokenize: {len(counts):,} words known, {settings.max_length} kept of a review")
 

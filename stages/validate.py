@@ -2,9 +2,11 @@
 
 import html
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from typing import Literal
 
 import pandas as pd
 
@@ -16,6 +18,7 @@ import great_expectations.expectations as gxe
 from ajuste import params
 from ajuste.errors import PipelineError, run
 from ajuste.files import read_json, write_json, write_text
+from ajuste.tasks import NUMERIC, SEPARATOR, TASKS, split_labels
 from ajuste.text import TAGS, text_key
 
 REVIEWS = Path("data/raw/reviews.parquet")
@@ -26,6 +29,7 @@ ORIGINS_SHOWN = 5
 
 OTHER_MARKUP = rf"(?i)</?(?:{TAGS})\b[^<>]*>"
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]"
+NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 
 
 class Validate(params.Params):
@@ -41,7 +45,7 @@ class Validate(params.Params):
     max_control: params.Share
 
 
-def suite(bounds: Validate, labels: list[str]) -> gx.ExpectationSuite:
+def suite(bounds: Validate, task: str, labels: list[str]) -> gx.ExpectationSuite:
     """What is expected of the reviews; `facts` adds the columns that `ajuste.reviews` lacks.
 
     `meta.name` is what an expectation is called in messages, metrics and the report; `meta.advice`
@@ -51,7 +55,7 @@ def suite(bounds: Validate, labels: list[str]) -> gx.ExpectationSuite:
         name="reviews",
         expectations=[
             gxe.ExpectTableColumnsToMatchSet(
-                column_set=["review", "sentiment", "origin"],
+                column_set=["review", "label", "origin"],
                 exact_match=False,
                 meta={"name": "columns", "advice": "see ajuste/reviews.py for the columns"},
             ),
@@ -65,7 +69,7 @@ def suite(bounds: Validate, labels: list[str]) -> gx.ExpectationSuite:
                 meta={"name": "review type", "advice": "make every review a text"},
             ),
             gxe.ExpectColumnValuesToBeOfType(
-                column="sentiment",
+                column="label",
                 type_="str",
                 meta={"name": "label type", "advice": "make every label a text"},
             ),
@@ -73,34 +77,7 @@ def suite(bounds: Validate, labels: list[str]) -> gx.ExpectationSuite:
                 column="review",
                 meta={"name": "no empty review", "advice": "fill in or remove these rows"},
             ),
-            gxe.ExpectColumnValuesToNotBeNull(
-                column="sentiment",
-                meta={"name": "no empty label", "advice": "label or remove these rows"},
-            ),
-            gxe.ExpectColumnValuesToBeInSet(
-                column="sentiment",
-                value_set=labels,
-                meta={
-                    "name": "label set",
-                    "advice": f"valid are {', '.join(labels)}: mend the labels or data.csv.labels",
-                },
-            ),
-            gxe.ExpectColumnDistinctValuesToContainSet(
-                column="sentiment",
-                value_set=labels,
-                meta={
-                    "name": "every class",
-                    "advice": f"there must be reviews of each of {', '.join(labels)}",
-                },
-            ),
-            gxe.ExpectColumnValuesToBeBetween(
-                column="class_share",
-                min_value=bounds.min_class_share,
-                meta={
-                    "name": "class balance",
-                    "advice": "add reviews of the rarer class or lower validate.min_class_share",
-                },
-            ),
+            *_label_expectations(bounds, task, labels),
             gxe.ExpectColumnValuesToBeBetween(
                 column="words",
                 min_value=bounds.min_words,
@@ -150,23 +127,102 @@ def suite(bounds: Validate, labels: list[str]) -> gx.ExpectationSuite:
     )
 
 
-def facts(reviews: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
+def _label_expectations(bounds: Validate, task: str, labels: list[str]) -> list[gxe.Expectation]:
+    empty = gxe.ExpectColumnValuesToNotBeNull(
+        column="label", meta={"name": "no empty label", "advice": "label or remove these rows"}
+    )
+    if task in NUMERIC:
+        low, high = labels
+        return [
+            empty,
+            gxe.ExpectColumnValuesToBeNull(
+                column="unknown",
+                meta={
+                    "name": "numbers",
+                    "advice": "write these labels as numbers, such as 7 or 7.5, or remove the rows",
+                },
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                column="number",
+                min_value=float(low),
+                max_value=float(high),
+                meta={
+                    "name": "range",
+                    "advice": f"valid is {low} to {high}: mend the labels or data.csv.labels",
+                },
+            ),
+            gxe.ExpectColumnUniqueValueCountToBeBetween(
+                column="number",
+                min_value=2,
+                meta={"name": "different numbers", "advice": "there must be two at the least"},
+            ),
+        ]
+    valid = ", ".join(labels)
+    of_classes = [
+        gxe.ExpectColumnValuesToBeNull(
+            column="unknown",
+            meta={
+                "name": "label set",
+                "advice": f"valid are {valid}: mend the labels or data.csv.labels",
+            },
+        ),
+        gxe.ExpectColumnMostCommonValueToBeInSet(
+            column="classes",
+            value_set=["all"],
+            meta={"name": "every class", "advice": f"there must be reviews of each of {valid}"},
+        ),
+    ]
+    if task == "multilabel":
+        return of_classes
+    balance = gxe.ExpectColumnValuesToBeBetween(
+        column="class_share",
+        min_value=bounds.min_class_share * 2 / len(labels),
+        meta={
+            "name": "class balance",
+            "advice": "add reviews of the rarer class or lower validate.min_class_share",
+        },
+    )
+    return [empty, *of_classes, balance]
+
+
+def facts(reviews: pd.DataFrame, task: str, labels: list[str]) -> pd.DataFrame:
     """The reviews with what the suite asks about them.
 
-    An empty review or label becomes null. Added are `words`, the white-space separated words of the
-    review; `class_share`, the share of its class among the reviews with a label of `labels`;
-    `duplicate` (bool), whether an earlier row has the same text (see `text_key`); `conflict`
-    (bool), whether its text comes with another label too. What cannot be said of a row is null, so
-    that one fault is reported once.
+    An empty review or label becomes null. What cannot be said of a row is null, so that one fault
+    is reported once. Added are
+
+    - `words`: the white-space separated words of the review;
+    - `duplicate` (bool): whether an earlier row has the same text (see `text_key`);
+    - `conflict` (bool): whether its text comes with another label too;
+    - `unknown`: what of its label is none of `labels`, or is no number;
+    - for numbers `number` (float); for classes `classes`, whether `all` of them come or which do
+      not, alike in every row, and `class_share`, the share of its class among the reviews with a
+      label of `labels`.
     """
     filled = reviews.mask(reviews.apply(lambda column: column.str.strip() == ""))
     text = filled["review"].dropna().map(text_key)
-    known = filled.loc[filled["sentiment"].isin(labels), "sentiment"]
+    named = filled["label"].dropna().map(lambda label: split_labels(task, label))
+    valid = NUMBER.fullmatch if task in NUMERIC else labels.__contains__
+    unknown = named.map(lambda names: next((name for name in names if not valid(name)), None))
+    if task in NUMERIC:
+        meaning = filled["label"].where(unknown.isna()).astype(float)
+        of_labels = {"number": meaning}
+    else:
+        meaning = named.map(lambda names: SEPARATOR.join(sorted(set(names))))
+        absent = sorted(set(labels) - set(named.explode()))
+        known = filled.loc[filled["label"].isin(labels), "label"]
+        of_labels = {
+            "classes": ", ".join(f"no {name!r}" for name in absent) or "all",
+            "class_share": known.map(known.value_counts(normalize=True)),
+        }
+    if task == "multilabel":
+        meaning = meaning.reindex(filled.index, fill_value="")
     return filled.assign(
         words=filled["review"].str.split().str.len(),
-        class_share=known.map(known.value_counts(normalize=True)),
         duplicate=text.duplicated().reindex(filled.index, fill_value=False),
-        conflict=filled.groupby(text)["sentiment"].transform("nunique") > 1,
+        conflict=meaning.reindex(filled.index).groupby(text).transform("nunique") > 1,
+        unknown=unknown,
+        **of_labels,
     )
 
 
@@ -211,10 +267,11 @@ def _outcome(result: gx.core.ExpectationValidationResult, origin: pd.Series) -> 
         raise RuntimeError(result.exception_info["exception_traceback"])
     unexpected = result.result.get("unexpected_count")
     if unexpected is None:
-        observed = str(result.result["observed_value"])
+        seen = result.result["observed_value"]
+        observed = ", ".join(seen) if isinstance(seen, list) else str(seen)
     else:
         observed = f"{unexpected:,} of {len(origin):,} reviews"
-        if unexpected and result.expectation_config.kwargs["column"] == "sentiment":
+        if unexpected and result.expectation_config.kwargs["column"] in ("unknown", "number"):
             observed += f", such as {result.result['partial_unexpected_list'][0]!r}"
     rows = result.result.get("unexpected_index_list") or []
     meta = result.expectation_config.meta
@@ -266,9 +323,10 @@ def page(outcomes: list[Outcome]) -> str:
 def main() -> None:
     """Validate what `fetch` got; write metrics and report, whether or not all is as expected."""
     bounds = params.load("validate", Validate)
+    task = params.load("task", Literal[*TASKS])
     labels = read_json(LABELS)
-    reviews = facts(pd.read_parquet(REVIEWS), labels)
-    outcomes = validate(reviews, suite(bounds, labels))
+    reviews = facts(pd.read_parquet(REVIEWS), task, labels)
+    outcomes = validate(reviews, suite(bounds, task, labels))
     failed = [outcome for outcome in outcomes if not outcome.success]
     write_text(REPORT, page(outcomes))
     metrics = {

@@ -63,6 +63,37 @@ def finished(clone):
     return folder
 
 
+LABELS = {
+    "binary": ["negative", "positive"],
+    "multiclass": ["1", "2", "3"],
+    "multilabel": ["drama", "comedy"],
+    "regression": ["1", "10"],
+    "unit_regression": ["1", "10"],
+}
+
+
+@pytest.fixture
+def little_model(tmp_path):
+    """A function that writes a model of a task, untrained, which knows `good`, `bad` and `film`."""
+
+    def write(task: str) -> Path:
+        from ajuste import backend, model_file, tasks
+        from ajuste.text import Encoder
+
+        folder = tmp_path / "data/model"
+        Encoder({"good": 9, "bad": 7, "film": 5}, 4, "last", task, LABELS[task]).save(folder)
+        backend.seed(1)
+        layers = backend.keras.layers
+        token_ids = backend.keras.Input((4,), dtype="int32")
+        hidden = layers.Flatten()(layers.Embedding(5, 3)(token_ids))
+        outputs = len(LABELS[task]) if task.startswith("multi") else 1
+        said = layers.Dense(outputs, activation=tasks.TASKS[task].activation)(hidden)
+        model_file.save(backend.keras.Model(token_ids, said), folder / "model.keras")
+        return folder
+
+    return write
+
+
 @pytest.fixture
 def in_tmp(tmp_path, monkeypatch):
     """An empty folder to work in, with the project's parameters."""

@@ -1,5 +1,12 @@
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
+
+from ajuste.files import write_arrays
+from ajuste.tasks import encode
+from ajuste.text import Encoder, tokens
 
 pytestmark = pytest.mark.slow
 
@@ -57,8 +64,59 @@ def test_slices_are_scored_by_themselves_and_an_empty_one_has_no_scores(stage):
         "right": np.array([True, False, True]),
         "none": np.zeros(3, dtype=bool),
     }
-    scored = stage.score_slices(np.array([1, 0, 0]), np.array([0.9, 0.8, 0.1]), members)
+    targets, predictions = np.array([[1], [0], [0]]), np.array([[0.9], [0.8], [0.1]])
+    labels = ["negative", "positive"]
+    scored = stage.score_slices(
+        "binary", "binary_crossentropy", targets, predictions, labels, members
+    )
     assert scored.keys() == {"all", "right"}
     assert scored["all"]["accuracy"] == pytest.approx(2 / 3)
     assert scored["right"]["accuracy"] == 1
     assert scored["right"]["reviews"] == 2
+
+
+ACTUAL = {
+    "binary": ["negative", "positive"],
+    "multiclass": ["3", "1"],
+    "multilabel": ["", "drama|comedy"],
+    "regression": ["1.00", "7.50"],
+    "unit_regression": ["1.00", "7.50"],
+}
+CASES = [
+    ("binary", ["probability"], "accuracy"),
+    ("multiclass", ["probability"], "accuracy"),
+    ("multilabel", ["probability_drama", "probability_comedy"], "exact_match"),
+    ("regression", [], "mean_absolute_error"),
+    ("unit_regression", [], "mean_absolute_error"),
+]
+
+
+@pytest.mark.parametrize(("task", "beside", "main_score"), CASES)
+def test_every_task_is_scored(stage, in_tmp, little_model, capsys, task, beside, main_score):
+    encoder = Encoder.load(little_model(task))
+    reviews = pd.DataFrame(
+        {
+            "review": ["A bad film.", "A good film."] * 10,
+            "label": ACTUAL[task] * 10,
+            "origin": [f"line {row}" for row in range(20)],
+        }
+    )
+    stage.TEST.parent.mkdir(parents=True)
+    reviews.to_parquet(stage.TEST)
+    write_arrays(
+        stage.TOKENS / "test.npz",
+        token_ids=encoder.encode([tokens(text) for text in reviews["review"]]),
+        targets=encode(task, reviews["label"], encoder.labels),
+    )
+    stage.main()
+    found = json.loads(stage.METRICS.read_text())
+    assert found["reviews"] == 20
+    assert found["slices"].keys() == {"short", "without negation", "with rare words"}
+    assert found["slices"]["short"] == {name: found[name] for name in found if name != "slices"}
+    assert main_score.replace("_", " ") in capsys.readouterr().out
+    answers = pd.read_csv(stage.REPORTS / "predictions.csv", dtype=str, keep_default_na=False)
+    assert list(answers) == ["origin", "actual", "predicted", *beside]
+    assert answers["actual"].tolist() == ACTUAL[task] * 10
+    if main_score != "mean_absolute_error":
+        right = (answers["actual"] == answers["predicted"]).mean()
+        assert found[main_score] == right

@@ -43,9 +43,9 @@ LABELLED = [name for name in MEMBERS if name[-5].isdigit() and "unsup" not in na
 
 
 def test_the_bundled_reviews_are_the_training_half_of_the_corpus():
-    table, labels = fetch.fetch(fetch.Bundled(**PINNED["bundled"]), Path("unused"))
+    table, labels = fetch.fetch(fetch.Bundled(**PINNED["bundled"]), "binary", Path("unused"))
     assert labels == ["negative", "positive"]
-    assert table["sentiment"].value_counts().to_dict() == {"negative": 12500, "positive": 12500}
+    assert table["label"].value_counts().to_dict() == {"negative": 12500, "positive": 12500}
     assert table["review"].str.startswith("I rented I AM CURIOUS-YELLOW").sum() == 1
     assert table["review"].duplicated().sum() == 96
     assert table["review"].str.len().min() > 0
@@ -63,10 +63,10 @@ def test_a_missing_package_is_one_line():
 
 def test_stanford_keeps_the_official_halves(tmp_path):
     digest = archive(tmp_path / "aclImdb_v1.tar.gz", MEMBERS)
-    table = reviews.stanford("https://example.org/aclImdb_v1.tar.gz", digest, tmp_path)
+    table = reviews.stanford("https://example.org/aclImdb_v1.tar.gz", digest, tmp_path, "sentiment")
     assert table.to_dict("list") == {
         "review": ["good", "mal\u00edsima", "great", "awful"],
-        "sentiment": ["positive", "negative", "positive", "negative"],
+        "label": ["positive", "negative", "positive", "negative"],
         "origin": [name.removeprefix("aclImdb/") for name in LABELLED],
         "official_split": ["train", "train", "test", "test"],
     }  # fmt: skip
@@ -84,23 +84,95 @@ def test_stanford_keeps_the_official_halves(tmp_path):
 def test_a_bad_archive_is_refused(tmp_path, extra, link, said):
     digest = archive(tmp_path / "a.tar.gz", {**MEMBERS, **extra}, link)
     with pytest.raises(PipelineError, match=said):
-        reviews.stanford("https://example.org/a.tar.gz", digest, tmp_path)
+        reviews.stanford("https://example.org/a.tar.gz", digest, tmp_path, "sentiment")
 
 
 def test_an_archive_that_is_none_is_refused(tmp_path):
     (tmp_path / "a.tar.gz").write_bytes(b"<html>")
+    digest = sha256(tmp_path / "a.tar.gz")
     with pytest.raises(PipelineError, match=r"not a readable \.tar\.gz"):
-        reviews.stanford("https://example.org/a.tar.gz", sha256(tmp_path / "a.tar.gz"), tmp_path)
+        reviews.stanford("https://example.org/a.tar.gz", digest, tmp_path, "sentiment")
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("multiclass", ["1", "2", "3", "4", "7", "8", "9", "10"]),
+        ("regression", ["1", "10"]),
+        ("unit_regression", ["1", "10"]),
+    ],
+)
+def test_the_stars_are_those_of_the_file_names(tmp_path, task, expected):
+    digest = archive(tmp_path / "a.tar.gz", MEMBERS)
+    source = fetch.Stanford(url="https://example.org/a.tar.gz", sha256=digest, label="stars")
+    table, labels = fetch.fetch(source, task, tmp_path)
+    assert table["label"].tolist() == ["9", "3", "10", "1"]
+    assert labels == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "task", "fit"),
+    [
+        ("bundled", "sentiment", "regression", "binary or multiclass"),
+        ("bundled", "sentiment", "multilabel", "binary or multiclass"),
+        ("stanford", "stars", "binary", "multiclass or regression or unit_regression"),
+        ("stanford", "stars", "multilabel", "multiclass or regression or unit_regression"),
+        ("stanford", "sentiment", "unit_regression", "binary or multiclass"),
+    ],
+)
+def test_a_task_that_the_source_has_no_labels_for(source, kind, task, fit):
+    values = PINNED[source] | ({"label": kind} if source == "stanford" else {})
+    with pytest.raises(PipelineError) as error:
+        fetch.fetch(fetch.SOURCES[source](**values), task, Path("never made"))
+    for said in (source, kind, task, f"set `task` to {fit}", "data.stanford.label"):
+        assert said in str(error.value)
+
+
+def test_the_ends_of_a_range_are_numbers_and_are_kept_as_the_shortest_text(tmp_path):
+    (tmp_path / "a.csv").write_text("review,stars\nx,7\n")
+    source = fetch.Csv[fetch.CSV_LABELS["regression"]](
+        path=str(tmp_path / "a.csv"), separator=",", text="review", label="stars", labels=[1, 2.5e6]
+    )
+    assert fetch.fetch(source, "regression", tmp_path)[1] == ["1", "2500000"]
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "said"),
+    [
+        ("binary", ["a", "b", "c"], "at most 2 items"),
+        ("multiclass", ["a"], "at least 2 items"),
+        ("multiclass", [1, 2, 3], "put quotes around it"),
+        ("multilabel", [], "at least 1 item"),
+        ("multilabel", ["a|b"], "not 'a|b'"),
+        ("multilabel", [" a"], "not ' a'"),
+        ("regression", ["low", "high"], "valid number, not 'low'"),
+        ("regression", [1, 5, 10], "at most 2 items"),
+        ("unit_regression", [10, 1], "the lowest number first"),
+        ("unit_regression", [3, 3], "names one twice"),
+        ("unit_regression", [0, float("inf")], "finite number"),
+        ("ranking", ["a", "b"], "'unit_regression', not 'ranking'"),
+    ],
+)
+def test_labels_that_do_not_fit_the_task_are_one_line(in_tmp, task, labels, said):
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    values["task"] = task
+    values["data"]["source"] = "csv"
+    values["data"]["csv"]["labels"] = labels
+    Path("params.yaml").write_text(yaml.safe_dump(values, allow_unicode=True))
+    with pytest.raises(PipelineError) as error:
+        fetch.main()
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_csv_keeps_every_row_its_order_and_its_own_words(tmp_path):
     shutil.copy(ROOT / "data/examples/resenas.csv", tmp_path)
-    own = fetch.Csv(**{**PINNED["csv"], "path": str(tmp_path / "resenas.csv")})
-    table, labels = fetch.fetch(own, tmp_path)
+    own = fetch.Csv[list[str]](**{**PINNED["csv"], "path": str(tmp_path / "resenas.csv")})
+    table, labels = fetch.fetch(own, "binary", tmp_path)
     expected = pd.read_csv(tmp_path / "resenas.csv")
     assert labels == ["mala", "buena"]
     assert table["review"].tolist() == expected["rese\u00f1a"].tolist()
-    assert table["sentiment"].tolist() == expected["opini\u00f3n"].tolist()
+    assert table["label"].tolist() == expected["opini\u00f3n"].tolist()
     assert table["origin"].iloc[0] == "line 2"
 
 

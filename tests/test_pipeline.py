@@ -29,14 +29,14 @@ def ran(output: str) -> list[str]:
 def small(clone):
     """A throwaway repository whose data are 1,200 of the bundled reviews, and one epoch each."""
     folder = clone()
-    table = reviews.bundled(PINNED).groupby("sentiment").head(600)
-    table.to_csv(folder / "data/slice.csv", columns=["review", "sentiment"], index=False)
+    table = reviews.bundled(PINNED).groupby("label").head(600)
+    table.to_csv(folder / "data/slice.csv", columns=["review", "label"], index=False)
     text = (folder / "params.yaml").read_text(encoding="utf-8")
     for old, new in {
         "source: bundled\n  # 25": "source: csv\n  # 25",
         "data/examples/resenas.csv": "data/slice.csv",
         "text: rese\u00f1a": "text: review",
-        "label: opini\u00f3n": "label: sentiment",
+        "label: opini\u00f3n": "label: label",
         "- mala": "- negative",
         "- buena": "- positive",
     }.items():
@@ -147,7 +147,7 @@ def test_every_bundled_review_is_in_one_part(finished):
     assert [len(part) for part in parts] == [20_000, 2_500, 2_500]
     assert pd.concat(parts)["origin"].nunique() == 25_000
     for part in parts:
-        assert part["sentiment"].value_counts(normalize=True).to_dict() == {
+        assert part["label"].value_counts(normalize=True).to_dict() == {
             "negative": 0.5,
             "positive": 0.5,
         }
@@ -160,13 +160,14 @@ def test_tokens_and_matrix_fit_together(finished):
     assert not matrix[:2].any()
     for part, count in (("train", 20_000), ("validation", 2_500), ("test", 2_500)):
         with np.load(finished / f"data/tokens/{part}.npz") as arrays:
-            token_ids, labels = arrays["token_ids"], arrays["labels"]
+            token_ids, targets = arrays["token_ids"], arrays["targets"]
         assert token_ids.shape == (count, 100)
         assert 0 <= token_ids.min() <= token_ids.max() < len(vocabulary)
         assert (token_ids[:, 0] > 0).all()
         # once padding begins there is nothing but padding
         assert (np.diff((token_ids == 0).astype(int), axis=1) >= 0).all()
-        assert labels.mean() == 0.5
+        assert targets.shape == (count, 1)
+        assert targets.mean() == 0.5
 
 
 def test_the_vocabulary_knows_nothing_of_the_held_out_parts(finished):

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from conftest import run
 
+from ajuste.errors import PipelineError
+
 pytestmark = pytest.mark.slow
 
 SENTENCE = "One of the best films I have seen."
@@ -29,7 +31,7 @@ def test_raw_text_gives_what_the_pipeline_gave(finished, classifier):
     predictions = pd.read_csv(finished / "reports/evaluate/predictions.csv")
     probability = classifier.probability(list(reviews["review"]))
     assert np.allclose(probability, predictions["probability"], atol=1e-6)
-    assert classifier.label(probability) == predictions["predicted"].tolist()
+    assert classifier.label(probability[:, None]) == predictions["predicted"].tolist()
 
 
 def test_a_review_gets_the_same_alone_and_among_others(classifier):
@@ -44,10 +46,10 @@ def test_a_sentence(finished):
 
 
 def test_no_text_and_text_without_a_known_word(classifier):
-    assert classifier.probability([]).shape == (0,)
-    probability = classifier.probability(["", "...", "zzzzyx"])
-    assert np.isnan(probability).all()
-    assert classifier.label(probability) == ["", "", ""]
+    assert classifier.predict([]).shape == (0, 1)
+    predictions = classifier.predict(["", "...", "zzzzyx"])
+    assert np.isnan(predictions).all()
+    assert classifier.label(predictions) == [None, None, None]
 
 
 def test_a_file_keeps_its_rows_their_order_and_its_other_columns(finished, tmp_path):
@@ -71,6 +73,60 @@ def test_a_file_keeps_its_rows_their_order_and_its_other_columns(finished, tmp_p
     assert written[1][3:] == written[4][3:]
     assert float(written[1][4]) > 0.5 > float(written[2][4])
     assert written[3][4] == ""
+
+
+@pytest.mark.parametrize(
+    ("task", "added"),
+    [
+        ("binary", ["sentiment", "probability"]),
+        ("multiclass", ["label", "probability"]),
+        ("multilabel", ["labels", "probability_drama", "probability_comedy"]),
+        ("regression", ["value"]),
+        ("unit_regression", ["value"]),
+    ],
+)
+def test_the_columns_of_every_task(little_model, tmp_path, task, added):
+    from serving import predict
+    from serving.classifier import Classifier
+
+    folder, source, target = little_model(task), tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("review\ngood film\n...\n")
+    predict.score_csv(
+        predict.arguments(["--csv", str(source), "--output", str(target), "--model", str(folder)])
+    )
+    with target.open(encoding="utf-8", newline="") as file:
+        header, known, unknown = csv.reader(file)
+    assert header == ["review", *added]
+    assert unknown == ["...", *[""] * len(added)]
+    classifier = Classifier.load(folder)
+    predictions = classifier.predict(["good film"])
+    assert known[1] == classifier.label(predictions)[0]
+    if task == "multilabel":
+        assert [float(cell) for cell in known[2:]] == pytest.approx(predictions[0], abs=1e-6)
+    source.write_text(f"review,{added[0]}\nx,y\n")
+    with pytest.raises(PipelineError, match=f"has a column `{added[0]}` already"):
+        predict.score_csv(
+            predict.arguments(
+                ["--csv", str(source), "--output", str(target), "--model", str(folder)]
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "prediction", "said"),
+    [
+        ("binary", "negative", [0.25], "negative (75.0%)"),
+        ("binary", "positive", [0.75], "positive (75.0%)"),
+        ("multiclass", "7", [0.1, 0.6, 0.3], "7 (60.0%)"),
+        ("multilabel", "drama|comedy", [0.9, 0.6], "drama|comedy"),
+        ("multilabel", "", [0.1, 0.2], "none"),
+        ("regression", "7.25", [7.25], "7.25"),
+    ],
+)
+def test_an_answer_on_the_screen(task, label, prediction, said):
+    from serving.predict import shown
+
+    assert shown(task, label, np.array(prediction)) == said
 
 
 @pytest.mark.parametrize(

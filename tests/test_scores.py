@@ -4,13 +4,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ajuste import scores
+from ajuste.tasks import NUMERIC
 
-LABELS = np.array([0, 0, 1, 1])
-PROBABILITY = np.array([0.1, 0.6, 0.7, 0.9])
+TARGETS = np.array([[0], [0], [1], [1]])
+PROBABILITY = np.array([[0.1], [0.6], [0.7], [0.9]])
+CLASSES = ["negative", "positive"]
 
 
-def test_scores_worked_out_by_hand():
-    found = scores.binary_scores(LABELS, PROBABILITY)
+def binary(targets, probability) -> dict[str, scores.Score]:
+    """The scores of a binary task, of flat lists."""
+    columns = (np.array(values, float)[:, None] for values in (targets, probability))
+    return scores.score("binary", "binary_crossentropy", *columns, CLASSES)
+
+
+def test_binary_scores_worked_out_by_hand():
+    found = scores.score("binary", "binary_crossentropy", TARGETS, PROBABILITY, CLASSES)
     assert found["reviews"] == 4
     assert found["accuracy"] == 0.75
     assert found["loss"] == pytest.approx(-np.log([0.9, 0.4, 0.7, 0.9]).mean())
@@ -22,27 +30,91 @@ def test_scores_worked_out_by_hand():
     assert found["calibration_error"] == pytest.approx((0.1 + 0.6 + 0.3 + 0.1) / 4)
 
 
+def test_multiclass_scores_worked_out_by_hand():
+    targets = np.eye(3)[[0, 0, 1, 2]]
+    predictions = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])
+    found = scores.score("multiclass", "categorical_crossentropy", targets, predictions, "abc")
+    assert found["accuracy"] == 0.75
+    assert found["accuracy_low"] < 0.75 < found["accuracy_high"]
+    assert found["loss"] == pytest.approx(-np.log([0.6, 0.2, 0.8, 0.6]).mean())
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
+    assert found["matthews"] == pytest.approx(7 / np.sqrt(10 * 10))
+    # each of the 4 probabilities of the right class against each of the 8 of a wrong one
+    assert found["roc_auc"] == pytest.approx((7 + 7 + 8 + (4 + 2 / 2)) / 32)
+
+
+def test_multilabel_scores_worked_out_by_hand():
+    targets = np.array([[1, 0], [1, 1], [0, 0], [1, 0]])
+    predictions = np.array([[0.9, 0.2], [0.8, 0.4], [0.1, 0.3], [0.2, 0.1]])
+    found = scores.score("multilabel", "binary_crossentropy", targets, predictions, "ab")
+    assert found["accuracy"] == 6 / 8
+    assert found["exact_match"] == 2 / 4
+    assert found["exact_match_low"] < 0.5 < found["exact_match_high"]
+    assert "accuracy_low" not in found
+    assert found["micro_f1"] == pytest.approx(2 * 2 / (2 * 2 + 0 + 2))
+    assert found["macro_f1"] == pytest.approx((0.8 + 0) / 2)
+
+
+def test_one_label_alone_is_no_pair_of_classes():
+    targets, predictions = np.array([[1], [0], [0], [0]]), np.full((4, 1), 0.2)
+    found = scores.score("multilabel", "binary_crossentropy", targets, predictions, "a")
+    assert found["accuracy"] == found["exact_match"] == 0.75
+    assert found["micro_f1"] == found["macro_f1"] == 0
+
+
+def test_a_label_that_neither_comes_nor_is_said_does_not_pull_the_mean_down():
+    targets = np.array([[1, 0], [1, 0]])
+    found = scores.score("multilabel", "binary_crossentropy", targets, targets * 0.9, "ab")
+    assert found["macro_f1"] == 1
+    nothing = np.zeros((2, 2))
+    found = scores.score("multilabel", "binary_crossentropy", nothing, nothing, "ab")
+    assert found["exact_match"] == 1
+    assert found["macro_f1"] is found["roc_auc"] is None
+
+
+@pytest.mark.parametrize(
+    ("task", "scale"), [("regression", lambda x: x), ("unit_regression", lambda x: (x - 1) / 9)]
+)
+def test_numbers_are_scored_on_the_scale_of_the_source(task, scale):
+    actual, said = np.array([[1.0], [4], [10]]), np.array([[2.0], [4], [7]])
+    found = scores.score(task, "mean_squared_error", scale(actual), scale(said), ["1", "10"])
+    assert found["reviews"] == 3
+    assert found["mean_squared_error"] == pytest.approx((1 + 0 + 9) / 3)
+    assert found["mean_absolute_error"] == pytest.approx((1 + 0 + 3) / 3)
+    assert found["r2"] == pytest.approx(1 - 10 / 42)
+    assert found["rank_correlation"] == pytest.approx(1)
+    assert found["loss"] == pytest.approx(10 / 3 / (1 if task == "regression" else 81))
+
+
+def test_numbers_that_are_all_alike_have_no_correlation():
+    same, other = np.full((3, 1), 2.0), np.array([[1.0], [2], [3]])
+    found = scores.score("regression", "mean_absolute_error", same, other, ["1", "10"])
+    assert found["r2"] is found["rank_correlation"] is None
+    found = scores.score("regression", "mean_absolute_error", other, same, ["1", "10"])
+    assert found["rank_correlation"] is None
+    assert found["r2"] == 0
+
+
 def test_the_interval_is_wilsons():
-    labels = np.array([1] * 90 + [0] * 10)
-    found = scores.binary_scores(labels, np.full(100, 0.8))
+    found = binary([1] * 90 + [0] * 10, [0.8] * 100)
     # the formula with z = 1.96, n = 100, p = 0.9
     assert found["accuracy_low"] == pytest.approx(0.8256, abs=1e-4)
     assert found["accuracy_high"] == pytest.approx(0.9448, abs=1e-4)
 
 
 def test_one_class_alone_leaves_ranking_scores_undefined():
-    found = scores.binary_scores(np.ones(3, int), np.array([0.2, 0.8, 0.9]))
+    found = binary([1, 1, 1], [0.2, 0.8, 0.9])
     assert found["roc_auc"] is found["average_precision"] is found["matthews"] is None
     assert found["accuracy"] == pytest.approx(2 / 3)
 
 
 def test_no_rows():
     with pytest.raises(ValueError, match="no rows"):
-        scores.binary_scores(np.array([]), np.array([]))
+        binary([], [])
 
 
 def test_a_half_is_positive():
-    assert scores.predicted(np.array([0.4999, 0.5])).tolist() == [0, 1]
+    assert binary([0, 1], [0.4999, 0.5])["accuracy"] == 1
 
 
 pairs = st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=2).filter(
@@ -53,18 +125,38 @@ pairs = st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=2).filt
 @given(pairs, st.randoms())
 def test_the_order_of_the_rows_changes_nothing(rows, chance):
     mixed = chance.sample(rows, len(rows))
-    one, other = (
-        scores.binary_scores(*map(np.array, zip(*order, strict=True))) for order in (rows, mixed)
-    )
+    one, other = (binary(*zip(*order, strict=True)) for order in (rows, mixed))
     assert one == pytest.approx(other)
 
 
 @given(pairs)
 def test_scores_lie_where_they_must(rows):
-    found = scores.binary_scores(*map(np.array, zip(*rows, strict=True)))
+    found = binary(*zip(*rows, strict=True))
     assert 0 <= found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"] <= 1
     assert 0 <= found["calibration_error"] <= 1
     assert found["loss"] >= 0
+
+
+@pytest.mark.parametrize("task", NUMERIC)
+def test_numbers_have_curves_without_points(task):
+    classes = scores.curves("binary", TARGETS, PROBABILITY)
+    empty = scores.curves(task, TARGETS, PROBABILITY)
+    assert {name: list(curve) for name, curve in empty.items()} == {
+        name: list(curve) for name, curve in classes.items()
+    }
+    assert not any(map(len, empty.values()))
+    assert all(map(len, classes.values()))
+
+
+def test_several_outputs_count_every_pair_of_a_review_and_a_class():
+    targets = np.array([[1, 0], [0, 1]])
+    predictions = np.array([[0.9, 0.2], [0.2, 0.6]])
+    curve = scores.calibration_curve(targets, predictions)
+    assert curve.to_dict("list") == {
+        "probability": [0.2, 0.6, 0.9],
+        "positive": [0, 1, 1],
+        "reviews": [2, 1, 1],
+    }
 
 
 def test_a_calibrated_classifier_has_next_to_no_calibration_error():

@@ -18,7 +18,7 @@ def table(count: int = 200, copies: int = 0) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "review": texts,
-            "sentiment": labels + labels[:copies],
+            "label": labels + labels[:copies],
             "origin": [f"line {number}" for number in range(len(texts))],
         }
     )
@@ -31,30 +31,30 @@ def parts_of_texts(reviews: pd.DataFrame, part: pd.Series) -> pd.Series:
 @given(st.integers(40, 120), st.integers(0, 40), st.integers(0, 2**32))
 def test_no_text_stands_in_two_parts(count, copies, seed):
     reviews = table(count, copies)
-    part = stage.assign(reviews, SPLIT.model_copy(update={"seed": seed}))
+    part = stage.assign(reviews, "binary", SPLIT.model_copy(update={"seed": seed}))
     assert part.notna().all()
     assert parts_of_texts(reviews, part).max() == 1
 
 
 def test_a_text_under_two_labels_stays_in_one_part():
-    reviews = pd.concat([table(60), table(60).assign(sentiment="positive")], ignore_index=True)
-    assert parts_of_texts(reviews, stage.assign(reviews, SPLIT)).max() == 1
+    reviews = pd.concat([table(60), table(60).assign(label="positive")], ignore_index=True)
+    assert parts_of_texts(reviews, stage.assign(reviews, "binary", SPLIT)).max() == 1
 
 
 def test_the_sizes_are_the_shares_and_the_classes_are_balanced():
-    parts = stage.divide(table(200, copies=20), SPLIT)
+    parts = stage.divide(table(200, copies=20), "binary", SPLIT)
     assert {name: len(part) for name, part in parts.items()} == {
         "train": 176,
         "validation": 22,
         "test": 22,
     }
     for part in parts.values():
-        assert part["sentiment"].value_counts().nunique() == 1
+        assert part["label"].value_counts().nunique() == 1
 
 
 def test_every_review_goes_somewhere_once():
     reviews = table(100, copies=10)
-    parts = stage.divide(reviews, SPLIT)
+    parts = stage.divide(reviews, "binary", SPLIT)
     origins = pd.concat(parts.values())["origin"]
     assert sorted(origins) == sorted(reviews["origin"])
 
@@ -62,13 +62,13 @@ def test_every_review_goes_somewhere_once():
 def test_the_order_of_the_rows_changes_nothing():
     reviews = table(100)
     turned = reviews.iloc[::-1].reset_index(drop=True)
-    one, other = stage.divide(reviews, SPLIT), stage.divide(turned, SPLIT)
+    one, other = stage.divide(reviews, "binary", SPLIT), stage.divide(turned, "binary", SPLIT)
     for name in one:
         assert one[name]["review"].tolist() == other[name]["review"].tolist()
 
 
 def test_the_parts_are_not_ordered_by_label():
-    labels = stage.divide(table(200), SPLIT)["train"]["sentiment"]
+    labels = stage.divide(table(200), "binary", SPLIT)["train"]["label"]
     changes = (labels != labels.shift()).sum()
     assert changes > 40
 
@@ -76,28 +76,74 @@ def test_the_parts_are_not_ordered_by_label():
 def test_another_seed_is_another_split():
     reviews = table(100)
     assert (
-        stage.assign(reviews, SPLIT) != stage.assign(reviews, SPLIT.model_copy(update={"seed": 2}))
+        stage.assign(reviews, "binary", SPLIT)
+        != stage.assign(reviews, "binary", SPLIT.model_copy(update={"seed": 2}))
     ).any()
 
 
 def test_more_reviews_leave_most_of_the_others_where_they_were():
-    part = stage.assign(table(200), SPLIT)
-    larger = stage.assign(table(210), SPLIT)
+    part = stage.assign(table(200), "binary", SPLIT)
+    larger = stage.assign(table(210), "binary", SPLIT)
     assert (part == larger.iloc[:200]).mean() > 0.95
 
 
 def test_an_official_split_is_kept_and_its_copies_are_left_out():
     reviews = table(100, copies=5)
     reviews["official_split"] = ["train"] * 100 + ["test"] * 5
-    part = stage.assign(reviews, SPLIT)
+    part = stage.assign(reviews, "binary", SPLIT)
     assert (part[100:] == "test").all()
     assert part[:5].isna().all()
     assert part[5:100].value_counts().to_dict() == {"train": 85, "validation": 10}
 
 
+@pytest.mark.parametrize(
+    ("task", "texts"),
+    [
+        ("multilabel", ["drama|comedy", "drama", "", "comedy"]),
+        ("regression", ["1", "7.5", "3", "10"]),
+    ],
+)
+def test_labels_that_are_no_classes_are_divided_together(task, texts):
+    reviews = table(200, copies=20).assign(label=texts * 55)
+    parts = stage.divide(reviews, task, SPLIT)
+    assert {name: len(part) for name, part in parts.items()} == {
+        "train": 176,
+        "validation": 22,
+        "test": 22,
+    }
+    assert parts_of_texts(reviews, stage.assign(reviews, task, SPLIT)).max() == 1
+
+
+def test_each_of_several_classes_is_divided_by_itself():
+    reviews = table(200).assign(label=[str(number % 4) for number in range(200)])
+    for part in stage.divide(reviews, "multiclass", SPLIT).values():
+        assert part["label"].value_counts().nunique() == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "said"),
+    [
+        ("multilabel", "drama|rare", "none that is 'rare' falls to"),
+        ("multiclass", "rare", "none that is 'rare' falls to"),
+    ],
+)
+def test_a_class_that_a_part_lacks(task, label, said):
+    reviews = table(100)
+    reviews["label"] = "drama"
+    reviews.loc[0, "label"] = label
+    with pytest.raises(PipelineError, match=said):
+        stage.divide(reviews, task, SPLIT)
+
+
+def test_an_empty_part():
+    reviews = table(4).assign(label=["1", "2", "3", "4"])
+    with pytest.raises(PipelineError, match="too few reviews, none falls to validation"):
+        stage.divide(reviews, "regression", SPLIT)
+
+
 def test_too_few_reviews():
     with pytest.raises(PipelineError, match="too few reviews"):
-        stage.divide(table(6), SPLIT)
+        stage.divide(table(6), "binary", SPLIT)
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.0, 0.1), (0.1, 0.0)])

@@ -67,7 +67,7 @@ def test_the_vocabulary_does_not_depend_on_the_order_of_the_texts():
 
 @pytest.fixture
 def encoder():
-    return Encoder({"good": 9, "bad": 7, "film": 5}, 3, "last", ["negative", "positive"])
+    return Encoder({"good": 9, "bad": 7, "film": 5}, 3, "last", "binary", ["negative", "positive"])
 
 
 def test_encode_pads_at_the_end_and_leaves_unknown_words_out(encoder):
@@ -79,7 +79,7 @@ def test_encode_pads_at_the_end_and_leaves_unknown_words_out(encoder):
 
 @pytest.mark.parametrize(("keep", "kept"), [("last", [3, 4, 2]), ("first", [2, 3, 4])])
 def test_encode_keeps_one_end_of_a_longer_text(encoder, keep, kept):
-    encoder = Encoder(encoder.counts, 3, keep, encoder.labels)
+    encoder = Encoder(encoder.counts, 3, keep, encoder.task, encoder.labels)
     assert encoder.encode([["good", "bad", "x", "film", "good"]]).tolist() == [kept]
 
 
@@ -89,7 +89,9 @@ def test_no_row_is_all_padding(encoder):
 
 @given(st.lists(st.lists(st.sampled_from(["good", "bad", "film", "x"])), max_size=5))
 def test_encoded_shape_and_range(token_lists):
-    encoder = Encoder({"good": 9, "bad": 7, "film": 5}, 3, "last", ["negative", "positive"])
+    encoder = Encoder(
+        {"good": 9, "bad": 7, "film": 5}, 3, "last", "binary", ["negative", "positive"]
+    )
     token_ids = encoder.encode(token_lists)
     assert token_ids.shape == (len(token_lists), 3)
     assert token_ids.dtype == np.int32

@@ -1,13 +1,49 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from ajuste.files import read_arrays, write_json
 from ajuste.text import Encoder, count_words
-from stages.tokenize import summary
+from stages import tokenize as stage
 
 
 def test_summary():
     train = [["good", "film"], ["bad", "film", "bad", "film"], ["rare"]]
-    encoder = Encoder(count_words(train, 2), 3, "last", ["negative", "positive"])
-    assert summary(encoder, train, [["film", "new"], ["bad", "bad"]]) == {
+    encoder = Encoder(count_words(train, 2), 3, "last", "binary", ["negative", "positive"])
+    assert stage.summary(encoder, train, [["film", "new"], ["bad", "bad"]]) == {
         "vocabulary": 2,
         "median_length": 2,
         "truncated": 1 / 3,
         "unknown": 0.25,
     }
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "texts", "targets"),
+    [
+        ("binary", ["negative", "positive"], ["positive", "negative"], [[1], [0]]),
+        ("multilabel", ["drama", "comedy"], ["comedy|drama", ""], [[1, 1], [0, 0]]),
+        ("unit_regression", ["1", "5"], ["5", "2"], [[1], [0.25]]),
+    ],
+)
+def test_the_targets_stand_beside_the_token_ids(in_tmp, task, labels, texts, targets):
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    values["task"] = task
+    values["tokenize"]["min_count"] = 1
+    Path("params.yaml").write_text(yaml.safe_dump(values, allow_unicode=True))
+    stage.SPLIT.mkdir(parents=True)
+    for part in ("train", "validation", "test"):
+        table = pd.DataFrame({"review": ["good film", "bad"], "label": texts})
+        table.to_parquet(stage.SPLIT / f"{part}.parquet")
+    write_json(stage.LABELS, labels)
+    stage.main()
+    arrays = read_arrays(stage.FOLDER / "validation.npz")
+    assert arrays.keys() == {"token_ids", "targets"}
+    assert arrays["targets"].tolist() == targets
+    assert arrays["targets"].dtype == np.float32
+    encoder = Encoder.load(stage.FOLDER)
+    assert (encoder.task, encoder.labels) == (task, labels)
+    assert arrays["token_ids"].tolist() == encoder.encode([["good", "film"], ["bad"]]).tolist()

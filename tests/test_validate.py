@@ -26,7 +26,7 @@ def table(**changes: dict[int, object]) -> pd.DataFrame:
     reviews = pd.DataFrame(
         {
             "review": [f"Review number {row} of a film.<br />" for row in range(20)],
-            "sentiment": LABELS * 10,
+            "label": LABELS * 10,
             "origin": [f"line {row + 2}" for row in range(20)],
         }
     )
@@ -36,8 +36,10 @@ def table(**changes: dict[int, object]) -> pd.DataFrame:
     return reviews
 
 
-def failed(reviews: pd.DataFrame) -> dict[str, stage.Outcome]:
-    outcomes = stage.validate(stage.facts(reviews, LABELS), stage.suite(BOUNDS, LABELS))
+def failed(
+    reviews: pd.DataFrame, task: str = "binary", labels: list[str] = LABELS
+) -> dict[str, stage.Outcome]:
+    outcomes = stage.validate(stage.facts(reviews, task, labels), stage.suite(BOUNDS, task, labels))
     return {outcome.name: outcome for outcome in outcomes if not outcome.success}
 
 
@@ -50,8 +52,8 @@ def test_good_reviews_pass():
     [
         ({"review": {3: ""}}, "no empty review", ["line 5"]),
         ({"review": {3: " \n"}}, "no empty review", ["line 5"]),
-        ({"sentiment": {3: ""}}, "no empty label", ["line 5"]),
-        ({"sentiment": {0: "neutral", 7: "Positive"}}, "label set", ["line 2", "line 9"]),
+        ({"label": {3: ""}}, "no empty label", ["line 5"]),
+        ({"label": {0: "neutral", 7: "Positive"}}, "label set", ["line 2", "line 9"]),
         ({"review": {4: "word " * 51}}, "length", ["line 6"]),
         ({"review": dict.fromkeys((1, 3, 5), "The same.")}, "duplicates", ["line 5", "line 7"]),
         ({"review": {1: "The same.", 2: "the  SAME"}}, "one label for one text",
@@ -73,12 +75,100 @@ def test_a_broken_expectation_names_its_rows(changes, name, lines):
 
 
 def test_class_balance():
-    rare = table(sentiment=dict.fromkeys(range(3, 20), "negative"))
+    rare = table(label=dict.fromkeys(range(3, 20), "negative"))
     assert failed(rare)["class balance"].unexpected == 1
 
 
 def test_one_class_alone():
-    assert "every class" in failed(table(sentiment=dict.fromkeys(range(20), "negative")))
+    outcomes = failed(table(label=dict.fromkeys(range(20), "negative")))
+    assert list(outcomes) == ["every class"]
+    assert stage.explain(outcomes["every class"]).startswith("`every class` failed: no 'positive';")
+
+
+STARS = ["1", "2", "3", "4", "7", "8", "9", "10"]
+GENRES = ["drama", "comedy"]
+# Each fits its labels, and holds more than one thing to say.
+GOOD = {
+    "multiclass": (STARS, STARS * 2 + STARS[:4]),
+    "multilabel": (GENRES, ["drama|comedy", "", " comedy | drama ", "drama"] * 5),
+    "regression": (["1", "10"], ["7", "7.5", " 1 ", "1e1"] * 5),
+    "unit_regression": (["-1", "1"], ["-1", "+.5", "0.", "1"] * 5),
+}
+
+
+def labelled(task: str, **cells: str) -> dict[str, stage.Outcome]:
+    """What fails of good reviews of a task with some cells of the label changed: `_3="x"`."""
+    labels, texts = GOOD[task]
+    changed = {int(row[1:]): text for row, text in cells.items()}
+    return failed(table(label=dict(enumerate(texts)) | changed), task, labels)
+
+
+@pytest.mark.parametrize("task", GOOD)
+def test_good_labels_of_every_task_pass(task):
+    assert labelled(task) == {}
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "name", "said"),
+    [
+        ("multiclass", "5", "label set", "such as '5' (line 5)"),
+        ("multiclass", "", "no empty label", "(line 5)"),
+        ("multilabel", "drama|horror", "label set", "such as 'horror' (line 5)"),
+        ("multilabel", "drama,comedy", "label set", "such as 'drama,comedy' (line 5)"),
+        ("regression", "7,5", "numbers", "such as '7,5' (line 5)"),
+        ("regression", "NaN", "numbers", "such as 'NaN' (line 5)"),
+        ("regression", "1_0", "numbers", "such as '1_0' (line 5)"),
+        ("regression", "", "no empty label", "(line 5)"),
+        ("regression", "11", "range", "such as 11.0 (line 5)"),
+        ("regression", "1e999", "range", "such as inf (line 5)"),
+        ("unit_regression", "-1.01", "range", "such as -1.01 (line 5)"),
+    ],
+)
+def test_a_label_that_does_not_fit_the_task_is_named_with_its_row(task, text, name, said):
+    outcomes = labelled(task, _3=text)
+    assert list(outcomes) == [name]
+    assert said in stage.explain(outcomes[name])
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "name", "observed"),
+    [
+        ("multilabel", "drama", "every class", "no 'comedy'"),
+        ("multilabel", "", "every class", "no 'comedy', no 'drama'"),
+        ("regression", "7", "different numbers", "1"),
+    ],
+)
+def test_one_label_on_every_review_leaves_nothing_to_learn(task, text, name, observed):
+    outcomes = labelled(task, **{f"_{row}": text for row in range(20)})
+    assert list(outcomes) == [name]
+    assert observed == outcomes[name].observed
+
+
+def test_the_balance_of_several_classes_is_asked_for_in_step():
+    """0.2 for two classes is 0.1 for four, which is 2 of 20 reviews."""
+    four = ["a", "b", "c", "d"]
+    rare = table(label=dict(enumerate(["a"] * 14 + ["b", "b", "c", "c", "d", "d"])))
+    assert failed(rare, "multiclass", four) == {}
+    rarer = table(label=dict(enumerate(["a"] * 15 + ["b", "b", "c", "c", "d"])))
+    assert failed(rarer, "multiclass", four)["class balance"].origins == ["line 21"]
+
+
+@pytest.mark.parametrize(
+    ("task", "one", "same", "other"),
+    [
+        ("multilabel", "drama|comedy", "comedy|drama", "drama"),
+        ("multilabel", "", " ", "drama"),
+        ("regression", "7", "7.0", "8"),
+    ],
+)
+def test_labels_that_mean_the_same_are_no_conflict(task, one, same, other):
+    labels, texts = GOOD[task]
+    for second, conflicts in ((same, []), (other, ["one label for one text"])):
+        reviews = table(
+            review={3: "The same.", 4: "the  SAME"},
+            label=dict(enumerate(texts)) | {3: one, 4: second},
+        )
+        assert list(failed(reviews, task, labels)) == conflicts
 
 
 def test_line_breaks_are_no_other_markup():
@@ -110,7 +200,7 @@ def test_a_failure_stops_the_stage_and_is_on_record(in_tmp):
     values["validate"]["min_reviews"] = 10
     Path("params.yaml").write_text(yaml.safe_dump(values))
     Path("data/raw").mkdir(parents=True)
-    table(sentiment={0: "neutral"}).to_parquet(stage.REVIEWS)
+    table(label={0: "neutral"}).to_parquet(stage.REVIEWS)
     stage.LABELS.write_text(json.dumps(LABELS))
     with pytest.raises(
         PipelineError, match=r"failed: 1 of 20 reviews, such as 'neutral' .line 2."
