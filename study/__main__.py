@@ -7,7 +7,7 @@ from pathlib import Path
 from ajuste import errors
 from ajuste.errors import PipelineError
 from ajuste.files import write_text
-from study import collect, plan, report, run
+from study import collect, document, plan, report, run
 
 REPORTS = Path("reports")
 
@@ -44,11 +44,11 @@ def write_report(asked: Path, study: plan.Plan, results: list[collect.Result], c
     for old in folder.glob("*.svg"):
         old.unlink()
     for block in blocks:
-        if isinstance(block, report.Picture):
+        if isinstance(block, document.Picture):
             write_text(folder / f"{block.name}.svg", block.svg)
-    write_text(folder.with_suffix(".md"), report.markdown(blocks, asked.stem))
+    write_text(folder.with_suffix(".md"), document.markdown(blocks, asked.stem))
     page = folder.with_suffix(".html")
-    write_text(page, report.page(blocks))
+    write_text(page, document.page(blocks))
     return page
 
 

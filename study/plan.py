@@ -29,6 +29,7 @@ class Expected(params.Params):
     validation_accuracy: params.Share | None = None
     validation_loss: float | None = None
     verdict: Literal["underfitting", "overfitting", "optimal"] | None = None
+    smaller_gap_than: params.Name | None = None  # another experiment of the list
 
 
 class Entry(params.Params):

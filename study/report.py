@@ -1,27 +1,27 @@
-"""What came of a study, as Markdown and as an HTML page, from one content."""
+"""What came of a study, as a document."""
 
-import html
 import math
-import re
 from collections import Counter
-from dataclasses import dataclass, field
-from string import Template
+
+from scipy.stats import binomtest
 
 from study import charts
 from study.collect import Result
+from study.document import Block, Bullets, Code, Heading, Picture, Table, Text
 from study.plan import Plan
 
-Z = 1.96  # of a 95 % interval
 BACK = 50  # steps back in time, to which the gradient at the last step is compared
 NONE = "—"
 VERDICTS = {
     "optimal": ("is optimal", "are optimal"),
     "overfitting": ("overfits", "overfit"),
     "underfitting": ("underfits", "underfit"),
+    "undecided": ("is undecided", "are undecided"),
 }
 LEGEND = (
     "Accuracy, with the loss in brackets, of the weights that were kept; for the test part the "
-    "95 % interval. Seconds are those of the training, where it ran here."
+    "95 % interval. The gap is that of the losses. Seconds are those of the training, where it ran "
+    "here."
 )
 PROMISE = (
     "The first remedy that was proposed for each experiment that is not optimal. Against "
@@ -36,55 +36,6 @@ GRADIENT = (
     f"How much of the gradient at the last word is left further back. The ratio is the norm at the "
     f"last step over that {BACK} steps back: large where it vanishes, near 1 where it is kept."
 )
-
-
-class Code(str):
-    """Text that is set as code."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True)
-class Heading:
-    """A heading; level 1 is the title."""
-
-    level: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Text:
-    """A paragraph, in pieces of text and code."""
-
-    pieces: list[str]
-
-
-@dataclass(frozen=True)
-class Bullets:
-    """A list."""
-
-    items: list[str]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table; the rows whose numbers are in `marked` are to be seen at once."""
-
-    header: list[str]
-    rows: list[list[str]]
-    marked: set[int] = field(default_factory=set)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A drawing, with the name of its file and a description."""
-
-    name: str
-    svg: str
-    about: str
-
-
-Block = Heading | Text | Bullets | Table | Picture
 
 
 def content(study: Plan, results: list[Result], command: str, commit: str) -> list[Block]:
@@ -104,7 +55,8 @@ def content(study: Plan, results: list[Result], command: str, commit: str) -> li
     blocks += [Heading(2, "Results"), Text([LEGEND]), results_table(results)]
     if compared := [result for result in results if _expects(result)]:
         blocks.append(Heading(2, "What agrees and what does not"))
-        blocks.append(Bullets([comparison(result) for result in compared]))
+        gaps = {result.experiment.name: _gap(result) for result in done}
+        blocks.append(Bullets([comparison(result, gaps) for result in compared]))
     if remedies := [result for result in done if result.experiment.remedy_of]:
         blocks += [Heading(2, "Remedies"), Text([PROMISE]), remedies_table(remedies, done)]
     if drawn := [result for result in done if result.curves]:
@@ -113,7 +65,7 @@ def content(study: Plan, results: list[Result], command: str, commit: str) -> li
         blocks.append(Picture("losses", charts.losses(drawn), about))
     if recurrent := [result for result in done if result.gradient]:
         about = "norm of the gradient by steps back in time, on a logarithmic scale"
-        blocks += [Heading(2, "Gradient through time"), Text([GRADIENT])]
+        blocks += [Heading(2, "Gradient through time"), Text([GRADIENT + forgetfulness(recurrent)])]
         blocks.append(Picture("gradients", charts.gradients(recurrent), about))
         blocks.append(gradient_table(recurrent))
     if missing := [result for result in results if result.failure]:
@@ -154,8 +106,8 @@ def summary(results: list[Result]) -> str:
 def results_table(results: list[Result]) -> Table:
     """Every experiment with its scores, beside what was expected."""
     header = [
-        *("experiment", "training", "validation", "test", "parameters", "trained", "seconds"),
-        "verdict",
+        *("experiment", "training", "validation", "gap", "test", "parameters", "trained"),
+        *("seconds", "verdict"),
     ]
     expecting = any(_expects(result) for result in results)
     if expecting:
@@ -167,6 +119,7 @@ def results_table(results: list[Result]) -> Table:
             result.experiment.name,
             _scores(train.get("train", {})),
             _scores(train.get("validation", {})),
+            _number(_gap(result)),
             _test(result.scores),
             _count(counts.get("total")),
             _count(counts.get("trainable")),
@@ -195,8 +148,13 @@ def agreement(result: Result) -> str:
     return "agrees" if result.verdict == expected else "differs"
 
 
-def comparison(result: Result) -> str:
-    """What was expected of an experiment against what came of it, in one sentence."""
+def comparison(result: Result, gaps: dict[str, float | None]) -> str:
+    """What was expected of an experiment against what came of it, in one sentence.
+
+    Args:
+        result: the experiment.
+        gaps: the gap in loss of each experiment, by name.
+    """
     expected = result.experiment.expected
     if result.failure:
         return f"{result.experiment.name}: nothing to compare, {result.failure}"
@@ -214,12 +172,11 @@ def comparison(result: Result) -> str:
         if reported is not None and "loss" in scores:
             by = f"{scores['loss'] - reported:+.3f}"
             parts.append(f"{word} loss {scores['loss']:.3f} against {reported:g} ({by})")
+    other, gap = expected.smaller_gap_than, _gap(result)
+    if other and gap is not None and gaps.get(other) is not None:
+        said = "as expected" if gap < gaps[other] else "expected to be smaller"
+        parts.append(f"gap in loss {gap:.3f} against {gaps[other]:.3f} of {other}, {said}")
     return f"{result.experiment.name}: {'; '.join(parts) or 'nothing to compare'}"
-
-
-def half_width(accuracy: float, n: int) -> float:
-    """Half the 95 % interval of an accuracy over n reviews (Wilson, 1927)."""
-    return Z / (1 + Z**2 / n) * math.sqrt(accuracy * (1 - accuracy) / n + Z**2 / (4 * n**2))
 
 
 def remedies_table(remedies: list[Result], done: list[Result]) -> Table:
@@ -256,98 +213,38 @@ def keeps_promise(before: Result, after: Result) -> bool:
     return was is not None and became is not None and became < was
 
 
+def ratio(result: Result) -> float | None:
+    """The norm of the gradient at the last step over that 50 steps back; None without so many."""
+    if len(result.gradient) <= BACK:
+        return None
+    last, back = result.gradient[0], result.gradient[BACK]
+    return last / back if back else math.inf
+
+
+def forgetfulness(results: list[Result]) -> str:
+    """Which network forgets most and which least, in one sentence."""
+    found = {result.experiment.name: ratio(result) for result in results}
+    ratios = {name: value for name, value in found.items() if value and value < math.inf}
+    if len(ratios) < 2:
+        return ""
+    most, least = max(ratios, key=ratios.get), min(ratios, key=ratios.get)
+    return (
+        f" It is largest for {most} ({ratios[most]:,.3g}) and smallest for {least} "
+        f"({ratios[least]:,.3g}): {math.log10(ratios[most] / ratios[least]):.1f} orders of "
+        "magnitude lie between them."
+    )
+
+
 def gradient_table(results: list[Result]) -> Table:
     """How much smaller the gradient is further back."""
     header = ["experiment", "norm at the last step", f"norm {BACK} steps back", "ratio"]
     rows = []
     for result in results:
-        last = result.gradient[0]
-        row = [result.experiment.name, f"{last:.3g}", NONE, NONE]
-        if len(result.gradient) > BACK:
-            back = result.gradient[BACK]
-            row[2:] = [f"{back:.3g}", f"{last / back:,.3g}" if back else "∞"]
-        rows.append(row)
+        back = f"{result.gradient[BACK]:.3g}" if len(result.gradient) > BACK else NONE
+        found = ratio(result)
+        shown = NONE if found is None else f"{found:,.3g}".replace("inf", "∞")
+        rows.append([result.experiment.name, f"{result.gradient[0]:.3g}", back, shown])
     return Table(header, rows)
-
-
-def markdown(blocks: list[Block], folder: str) -> str:
-    """The blocks as GitHub's Markdown; the pictures are in `folder`."""
-    return "\n\n".join(_markdown(block, folder) for block in blocks) + "\n"
-
-
-def _markdown(block: Block, folder: str) -> str:
-    match block:
-        case Heading(level, text):
-            return f"{'#' * level} {_plain(text)}"
-        case Text(pieces):
-            return "".join(map(_plain, pieces))
-        case Bullets(items):
-            return "\n".join(f"- {_plain(item)}" for item in items)
-        case Picture(name, _, about):
-            return f"![{about}]({folder}/{name}.svg)"
-        case Table(header, rows):
-            lines = [header, ["---"] * len(header), *rows]
-            return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
-
-
-def _plain(text: str) -> str:
-    """Text in which nothing is taken for markup."""
-    line = " ".join(text.split("\n"))
-    if isinstance(text, Code):
-        fence = "``" if "`" in line else "`"
-        return f"{fence}{line}{fence}"
-    return re.sub(r"([\\`*_\[\]<>#|&])", r"\\\1", line)
-
-
-def _cell(text: str) -> str:
-    # In a table GitHub splits at | even inside code.
-    return _plain(text).replace("|", r"\|") if isinstance(text, Code) else _plain(text)
-
-
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>$title</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem }
-p, li { max-width: 60rem }
-table { border-collapse: collapse; font-size: .875rem; width: 100% }
-th, td { border-bottom: 1px solid #ccc; padding: .4rem; text-align: left; vertical-align: top }
-svg { height: auto; max-width: 100% }
-.failed { background: #fde8e8 }
-</style>
-$body
-</html>
-""")
-
-
-def page(blocks: list[Block]) -> str:
-    """The blocks as an HTML page that needs no other file; the first is the title."""
-    title = html.escape(blocks[0].text) if isinstance(blocks[0], Heading) else ""
-    return PAGE.substitute(title=title, body="\n".join(map(_html, blocks)))
-
-
-def _html(block: Block) -> str:
-    match block:
-        case Heading(level, text):
-            return f"<h{level}>{html.escape(text)}</h{level}>"
-        case Text(pieces):
-            return f"<p>{''.join(map(_escaped, pieces))}</p>"
-        case Bullets(items):
-            return "<ul>\n" + "\n".join(f"<li>{_escaped(item)}" for item in items) + "\n</ul>"
-        case Picture(_, svg, about):
-            return f'<figure role="img" aria-label="{html.escape(about)}">{svg}</figure>'
-        case Table(header, rows, marked):
-            lines = ["<table>", f"<tr>{''.join(f'<th>{_escaped(name)}' for name in header)}</tr>"]
-            for number, row in enumerate(rows):
-                state = ' class="failed"' if number in marked else ""
-                lines.append(f"<tr{state}>{''.join(f'<td>{_escaped(cell)}' for cell in row)}</tr>")
-            return "\n".join([*lines, "</table>"])
-
-
-def _escaped(text: str) -> str:
-    escaped = html.escape(text)
-    return f"<code>{escaped}</code>" if isinstance(text, Code) else escaped
 
 
 def _reviews(done: list[Result]) -> str:
@@ -372,7 +269,8 @@ def _expects(result: Result) -> bool:
 def _within(accuracy: float, reported: float, n: int | None) -> str:
     if not n:
         return ""
-    half = half_width(accuracy, n)
+    interval = binomtest(round(accuracy * n), n).proportion_ci(0.95, method="wilson")
+    half = (interval.high - interval.low) / 2
     where = "within" if abs(accuracy - reported) <= half else "outside"
     return f" (difference {where} the 95 % interval of ±{half:.3f})"
 

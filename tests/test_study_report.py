@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from study import charts, report
+from study import charts, document, report
 from study.collect import Result, reason
 from study.plan import Expected, Experiment, Plan
 
@@ -43,7 +43,7 @@ def blocks(*results, title="T", intro=""):
 
 
 def written(*results, **more):
-    return report.markdown(blocks(*results, **more), "list")
+    return document.markdown(blocks(*results, **more), "list")
 
 
 def test_the_first_lines_give_the_answer():
@@ -91,31 +91,45 @@ def test_a_number_that_is_missing_is_a_dash():
     regression = {"train": {"loss": 0.1}, "validation": {"loss": 0.2}}
     numeric = result(train=regression, scores={"loss": 0.3}, seconds=None)
     row = report.results_table([numeric]).rows[0]
-    assert row[1:] == ["— (0.100)", "— (0.200)", "— (0.300)", "—", "—", "—", "—"]
+    assert row[1:] == ["— (0.100)", "— (0.200)", "—", "— (0.300)", "—", "—", "—", "—"]
     empty = report.results_table([Result(Experiment("old"))]).rows[0]
-    assert empty[1:] == ["—"] * 7
+    assert empty[1:] == ["—"] * 8
+
+
+def test_a_gap_is_held_against_that_of_another():
+    small = result(expected={"smaller_gap_than": "wide"})
+    gap = small.train["generalization_gap"]["loss"]
+    for other, said in ((gap + 0.1, "as expected"), (gap - 0.1, "expected to be smaller")):
+        told = report.comparison(small, {"wide": other})
+        assert told == f"gru: gap in loss {gap:.3f} against {other:.3f} of wide, {said}"
+
+
+def test_who_forgets_most_is_named():
+    long = [1.0] * 50
+    told = report.forgetfulness(
+        [
+            result("rnn", gradient=[*long, 0.001]),
+            result("gru", gradient=[*long, 0.5]),
+            result("gone", gradient=[*long, 0.0]),
+            result("short", gradient=[1.0]),
+        ]
+    )
+    assert "largest for rnn (1e+03) and smallest for gru (2): 2.7 orders of magnitude" in told
+    assert report.forgetfulness([result("gru", gradient=[*long, 0.5])]) == ""
 
 
 def test_agreement_is_told_in_one_sentence():
     expected = {"verdict": "optimal", "validation_accuracy": 0.86, "validation_loss": 0.3}
-    assert report.comparison(result(expected=expected)) == (
+    assert report.comparison(result(expected=expected), {}) == (
         "gru: verdict optimal, as expected; validation accuracy 0.850 against 0.86 "
         "(difference within the 95 % interval of ±0.014); "
         "validation loss 0.340 against 0.3 (+0.040)"
     )
     expected = {"verdict": "underfitting", "train_accuracy": 0.87}
-    assert report.comparison(result(expected=expected)) == (
+    assert report.comparison(result(expected=expected), {}) == (
         "gru: verdict optimal, expected underfitting; training accuracy 0.863 against 0.87 "
         "(difference outside the 95 % interval of ±0.005)"
     )
-
-
-def test_the_interval_is_wilsons():
-    from scipy.stats import binomtest
-
-    interval = binomtest(85, 100).proportion_ci(0.95, method="wilson")
-    assert report.half_width(0.85, 100) == pytest.approx((interval.high - interval.low) / 2, 1e-3)
-    assert report.half_width(1.0, 100) > 0
 
 
 @pytest.mark.parametrize(
@@ -171,7 +185,7 @@ def test_the_number_of_reviews_is_told_where_there_is_one():
 
 def test_everything_is_escaped_in_the_page():
     nasty = "<script>alert(1)</script>&"
-    page = report.page(blocks(result(expected={"verdict": "optimal"}), title=nasty, intro=nasty))
+    page = document.page(blocks(result(expected={"verdict": "optimal"}), title=nasty, intro=nasty))
     assert "<script" not in page
     assert "<title>&lt;script&gt;" in page
     shown = written(result(), title="a|b_c*", intro="[x](y)")
@@ -180,7 +194,7 @@ def test_everything_is_escaped_in_the_page():
 
 
 def test_the_page_needs_nothing_from_outside():
-    page = report.page(blocks(result(gradient=[1.0] * 60)))
+    page = document.page(blocks(result(gradient=[1.0] * 60)))
     assert page.count("<svg") == 2
     links = re.findall(r"""(?:src|href)=["']([^"']*)""", page)
     assert all(link.startswith("#") for link in links)
