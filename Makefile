@@ -19,9 +19,12 @@ repro: .venv/installed ## Set up, run what the last run does not cover, show the
 	@echo "Another network: dvc exp run -S model=lstm"
 	@echo "For these, first: source .venv/bin/activate"
 
+SCORES := (train|validation|generalization_gap)\.|parameters|(accuracy|loss)$$|fit\.verdict
+SETTINGS := seed|task|models?($$|\.)|(data|split|tokenize|embed)\.
 .PHONY: compare
-compare: .venv/installed ## Show the experiments side by side, without their slices
-	@dvc exp show --only-changed --no-pager --drop 'slices|interval|accuracy_|step|data/model'
+compare: .venv/installed ## Show how the experiments fit, side by side
+	@dvc exp show --only-changed --no-pager --sort-by fit.verdict \
+	  --drop '(?!Experiment|$(SCORES)|$(SETTINGS))'
 
 STUDY ?= studies/lecture.yaml
 .PHONY: study
