@@ -143,7 +143,7 @@ def judge(curves: Curves, bounds: Bounds) -> Fit:
     """
     epochs = len(curves.train_loss)
     if epochs < MIN_EPOCHS:
-        return Fit(UNDECIDED, f"{epochs} epochs show no curve; train for {MIN_EPOCHS} or more", {})
+        return Fit(UNDECIDED, f"a curve takes {MIN_EPOCHS} epochs, not {epochs}; train longer", {})
     if not np.isfinite([curves.train_loss, curves.validation_loss]).all():
         return Fit(UNDECIDED, "a loss is not finite; lower the learning rate", {})
     base = curves.baseline_loss

@@ -1,8 +1,10 @@
 """What to try next: the lecture's remedies for a verdict, as commands that can be pasted.
 
-Against overfitting: dropout, a smaller network, a penalty on the weights, stopping in time.
-Against underfitting: less of these, more epochs, a larger network, a trained embedding, a longer
-input. A remedy only touches options that the entry in `params.yaml` has, so that `-S` finds them.
+Against overfitting: dropout, a smaller network, a penalty on the weights; and before these, where
+the validation loss has turned, stopping there. Against underfitting: less of all that, a trained
+embedding, a larger network, a longer input; and before these, where the loss was still falling,
+more epochs. A remedy only touches options that the entry in `params.yaml` has, so that `-S` finds
+them.
 """
 
 import shlex
@@ -45,7 +47,7 @@ def propose(fit: dict[str, Any], settings: dict[str, Any]) -> list[Remedy]:
     model = settings["model"]
     entry = settings["models"][model]
     if fit["verdict"] == OVERFITTING:
-        found = _against_overfitting(entry)
+        found = _against_overfitting(entry, fit["kept_epoch"] > fit["best_epoch"])
     elif fit["verdict"] == UNDERFITTING:
         found = _against_underfitting(entry, fit["improving"])
     else:
@@ -73,16 +75,16 @@ def advise(fit: dict[str, Any], settings: dict[str, Any]) -> str:
 Change = tuple[str, Any, str]
 
 
-def _against_overfitting(entry: dict[str, Any]) -> Iterator[Change]:
+def _against_overfitting(entry: dict[str, Any], turned: bool) -> Iterator[Change]:
     units = entry.get("units")
+    if turned and not entry.get("patience"):
+        yield "patience", PATIENCE, "stop when validation gets worse, and keep the best epoch"
     if not entry.get("dropout"):
         yield "dropout", DROPOUT, "dropout, so that no unit can rely on another"
     if units and units != 1:
         yield "units", _times(0.5, units), "a smaller network, which can learn less by heart"
     if not entry.get("l2"):
         yield "l2", PENALTY, "an L2 penalty, which keeps the weights small"
-    if not entry.get("patience"):
-        yield "patience", PATIENCE, "stop when validation gets worse, and keep the best epoch"
     if entry.get("embedding") == "trained":
         yield "embedding", "frozen", "leave the word vectors as they come: fewer weights to learn"
 
@@ -94,9 +96,9 @@ def _against_underfitting(entry: dict[str, Any], improving: bool) -> Iterator[Ch
     epochs = ("epochs", 2 * entry.get("epochs", 1), "more epochs: twice as many")
     if improving:
         yield epochs
-    yield "units", _times(2, entry.get("units") or [FIRST_LAYER // 2]), "a larger network"
     if entry.get("embedding") == "frozen":
         yield "embedding", "trained", "a trained embedding, which adapts the word vectors"
+    yield "units", _times(2, entry.get("units") or [FIRST_LAYER // 2]), "a larger network"
     if not improving:
         yield epochs
 

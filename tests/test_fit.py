@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from fit_cases import CASES, Case
+from fit_cases import CASES as DRAWN
+from fit_cases import Case
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,12 @@ from ajuste import fit
 
 ROOT = Path(__file__).parent.parent
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+# Of runs of this project, labelled by somebody who saw their curves, but not their names nor the
+# rule: underfitting, overfitting, optimal or undecided, and why.
+RUNS = [
+    Case(**run) for run in json.loads((ROOT / "tests/fit_runs.json").read_text(encoding="utf-8"))
+]
+CASES = DRAWN + RUNS
 BOUNDS = fit.Bounds(**PARAMS["evaluate"]["fit"])
 
 
@@ -29,6 +36,7 @@ def judge(case: Case, bounds=BOUNDS) -> fit.Fit:
 def test_there_are_enough_cases_of_each_verdict():
     verdicts = [case.verdict for case in CASES]
     assert len(CASES) >= 40
+    assert len(RUNS) >= 30
     for verdict in (fit.UNDERFITTING, fit.OVERFITTING, fit.OPTIMAL):
         assert verdicts.count(verdict) >= 10
 

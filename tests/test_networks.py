@@ -353,7 +353,8 @@ def test_every_remedy_for_every_entry_can_be_built(networks, name):
     settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     settings["model"] = name
     for verdict in ("overfitting", "underfitting"):
-        proposed = remedies.propose({"verdict": verdict, "improving": False}, settings)
+        fit = {"verdict": verdict, "improving": False, "best_epoch": 1, "kept_epoch": 2}
+        proposed = remedies.propose(fit, settings)
         assert proposed
         for remedy in proposed:
             changes = {key.split(".")[-1]: value for key, value in remedy.changes.items()}

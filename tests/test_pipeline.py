@@ -29,8 +29,13 @@ def ran(output: str) -> list[str]:
 def small(clone):
     """A throwaway repository whose data are 1,200 of the bundled reviews, and one epoch each."""
     folder = clone()
-    table = reviews.bundled(PINNED).groupby("label").head(600)
-    table.to_csv(folder / "data/slice.csv", columns=["review", "label"], index=False)
+    table = reviews.bundled(PINNED).groupby("label").head(600).reset_index(drop=True)
+    exclaims, long = table["review"].str.contains("!"), table["review"].str.len() > 1000
+    table["marks"] = exclaims.map({True: "!", False: ""}) + long.map({True: "|long", False: ""})
+    table["kind"] = table["label"] + long.map({True: " long", False: " short"})
+    table["length"] = table["review"].str.split().str.len()
+    columns = ["review", "label", "marks", "kind", "length"]
+    table.to_csv(folder / "data/slice.csv", columns=columns, index=False)
     text = (folder / "params.yaml").read_text(encoding="utf-8")
     for old, new in {
         "source: bundled\n  # 25": "source: csv\n  # 25",
@@ -69,11 +74,34 @@ def test_reproduce_then_experiment(small):
     rows = {row["Experiment"] or row["rev"]: row for row in csv.DictReader(io.StringIO(shown))}
     assert {"lstm"} < set(rows)
     assert rows["lstm"]["model"] == "lstm"
+    assert rows["lstm"]["fit.verdict"] == "undecided"  # of a single epoch
+    assert "\nfit: undecided: " in experiment.stdout
     assert len({row["loss"] for row in rows.values()} - {""}) == 2
 
     # an option of a network that is not in use concerns nobody
     option = run("dvc", "exp", "run", "--set-param", "models.gru.patience=2", cwd=small)
     assert ran(option.stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "column", "labels", "scores"),
+    [
+        ("multiclass", "kind", "[negative long,negative short,positive long,positive short]",
+         {"accuracy", "macro_f1", "roc_auc"}),
+        ("multilabel", "marks", "['!',long]", {"exact_match", "micro_f1", "roc_auc"}),
+        ("regression", "length", "[1,3000]", {"mean_absolute_error", "r2"}),
+        ("unit_regression", "length", "[1,3000]", {"mean_absolute_error", "r2"}),
+    ],
+)  # fmt: skip
+def test_every_task_goes_through_the_whole_pipeline(small, task, column, labels, scores):
+    settings = [f"task={task}", f"data.csv.label={column}", f"data.csv.labels={labels}"]
+    arguments = [part for setting in settings for part in ("--set-param", setting)]
+    run("dvc", "exp", "run", "--temp", "--name", task, *arguments, cwd=small)
+    committed = run("git", "rev-parse", "HEAD", cwd=small).stdout.strip()
+    reference = f"refs/exps/{committed[:2]}/{committed[2:]}/{task}"
+    text = run("git", "show", f"{reference}:metrics/evaluate.json", cwd=small).stdout
+    assert scores <= set(json.loads(text))
+    assert json.loads(text)["fit"]["verdict"] == "undecided"
 
 
 def test_a_file_in_spanish_with_its_own_labels(clone):
@@ -102,6 +130,9 @@ def test_a_file_in_spanish_with_its_own_labels(clone):
         ),
         (["embed.source=file", "embed.file.width=50"], "line 1: 20 numbers after the word"),
         (["embed.bundled.sha256=" + "0" * 64], "SHA-256"),
+        (["+models.gru.loss=hinge"], "valid for `task: binary`: binary_crossentropy"),
+        (["task=stars"], "should be 'binary', 'multiclass', 'multilabel'"),
+        (["models.gru.learning_rate=1.0e+38"], "training has diverged"),
     ],
 )
 def test_a_wrong_parameter_is_named_and_stops_the_pipeline(small, settings, said):
@@ -117,7 +148,13 @@ def test_a_wrong_parameter_is_named_and_stops_the_pipeline(small, settings, said
 def test_what_is_committed_is_what_comes_out(finished):
     """All but the training, whose last digits depend on the processor."""
     changed = run("git", "diff", "--name-only", cwd=finished).stdout.split()
-    trained = ("dvc.lock", "metrics/evaluate.json", "metrics/train/", "reports/evaluate/")
+    trained = (
+        "dvc.lock",
+        "metrics/evaluate.json",
+        "metrics/train/",
+        "reports/evaluate/",
+        "reports/train/",
+    )
     assert not [name for name in changed if not name.startswith(trained)]
     assert run("git", "ls-files", "--others", "--exclude-standard", cwd=finished).stdout == ""
     committed = yaml.safe_load(run("git", "show", "HEAD:dvc.lock", cwd=finished).stdout)["stages"]

@@ -10,13 +10,14 @@ ROOT = Path(__file__).parent.parent
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
 
-def propose(model: str, verdict: str, improving: bool = False, **changes):
+def propose(model: str, verdict: str, improving: bool = False, best: int = 10, **changes):
     settings = {
         **PARAMS,
         "model": model,
         "models": {model: {**PARAMS["models"][model], **changes}},
     }
-    return remedies.propose({"verdict": verdict, "improving": improving}, settings)
+    fit = {"verdict": verdict, "improving": improving, "best_epoch": best, "kept_epoch": 10}
+    return remedies.propose(fit, settings)
 
 
 def options(found) -> list[str]:
@@ -25,16 +26,22 @@ def options(found) -> list[str]:
 
 def test_the_lectures_remedies_against_overfitting():
     found = propose("rnn", "overfitting")
-    assert options(found) == ["dropout", "units", "l2", "patience"]
+    assert options(found) == ["dropout", "units", "l2"]
     assert found[0].command == "dvc exp run -S models.rnn.dropout=0.3"
     assert found[1].changes == {"models.rnn.units": 16}
 
 
+def test_where_the_validation_loss_has_turned_it_stops_there_first():
+    found = propose("rnn", "overfitting", best=3)
+    assert options(found) == ["patience", "dropout", "units", "l2"]
+    assert found[0].changes == {"models.rnn.patience": 2}
+
+
 def test_the_lectures_remedies_against_underfitting():
     found = propose("nn", "underfitting")
-    assert options(found) == ["units", "embedding", "epochs", "max_length"]
-    assert found[0].changes == {"models.nn.units": [32]}
-    assert found[1].changes == {"models.nn.embedding": "trained"}
+    assert options(found) == ["embedding", "units", "epochs", "max_length"]
+    assert found[0].changes == {"models.nn.embedding": "trained"}
+    assert found[1].changes == {"models.nn.units": [32]}
     assert found[2].changes == {"models.nn.epochs": 20}
     assert found[3].command == "dvc exp run -S tokenize.max_length=200"
 
@@ -52,7 +59,7 @@ def test_what_holds_a_network_back_goes_first():
 def test_what_is_in_use_already_is_not_proposed():
     assert "dropout" not in options(propose("gru_dropout", "overfitting"))
     assert "l2" not in options(propose("bow_l2", "overfitting"))
-    assert "patience" not in options(propose("rnn", "overfitting", patience=3))
+    assert "patience" not in options(propose("rnn", "overfitting", best=3, patience=3))
     assert "embedding" not in options(propose("lstm", "underfitting", embedding="trained"))
 
 
@@ -73,12 +80,12 @@ def test_a_list_reaches_the_command_in_one_word():
 
 
 def test_the_advice_is_the_verdict_and_a_line_for_each_remedy():
-    fit = {"verdict": "overfitting", "reason": "a gap", "improving": False}
+    fit = {"verdict": "overfitting", "reason": "a gap", "best_epoch": 3, "kept_epoch": 10}
     lines = remedies.advise(fit, {**PARAMS, "model": "rnn"}).splitlines()
     assert lines[0] == "fit: overfitting: a gap"
     assert lines[1] == "Try:"
     assert len(lines) == 2 + 4
-    assert lines[2].startswith("  dvc exp run -S models.rnn.dropout=0.3 ")
+    assert lines[2].startswith("  dvc exp run -S models.rnn.patience=2 ")
     assert remedies.advise({"verdict": "optimal", "reason": "close"}, PARAMS) == (
         "fit: optimal: close"
     )

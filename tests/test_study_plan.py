@@ -173,7 +173,7 @@ WIDE = {
     "model": "gru",
     "models": {"gru": {"units": 32, "dropout": 0.0, "epochs": 10}},
 }
-OVERFITTING = {"verdict": "overfitting", "improving": False}
+OVERFITTING = {"verdict": "overfitting", "best_epoch": 9, "kept_epoch": 9}
 
 
 def test_the_first_remedy_becomes_an_experiment():
