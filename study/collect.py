@@ -133,8 +133,8 @@ def header(start: Base, experiment: Experiment) -> str:
 
 
 def journal_key(start: Base, experiment: Experiment) -> str:
-    """Under what the journal has the seconds of an experiment."""
-    return f"{experiment.name} {plan.digest(plan.merged(start.params, experiment.overrides))}"
+    """Under what the journal has the seconds of an experiment, whatever it is called."""
+    return plan.digest(plan.merged(start.params, experiment.overrides))
 
 
 def journal(root: Path) -> dict[str, float]:
