@@ -9,7 +9,7 @@ frequencies (the mean, in a regression). The share of it that a network takes aw
 
 The rule, with the parameters of `evaluate.fit`:
 
-1. fewer than three epochs, or a loss that is not finite: `undecided`;
+1. fewer than four epochs, or a loss that is not finite: `undecided`;
 2. validation is worse than training by more than `max_gap`, or has risen by more than `max_rise`
    since its best epoch: `overfitting`;
 3. validation is better than training by more than `max_gap`: `undecided`, look at the split;
@@ -23,7 +23,7 @@ handled twice. The curves are smoothed by a running median of three (Tukey, 1977
 epoch changes nothing. And a bound counts as crossed, or as kept, only where the distance to it is
 larger than the noise: the scatter of the curve around its smoothed self, and for the gap, which
 compares different reviews, two standard errors as well. What lies within the noise of a bound is
-`undecided`.
+`undecided`; but a fall (5) that may be noise is none.
 """
 
 import math
@@ -40,7 +40,7 @@ from ajuste.files import read_json
 UNDERFITTING, OVERFITTING, OPTIMAL = "underfitting", "overfitting", "optimal"
 UNDECIDED = "undecided"
 
-MIN_EPOCHS = 3  # what a median of three needs
+MIN_EPOCHS = 4  # a median of three leaves of three epochs a single value
 NORMAL_SCATTER = 3.18  # 1 / median(|x - smooth(x)|) of standard normal x, by simulation
 
 
@@ -184,18 +184,17 @@ def _decide(numbers: dict[str, Any], wiggle: float, bounds: Bounds) -> tuple[str
     }
     if any(signs.values()):
         return OVERFITTING, "; ".join(sign for sign, crossed in signs.items() if crossed)
-    if _exceeds(-gap, bounds.max_gap, margin):
-        return UNDECIDED, (
-            f"validation is better than training by {-gap:.2f} of the baseline loss; look at how "
-            "the reviews were split"
-        )
+    better = f"validation is better than training by {-gap:.2f} of the baseline loss"
+    far_better = _exceeds(-gap, bounds.max_gap, margin)
+    if far_better:
+        return UNDECIDED, f"{better}; look at how the reviews were split"
     low = (
         f"training explains {explained:.2f} of the baseline loss (expected: {bounds.min_explained})"
     )
     too_low = _exceeds(bounds.min_explained, explained, wiggle)
     if too_low:
         return UNDERFITTING, low
-    for sign, crossed in {**signs, low: too_low}.items():
+    for sign, crossed in {**signs, better: far_better, low: too_low}.items():
         if crossed is None:
             return UNDECIDED, (
                 f"{sign}, too close to tell in curves that are this noisy (gap give or take "
@@ -204,7 +203,8 @@ def _decide(numbers: dict[str, Any], wiggle: float, bounds: Bounds) -> tuple[str
     if numbers["improving"]:
         return UNDERFITTING, (
             f"the validation loss still fell by {numbers['progress']:.2f} of the baseline loss in "
-            "the last third of the epochs: training stopped too soon"
+            f"the last third of the epochs (allowed: {bounds.min_progress}): training stopped too "
+            "soon"
         )
     return OPTIMAL, (
         f"validation is within {max(gap, 0):.2f} of training, in shares of the baseline loss "

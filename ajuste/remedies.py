@@ -3,8 +3,8 @@
 Against overfitting: dropout, a smaller network, a penalty on the weights; and before these, where
 the validation loss has turned, stopping there. Against underfitting: less of all that, a trained
 embedding, a larger network, a longer input; and before these, where the loss was still falling,
-more epochs. A remedy only touches options that the entry in `params.yaml` has, so that `-S` finds
-them.
+more epochs. A remedy only touches options that the network has: those that its entry in
+`params.yaml` lists, and those that every network has.
 """
 
 import shlex
@@ -18,20 +18,35 @@ DROPOUT = 0.3
 PENALTY = 0.001
 PATIENCE = 2
 FIRST_LAYER = 32  # of a network that has no hidden layer yet
+HOLDING_BACK = {
+    "dropout": "dropout",
+    "recurrent_dropout": "recurrent dropout",
+    "l1": "L1 penalty",
+    "l2": "L2 penalty",
+}
+EVERYWHERE = ("l2", "patience")  # what an entry may leave out, whatever its network
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """Parameters to change, by their full names, and why."""
+    """A parameter to change, by its full name, and why.
+
+    Attributes:
+        changes: the parameter and its new value.
+        why: what it does.
+        new: whether `params.yaml` does not have it yet.
+    """
 
     changes: dict[str, Any]
     why: str
+    new: bool = False
 
     @property
     def command(self) -> str:
-        """The experiment that tries it."""
-        settings = (f"-S {shlex.quote(f'{key}={_plain(v)}')}" for key, v in self.changes.items())
-        return f"dvc exp run {' '.join(settings)}"
+        """The experiment that tries it; `+` adds a parameter."""
+        add = "+" if self.new else ""
+        settings = (f"{add}{key}={_plain(value)}" for key, value in self.changes.items())
+        return f"dvc exp run {' '.join(f'-S {shlex.quote(setting)}' for setting in settings)}"
 
 
 def propose(fit: dict[str, Any], settings: dict[str, Any]) -> list[Remedy]:
@@ -53,9 +68,9 @@ def propose(fit: dict[str, Any], settings: dict[str, Any]) -> list[Remedy]:
     else:
         return []
     remedies = [
-        Remedy({f"models.{model}.{option}": value}, why)
+        Remedy({f"models.{model}.{option}": value}, why, new=option not in entry)
         for option, value, why in found
-        if option in entry
+        if option in entry or option in EVERYWHERE
     ]
     if fit["verdict"] == UNDERFITTING:
         longer = {"tokenize.max_length": 2 * settings["tokenize"]["max_length"]}
@@ -81,7 +96,7 @@ def _against_overfitting(entry: dict[str, Any], turned: bool) -> Iterator[Change
         yield "patience", PATIENCE, "stop when validation gets worse, and keep the best epoch"
     if not entry.get("dropout"):
         yield "dropout", DROPOUT, "dropout, so that no unit can rely on another"
-    if units and units != 1:
+    if units and units != _times(0.5, units):
         yield "units", _times(0.5, units), "a smaller network, which can learn less by heart"
     if not entry.get("l2"):
         yield "l2", PENALTY, "an L2 penalty, which keeps the weights small"
@@ -90,12 +105,12 @@ def _against_overfitting(entry: dict[str, Any], turned: bool) -> Iterator[Change
 
 
 def _against_underfitting(entry: dict[str, Any], improving: bool) -> Iterator[Change]:
-    for option, what in (("dropout", "dropout"), ("l1", "L1 penalty"), ("l2", "L2 penalty")):
-        if entry.get(option):
-            yield option, 0.0, f"without the {what}, which holds the network back"
     epochs = ("epochs", 2 * entry.get("epochs", 1), "more epochs: twice as many")
     if improving:
         yield epochs
+    for option, what in HOLDING_BACK.items():
+        if entry.get(option):
+            yield option, 0.0, f"without the {what}, which holds the network back"
     if entry.get("embedding") == "frozen":
         yield "embedding", "trained", "a trained embedding, which adapts the word vectors"
     yield "units", _times(2, entry.get("units") or [FIRST_LAYER // 2]), "a larger network"

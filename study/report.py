@@ -222,16 +222,17 @@ def ratio(result: Result) -> float | None:
 
 
 def forgetfulness(results: list[Result]) -> str:
-    """Which network forgets most and which least, in one sentence."""
-    found = {result.experiment.name: ratio(result) for result in results}
+    """How the networks compare in what they forget, remedies left out, in two sentences."""
+    listed = [result for result in results if not result.experiment.remedy_of]
+    found = {result.experiment.name: ratio(result) for result in listed}
     ratios = {name: value for name, value in found.items() if value and value < math.inf}
     if len(ratios) < 2:
         return ""
-    most, least = max(ratios, key=ratios.get), min(ratios, key=ratios.get)
+    order = sorted(ratios, key=ratios.get, reverse=True)
+    span = math.log10(ratios[order[0]] / ratios[order[-1]])
     return (
-        f" It is largest for {most} ({ratios[most]:,.3g}) and smallest for {least} "
-        f"({ratios[least]:,.3g}): {math.log10(ratios[most] / ratios[least]):.1f} orders of "
-        "magnitude lie between them."
+        f" From the one that forgets most: {', '.join(f'{n} {ratios[n]:,.3g}' for n in order)}. "
+        f"{span:.1f} orders of magnitude lie between the first and the last."
     )
 
 

@@ -195,6 +195,7 @@ class _Study:
         failed = await self._call(command, worker, log, head)
         if not failed:
             reference = collect.ref(self.start.commit, experiment.name)
+            self._keep(reference, experiment.name)
             git(
                 self.start.root,
                 *("-c", "gc.auto=0", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head"),
@@ -214,6 +215,13 @@ class _Study:
         else:
             log.unlink()
         return collect.collect(self.start, experiment), f"{time.monotonic() - began:.0f} s"
+
+    def _keep(self, reference: str, name: str) -> None:
+        """Give an experiment of this name that was run with other parameters another one."""
+        with suppress(PipelineError):
+            old = git(self.start.root, "rev-parse", "--verify", "--quiet", reference).strip()
+            git(self.start.root, "update-ref", f"{reference}-replaced", old)
+            _say(f"the {name} that was there, with other parameters, is now {name}-replaced")
 
     async def _call(
         self, command: list[str], folder: Path, log: Path, head: str = "", threads: int = 0

@@ -93,6 +93,28 @@ def test_the_unit_of_the_loss_does_not_matter(case):
     assert judge(scaled).verdict == judge(case).verdict
 
 
+def test_what_lies_within_the_noise_of_a_bound_is_undecided():
+    chance = np.random.default_rng(3).normal(size=12)
+    kept = curves()
+    for bound in ("max_gap", "min_explained"):
+        noisy = curves(
+            train_loss=kept.train_loss + 0.02 * chance,
+            validation_loss=kept.validation_loss + 0.02 * chance,
+            standard_error=0.05,
+        )
+        numbers = fit.judge(noisy, BOUNDS).numbers
+        near = {"max_gap": numbers["gap"], "min_explained": numbers["explained"]["train"]}
+        found = fit.judge(noisy, BOUNDS.model_copy(update={bound: near[bound]}))
+        assert found.verdict == fit.UNDECIDED, bound
+        assert "too close to tell" in found.reason
+
+
+def test_few_epochs_are_no_curve():
+    found = fit.judge(curves(epochs=3), BOUNDS)
+    assert (found.verdict, found.numbers) == (fit.UNDECIDED, {})
+    assert fit.judge(curves(epochs=4), BOUNDS).numbers
+
+
 def test_the_numbers_behind_a_verdict():
     found = fit.judge(
         fit.Curves(

@@ -48,6 +48,8 @@ def test_the_lectures_remedies_against_underfitting():
 
 def test_one_that_was_stopped_too_soon_goes_on_first():
     assert options(propose("gru", "underfitting", improving=True))[0] == "epochs"
+    regular = propose("gru_dropout", "underfitting", improving=True)
+    assert options(regular)[:3] == ["epochs", "dropout", "recurrent_dropout"]
 
 
 def test_what_holds_a_network_back_goes_first():
@@ -66,7 +68,17 @@ def test_what_is_in_use_already_is_not_proposed():
 def test_what_a_network_does_not_have_is_not_proposed():
     assert "units" not in options(propose("nn", "overfitting"))  # no hidden layer to shrink
     assert "units" not in options(propose("gru", "overfitting", units=1))
+    assert "units" not in options(propose("bow", "overfitting", units=[1, 1]))
     assert "embedding" not in options(propose("bow", "underfitting"))
+
+
+def test_an_option_that_the_entry_leaves_out_is_added():
+    settings = {**PARAMS, "model": "mine", "models": {"mine": {"network": "dense", "units": []}}}
+    fit = {"verdict": "overfitting", "best_epoch": 1, "kept_epoch": 9}
+    assert [remedy.command for remedy in remedies.propose(fit, settings)] == [
+        "dvc exp run -S +models.mine.patience=2",
+        "dvc exp run -S +models.mine.l2=0.001",
+    ]
 
 
 @pytest.mark.parametrize("verdict", ["optimal", "undecided"])

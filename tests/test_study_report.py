@@ -114,7 +114,7 @@ def test_who_forgets_most_is_named():
             result("short", gradient=[1.0]),
         ]
     )
-    assert "largest for rnn (1e+03) and smallest for gru (2): 2.7 orders of magnitude" in told
+    assert "most: rnn 1e+03, gru 2. 2.7 orders of magnitude lie between" in told
     assert report.forgetfulness([result("gru", gradient=[*long, 0.5])]) == ""
 
 
