@@ -15,7 +15,7 @@ VANISHED = 1e-4
 """A layer learns next to nothing where its gradient is this small beside that of the last layer."""
 
 EXPLODED = 100.0
-"""The gradient of a mean loss is of the order of 1; steps this large undo what was learned."""
+"""The gradient of a cross-entropy is of the order of 1; steps this large undo what was learned."""
 
 Norms = dict[str, float]
 
@@ -43,21 +43,26 @@ def layer_norms(
         weights = [[weight.value for weight in layer.trainable_weights] for layer in trained]
         with tf.GradientTape() as tape:
             value = _mean_loss(loss, wanted, model(inputs, training=False))
-        return [tf.linalg.global_norm(found) for found in tape.gradient(value, weights)]
+        # Dense, since an embedding's comes in pieces, one for each time that a word comes.
+        return [
+            tf.linalg.global_norm([tf.convert_to_tensor(part) for part in found])
+            for found in tape.gradient(value, weights)
+        ]
 
     return lambda: {layer.name: float(norm) for layer, norm in zip(trained, measure(), strict=True)}
 
 
-def trouble(norms: Norms) -> dict[str, str]:
+def trouble(norms: Norms, baseline_loss: float) -> dict[str, str]:
     """What is wrong with the gradients: for each layer that is in trouble, a sentence.
 
     Args:
         norms: in the order of the layers, what `layer_norms` gave.
+        baseline_loss: the scale of the loss, which in a regression may be anything.
     """
     last = list(norms.values())[-1]
     said = {}
     for layer, norm in norms.items():
-        if not norm <= EXPLODED:
+        if not norm <= EXPLODED * max(1.0, baseline_loss):
             said[layer] = (
                 f"the gradient of layer `{layer}` explodes (norm {norm:.2g}); set `clip_norm` or "
                 "lower the `learning_rate`"
@@ -81,7 +86,8 @@ def through_time(
     for an LSTM the cell state with it, since that is what carries its memory.
 
     Args:
-        model: a chain of layers, a recurrent one among them.
+        model: its last recurrent layer that hands on its last state alone is looked at, if there is
+            one; what follows that depends on nothing else.
         loss: the name of its loss.
         token_ids: int32 (n, max_length), padded at the end. The reviews are laid end to end and
             cut at the front to the length of the shortest.
@@ -89,13 +95,15 @@ def through_time(
 
     Returns:
         float64 (length,): first after the last step, then step by step back. None for a network
-        without a recurrent layer.
+        without such a layer.
     """
-    at = next((i for i, layer in enumerate(model.layers) if isinstance(layer, keras.layers.RNN)), 0)
-    if not at:
+    recurrent = [layer for layer in model.layers if isinstance(layer, keras.layers.RNN)]
+    summaries = [layer for layer in recurrent if not layer.return_sequences]
+    if not summaries:
         return None
-    layer = model.layers[at]
-    vectors = _last_words(model, at, token_ids)
+    layer = summaries[-1]
+    sequence, *_ = keras.tree.flatten(layer.input)  # its mask may follow
+    vectors = _last_words(keras.Model(model.input, sequence), token_ids)
     head = keras.Model(layer.output, model.output)
     with tf.GradientTape() as tape:
         tape.watch(vectors)
@@ -112,11 +120,10 @@ def through_time(
     return np.array(norms[::-1])
 
 
-def _last_words(model: keras.Model, at: int, token_ids: np.ndarray) -> tf.Tensor:
-    """The vectors that enter layer `at`, float32 (n, length, width), without the padding."""
+def _last_words(before: keras.Model, token_ids: np.ndarray) -> tf.Tensor:
+    """What `before` makes of token ids, float32 (n, length, width), without the padding."""
     lengths = (token_ids != PADDING).sum(axis=1)
     positions = lengths[:, None] - lengths.min() + np.arange(lengths.min())
-    before = keras.Model(model.input, model.layers[at - 1].output)
     return tf.gather(before(token_ids, training=False), positions, batch_dims=1)
 
 

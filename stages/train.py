@@ -47,6 +47,7 @@ class Watch(keras.callbacks.Callback):
         super().__init__()
         self.live, self.task, self.loss = live, task, loss
         self.parts = {"train": first(train, len(validation["targets"])), "validation": validation}
+        self.baseline_loss = tasks.baseline_loss(loss, train["targets"])
         self.good_epochs = 0
         self.good_weights: list[np.ndarray] = []
         self.warned: set[str] = set()
@@ -81,7 +82,7 @@ class Watch(keras.callbacks.Callback):
         self.good_epochs, self.good_weights = epoch + 1, self.model.get_weights()
         logs |= {f"val_{name}": value for name, value in scores["validation"].items()}
         norms = self.layer_norms()
-        for layer, sentence in gradients.trouble(norms).items():
+        for layer, sentence in gradients.trouble(norms, self.baseline_loss).items():
             if layer not in self.warned:
                 self.warned.add(layer)
                 print(f"train: warning, epoch {epoch + 1}: {sentence}")
@@ -217,7 +218,8 @@ def through_time(model: keras.Model, loss: str, train: Arrays) -> pd.DataFrame:
         plots show. No rows for a network that is not recurrent.
     """
     lengths = (train["token_ids"] != PADDING).sum(axis=1)
-    longest = np.argsort(-lengths, kind="stable")[:GRADIENT_REVIEWS]
+    count = min(GRADIENT_REVIEWS, math.ceil(len(lengths) / 4))
+    longest = np.argsort(-lengths, kind="stable")[:count]
     sample = {name: array[longest] for name, array in train.items()}
     norms = gradients.through_time(model, loss, **sample)
     norms = np.zeros(0) if norms is None else norms

@@ -39,6 +39,18 @@ def test_the_gradient_of_a_logistic_regression_worked_out_by_hand(gradients):
     assert norms == {"output": pytest.approx(np.linalg.norm(by_hand), rel=1e-4)}
 
 
+def test_the_gradient_of_a_word_is_the_sum_over_the_times_it_comes(gradients):
+    model = network(network="dense", units=[], embedding="trained")
+    error = model.predict(TOKEN_IDS, verbose=0) - TARGETS
+    kernel = model.get_layer("output").get_weights()[0].reshape(6, 4)
+    by_hand = np.zeros((8, 4))
+    for review, ids in enumerate(TOKEN_IDS):
+        for place, word in enumerate(ids):
+            by_hand[word] += error[review] * kernel[place] / 3
+    norms = gradients.layer_norms(model, "binary_crossentropy", TOKEN_IDS, TARGETS)()
+    assert norms["embedding"] == pytest.approx(np.linalg.norm(by_hand), rel=1e-4)
+
+
 def test_the_weights_are_those_of_the_moment(gradients):
     model = network(network="gru", units=3)
     measure = gradients.layer_norms(model, "binary_crossentropy", TOKEN_IDS, TARGETS)
@@ -88,6 +100,22 @@ def test_a_step_back_matters_as_much_as_a_push_there_changes_the_loss(gradients,
     assert norms[-1] == pytest.approx(np.linalg.norm(slopes), rel=0.02)
 
 
+def test_of_stacked_layers_the_last_is_looked_at(gradients):
+    from ajuste.backend import keras
+
+    token_ids = keras.Input((6,), dtype="int32")
+    vectors = keras.layers.Embedding(8, 4, mask_zero=True)(token_ids)
+    sequence = keras.layers.GRU(3, return_sequences=True)(vectors)
+    state = keras.layers.GRU(2)(sequence)
+    stacked = keras.Model(token_ids, keras.layers.Dense(1, activation="sigmoid")(state))
+    norms = gradients.through_time(stacked, "binary_crossentropy", TOKEN_IDS, TARGETS)
+    assert norms.shape == (6,)
+    assert (norms > 0).all()
+    pooled = keras.layers.GlobalMaxPooling1D()(sequence)
+    mixed = keras.Model(token_ids, keras.layers.Dense(1, activation="sigmoid")(pooled))
+    assert gradients.through_time(mixed, "binary_crossentropy", TOKEN_IDS, TARGETS) is None
+
+
 def test_padding_is_no_step(gradients):
     model = network(network="gru", units=3)
     longer = network(network="gru", units=3, max_length=9)
@@ -105,12 +133,14 @@ def test_a_network_without_recurrence_has_no_time(gradients):
 
 
 def test_trouble_names_the_layer_and_what_to_do(gradients):
-    assert gradients.trouble({"gru": 0.3, "output": 0.2}) == {}
+    assert gradients.trouble({"gru": 0.3, "output": 0.2}, 0.7) == {}
     # all small together is a training that is done
-    assert gradients.trouble({"gru": 1e-9, "output": 1e-8}) == {}
-    vanishing = gradients.trouble({"simple_rnn": 1e-6, "output": 0.2})
+    assert gradients.trouble({"gru": 1e-9, "output": 1e-8}, 0.7) == {}
+    vanishing = gradients.trouble({"simple_rnn": 1e-6, "output": 0.2}, 0.7)
     assert list(vanishing) == ["simple_rnn"]
     assert "vanishes" in vanishing["simple_rnn"]
-    exploding = gradients.trouble({"simple_rnn": 1e4, "output": np.nan})
+    exploding = gradients.trouble({"simple_rnn": 1e4, "output": np.nan}, 0.7)
     assert list(exploding) == ["simple_rnn", "output"]
     assert "`clip_norm`" in exploding["simple_rnn"]
+    # numbers up to a thousand have a loss of another scale, and so a gradient
+    assert gradients.trouble({"gru": 500.0, "output": 1000.0}, 80_000) == {}

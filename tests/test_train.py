@@ -196,8 +196,8 @@ def test_through_time_takes_the_longest_reviews(stage):
     train["token_ids"][:40, 6:] = 0
     model, options = network()
     table = stage.through_time(model, options.loss, train)
-    # there are but 64, so that the shortest are among them
-    assert table["steps_back"].tolist() == list(range(6))
+    # a quarter of 64 are looked at, and 24 are full
+    assert table["steps_back"].tolist() == list(range(12))
     assert (table["norm"] > 0).all()
     assert np.allclose(table["log10_norm"], np.log10(table["norm"]))
 
@@ -213,7 +213,7 @@ def test_a_good_epoch_is_on_disk_after_a_training_that_diverged(stage, in_tmp, m
     from ajuste import model_file
     from ajuste.text import Encoder
 
-    Encoder({"a": 1}, 12, "last", ["no", "yes"]).save(stage.TOKENS)
+    Encoder({"a": 1}, 12, "last", "binary", ["no", "yes"]).save(stage.TOKENS)
     for part, arrays in (("train", parts()), ("validation", parts(1))):
         np.savez(stage.TOKENS / f"{part}.npz", **arrays)
     stage.MATRIX.parent.mkdir(parents=True)
