@@ -179,9 +179,11 @@ def test_other_parameters_under_the_same_name_run_anew(repository):
     study(repository)
     text = (repository / "small.yaml").read_text()
     (repository / "small.yaml").write_text(text.replace("model: good", "models.good.gap: 0.2"))
-    assert "overfitting" in study(repository).stdout
+    said = study(repository).stdout
+    assert "overfitting" in said
+    assert "with other parameters, is now exp-good-replaced" in said
     assert ran(repository)["train good"] == 2
-    assert len(shown(repository)) == 1
+    assert set(shown(repository)) == {"exp-good", "exp-good-replaced"}
 
 
 def test_another_commit_takes_what_the_cache_has_longest_first(repository):
