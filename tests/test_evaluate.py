@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ajuste.files import write_arrays
+from ajuste.files import write_arrays, write_json
 from ajuste.tasks import encode
 from ajuste.text import Encoder, tokens
 
@@ -21,7 +21,12 @@ def stage():
 @pytest.fixture
 def cuts(stage):
     return stage.Evaluate(
-        short_words=2, long_words=4, rare_count=3, rare_share=0.4, negations=["not", "*n't"]
+        short_words=2,
+        long_words=4,
+        rare_count=3,
+        rare_share=0.4,
+        negations=["not", "*n't"],
+        fit={"max_gap": 0.15, "max_rise": 0.05, "min_explained": 0.3, "min_progress": 0.05},
     )
 
 
@@ -75,6 +80,17 @@ def test_slices_are_scored_by_themselves_and_an_empty_one_has_no_scores(stage):
     assert scored["right"]["reviews"] == 2
 
 
+def write_curves(stage):
+    """What a training that overfits leaves behind."""
+    metrics = {"kept_epoch": 5, "baseline_loss": 0.7, "standard_error": 0.01}
+    write_json(stage.TRAIN_METRICS / "metrics.json", metrics)
+    for part, losses in (("train", [0.6, 0.4, 0.2, 0.1, 0.0]), ("validation", [0.6] * 5)):
+        path = stage.TRAIN_METRICS / f"plots/metrics/{part}/loss.tsv"
+        curve = pd.DataFrame({"step": range(1, 6), "loss": losses})
+        path.parent.mkdir(parents=True)
+        curve.to_csv(path, sep="\t", index=False)
+
+
 ACTUAL = {
     "binary": ["negative", "positive"],
     "multiclass": ["3", "1"],
@@ -108,12 +124,18 @@ def test_every_task_is_scored(stage, in_tmp, little_model, capsys, task, beside,
         token_ids=encoder.encode([tokens(text) for text in reviews["review"]]),
         targets=encode(task, reviews["label"], encoder.labels),
     )
+    write_curves(stage)
     stage.main()
     found = json.loads(stage.METRICS.read_text())
     assert found["reviews"] == 20
     assert found["slices"].keys() == {"short", "without negation", "with rare words"}
-    assert found["slices"]["short"] == {name: found[name] for name in found if name != "slices"}
-    assert main_score.replace("_", " ") in capsys.readouterr().out
+    of_all = {name: found[name] for name in found if name not in ("fit", "slices")}
+    assert found["slices"]["short"] == of_all
+    said = capsys.readouterr().out
+    assert main_score.replace("_", " ") in said
+    assert found["fit"]["verdict"] == "overfitting"
+    assert "\nfit: overfitting: " in said
+    assert "dvc exp run -S models.gru.dropout=0.3" in said
     answers = pd.read_csv(stage.REPORTS / "predictions.csv", dtype=str, keep_default_na=False)
     assert list(answers) == ["origin", "actual", "predicted", *beside]
     assert answers["actual"].tolist() == ACTUAL[task] * 10
