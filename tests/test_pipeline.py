@@ -132,9 +132,9 @@ def test_a_file_in_spanish_with_its_own_labels(clone):
         ),
         (["embed.source=file", "embed.file.width=50"], "line 1: 20 numbers after the word"),
         (["embed.bundled.sha256=" + "0" * 64], "SHA-256"),
-        (["+models.gru.loss=hinge"], "valid for `task: binary`: binary_crossentropy"),
+        (["model=gru", "+models.gru.loss=hinge"], "valid for `task: binary`: binary_crossentropy"),
         (["task=stars"], "should be 'binary', 'multiclass', 'multilabel'"),
-        (["models.gru.learning_rate=1.0e+38"], "training has diverged"),
+        (["model=gru", "models.gru.learning_rate=1.0e+38"], "training has diverged"),
     ],
 )
 def test_a_wrong_parameter_is_named_and_stops_the_pipeline(small, settings, said):
