@@ -236,6 +236,8 @@ def test_a_study_that_was_ended_goes_on(repository, told):
         env={**os.environ, "PATH": path},
         stdout=subprocess.PIPE,
         text=True,
+        # A shell has its background jobs ignore Ctrl-C, and the tests may run in one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with gate.open("w"):  # goes on when `stuck` is there
         process.send_signal(told)
