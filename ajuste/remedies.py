@@ -57,7 +57,7 @@ def propose(fit: dict[str, Any], settings: dict[str, Any]) -> list[Remedy]:
         settings: the parameters of the run, all of `params.yaml`.
 
     Returns:
-        None for a fit that is optimal or undecided.
+        An empty list for a fit that is optimal or undecided.
     """
     model = settings["model"]
     entry = settings["models"][model]
