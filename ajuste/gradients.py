@@ -42,7 +42,8 @@ def layer_norms(
     def measure() -> list[tf.Tensor]:
         weights = [[weight.value for weight in layer.trainable_weights] for layer in trained]
         with tf.GradientTape() as tape:
-            value = _mean_loss(loss, wanted, model(inputs, training=False))
+            losses = keras.losses.get(loss)(wanted, model(inputs, training=False))
+            value = tf.reduce_mean(losses)
         # Dense, since an embedding's comes in pieces, one for each time that a word comes.
         return [
             tf.linalg.global_norm([tf.convert_to_tensor(part) for part in found])
@@ -125,7 +126,3 @@ def _last_words(before: keras.Model, token_ids: np.ndarray) -> tf.Tensor:
     lengths = (token_ids != PADDING).sum(axis=1)
     positions = lengths[:, None] - lengths.min() + np.arange(lengths.min())
     return tf.gather(before(token_ids, training=False), positions, batch_dims=1)
-
-
-def _mean_loss(loss: str, targets: tf.Tensor, predictions: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_mean(keras.losses.get(loss)(targets, predictions))

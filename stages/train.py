@@ -72,22 +72,22 @@ class Watch(keras.callbacks.Callback):
         Raises:
             DivergedError: a loss is not finite.
         """
-        scores = {
+        found = {
             part: measure(self.model, self.task, self.loss, arrays)
             for part, arrays in self.parts.items()
         }
-        for part, found in scores.items():
-            if not math.isfinite(found["loss"]):
-                raise DivergedError(f"the {part} loss is {found['loss']:.3g}")
+        for part, measured in found.items():
+            if not math.isfinite(measured["loss"]):
+                raise DivergedError(f"the {part} loss is {measured['loss']:.3g}")
         self.good_epochs, self.good_weights = epoch + 1, self.model.get_weights()
-        logs |= {f"val_{name}": value for name, value in scores["validation"].items()}
+        logs |= {f"val_{name}": value for name, value in found["validation"].items()}
         norms = self.layer_norms()
         for layer, sentence in gradients.trouble(norms, self.baseline_loss).items():
             if layer not in self.warned:
                 self.warned.add(layer)
                 print(f"train: warning, epoch {epoch + 1}: {sentence}")
         self.live.step = epoch + 1
-        for name, value in flatten({**scores, "gradient": norms}).items():
+        for name, value in flatten({**found, "gradient": norms}).items():
             self.live.log_metric(name, value)
         self.live.sync()
 
@@ -99,10 +99,14 @@ def first(part: Arrays, count: int) -> Arrays:
 
 def measure(model: keras.Model, task: str, loss: str, part: Arrays) -> Scores:
     """The mean loss over a part, and the accuracy where the task has one; penalties left out."""
-    predictions = model_file.predict(model, part["token_ids"])
-    scores = {"loss": float(tasks.review_losses(loss, part["targets"], predictions).mean())}
-    accuracy = tasks.accuracy(task, part["targets"], predictions)
-    return scores if accuracy is None else {**scores, "accuracy": accuracy}
+    return scores(task, loss, part["targets"], model_file.predict(model, part["token_ids"]))
+
+
+def scores(task: str, loss: str, targets: np.ndarray, predictions: np.ndarray) -> Scores:
+    """What `measure` gives, of targets and predictions (n, outputs)."""
+    mean_loss = float(tasks.review_losses(loss, targets, predictions).mean())
+    accuracy = tasks.accuracy(task, targets, predictions)
+    return {"loss": mean_loss} | ({} if accuracy is None else {"accuracy": accuracy})
 
 
 def steps_per_epoch(reviews: int, batch_size: int) -> int:
@@ -177,24 +181,22 @@ def summary(
         `baseline_loss`, that of the class frequencies in training; `standard_error`, that of the
         gap between the two curves (see `Watch`); `parameters` with `total` and `trainable`.
     """
-    parts = {"train": train, "validation": validation}
-    scores = {name: measure(model, task, loss, part) for name, part in parts.items()}
-    sample = first(train, len(validation["targets"]))
-    variances = []
-    for part in (sample, validation):
-        losses = tasks.review_losses(
-            loss, part["targets"], model_file.predict(model, part["token_ids"])
-        )
-        variances.append(losses.var() / len(losses))
-    gap = {"loss": scores["validation"]["loss"] - scores["train"]["loss"]}
-    if "accuracy" in scores["train"]:
-        gap["accuracy"] = scores["train"]["accuracy"] - scores["validation"]["accuracy"]
+    sample = len(validation["targets"])  # of training reviews, as in the curves
+    found, variance = {}, 0.0
+    for name, part in (("train", train), ("validation", validation)):
+        predictions = model_file.predict(model, part["token_ids"])
+        found[name] = scores(task, loss, part["targets"], predictions)
+        losses = tasks.review_losses(loss, part["targets"], predictions)[:sample]
+        variance += losses.var() / len(losses)
+    gap = {"loss": found["validation"]["loss"] - found["train"]["loss"]}
+    if "accuracy" in found["train"]:
+        gap["accuracy"] = found["train"]["accuracy"] - found["validation"]["accuracy"]
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     return {
-        **scores,
+        **found,
         "generalization_gap": gap,
         "baseline_loss": tasks.baseline_loss(loss, train["targets"]),
-        "standard_error": math.sqrt(sum(variances)),
+        "standard_error": math.sqrt(variance),
         "parameters": {"total": model.count_params(), "trainable": trainable},
     }
 
@@ -248,8 +250,8 @@ def main() -> None:
             if error.good_epochs:
                 save(model)
             raise
-        scores = summary(model, task, options.loss, train, validation)
-        result = {**scores, "kept_epoch": kept_epoch}
+        result = summary(model, task, options.loss, train, validation)
+        result["kept_epoch"] = kept_epoch
         for metric, value in flatten(result).items():
             live.log_metric(metric, value, plot=False)
     save(model)
