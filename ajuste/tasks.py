@@ -137,6 +137,13 @@ def probabilities(task: str, predictions: np.ndarray) -> np.ndarray:
     return predictions.max(axis=1, keepdims=True) if task == "multiclass" else predictions
 
 
+def output_names(task: str, labels: Sequence[str]) -> list[str]:
+    """What the outputs of a network are called, one name each."""
+    if task in NUMERIC:
+        return ["output"]
+    return ["probability"] if task == "binary" else [f"probability_{label}" for label in labels]
+
+
 def accuracy(task: str, targets: np.ndarray, predictions: np.ndarray) -> float | None:
     """The share of labels that are right, for `multilabel` over all labels of all reviews.
 

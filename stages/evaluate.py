@@ -9,13 +9,14 @@ import pandas as pd
 from ajuste import fit, model_file, params, remedies, scores
 from ajuste.errors import run
 from ajuste.files import read_arrays, replacing, write_json
-from ajuste.tasks import TASKS, decode, probabilities, probability_names
+from ajuste.tasks import SEPARATOR, TASKS, decode, output_names
 from ajuste.text import Encoder, tokens
 
 TEST = Path("data/split/test.parquet")
 TOKENS = Path("data/tokens")
 MODEL = Path("data/model")
 TRAIN_METRICS = Path("metrics/train")
+PRECISION = "%.9g"  # which gives a float32 back as it was
 METRICS = Path("metrics/evaluate.json")
 REPORTS = Path("reports/evaluate")
 
@@ -124,7 +125,11 @@ def main() -> None:
             "predicted": decode(task, predictions, labels),
         }
     )
-    answers[probability_names(task, labels)] = probabilities(task, predictions)
+    answers[output_names(task, labels)] = predictions
+    answers["slices"] = [
+        SEPARATOR.join(name for name, within in zip(members, row, strict=True) if within)
+        for row in zip(*members.values(), strict=True)
+    ]
     tables = {
         "predictions": answers,
         "slices": pd.DataFrame(sliced).T.rename_axis("slice").reset_index(),
@@ -132,7 +137,7 @@ def main() -> None:
     }
     for name, table in tables.items():
         with replacing(REPORTS / f"{name}.csv") as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
+            table.to_csv(temporary, index=False, lineterminator="\n", float_format=PRECISION)
     verdict = fit.judge(fit.read_curves(TRAIN_METRICS), cuts.fit).as_json()
     write_json(METRICS, {**overall, "fit": verdict, "slices": sliced})
     print(f"evaluate: {tell(task, overall)}")

@@ -4,10 +4,10 @@ import argparse
 import time
 from pathlib import Path
 
-from ajuste import errors
+from ajuste import document, errors
 from ajuste.errors import PipelineError
 from ajuste.files import write_text
-from study import collect, document, plan, report, run
+from study import collect, plan, report, run
 
 REPORTS = Path("reports")
 

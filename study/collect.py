@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import shlex
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from ruamel.yaml import YAML
 
 from ajuste.errors import PipelineError
 from ajuste.files import read_json
+from ajuste.git import git, show
 from study import plan
 from study.plan import Experiment, Plan
 
@@ -79,28 +79,6 @@ class Base:
     root: Path
     commit: str
     params: dict[str, Any]
-
-
-def git(root: Path, *arguments: str) -> str:
-    """What a Git command prints; a Ctrl-C in the terminal does not reach it.
-
-    Raises:
-        PipelineError: it failed.
-    """
-    done = subprocess.run(
-        ["git", *arguments], cwd=root, capture_output=True, text=True, start_new_session=True
-    )
-    if done.returncode:
-        reason = done.stderr.strip().splitlines() or ["no reason given"]
-        raise PipelineError(f"git {arguments[0]}: {reason[-1]}")
-    return done.stdout
-
-
-def show(root: Path, revision: str, path: str) -> str:
-    """A file of a commit, or nothing where it has none."""
-    command = ["git", "show", f"{revision}:{path}"]
-    done = subprocess.run(command, cwd=root, capture_output=True, start_new_session=True)
-    return "" if done.returncode else done.stdout.decode("utf-8")
 
 
 def base(root: Path) -> Base:

@@ -5,9 +5,9 @@ from collections import Counter
 
 from scipy.stats import binomtest
 
+from ajuste.document import Block, Bullets, Code, Heading, Picture, Table, Text
 from study import charts
 from study.collect import Result
-from study.document import Block, Bullets, Code, Heading, Picture, Table, Text
 from study.plan import Plan
 
 BACK = 50  # steps back in time, to which the gradient at the last step is compared

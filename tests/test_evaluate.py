@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ajuste import scores
 from ajuste.files import write_arrays, write_json
-from ajuste.tasks import encode
+from ajuste.tasks import TASKS, encode
 from ajuste.text import Encoder, tokens
 
 pytestmark = pytest.mark.slow
@@ -100,10 +101,10 @@ ACTUAL = {
 }
 CASES = [
     ("binary", ["probability"], "accuracy"),
-    ("multiclass", ["probability"], "accuracy"),
+    ("multiclass", ["probability_1", "probability_2", "probability_3"], "accuracy"),
     ("multilabel", ["probability_drama", "probability_comedy"], "exact_match"),
-    ("regression", [], "mean_absolute_error"),
-    ("unit_regression", [], "mean_absolute_error"),
+    ("regression", ["output"], "mean_absolute_error"),
+    ("unit_regression", ["output"], "mean_absolute_error"),
 ]
 
 
@@ -137,7 +138,13 @@ def test_every_task_is_scored(stage, in_tmp, little_model, capsys, task, beside,
     assert "\nfit: overfitting: " in said
     assert "dvc exp run -S models.gru.dropout=0.3" in said
     answers = pd.read_csv(stage.REPORTS / "predictions.csv", dtype=str, keep_default_na=False)
-    assert list(answers) == ["origin", "actual", "predicted", *beside]
+    assert list(answers) == ["origin", "actual", "predicted", *beside, "slices"]
+    assert set(answers["slices"]) == {"short|without negation|with rare words"}
+    # and they give the scores again, to the last digit
+    targets = encode(task, reviews["label"], encoder.labels)
+    predictions = answers[beside].to_numpy(np.float32)
+    again = scores.score(task, TASKS[task].losses[0], targets, predictions, encoder.labels)
+    assert again == of_all
     assert answers["actual"].tolist() == ACTUAL[task] * 10
     if main_score != "mean_absolute_error":
         right = (answers["actual"] == answers["predicted"]).mean()

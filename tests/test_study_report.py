@@ -3,7 +3,8 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from study import charts, document, report
+from ajuste import document
+from study import charts, report
 from study.collect import Result, reason
 from study.plan import Expected, Experiment, Plan
 

@@ -1,0 +1,197 @@
+"""A document of headings, paragraphs, tables and pictures, as Markdown and as an HTML page.
+
+Text is text: nothing in it is taken for markup. What comes from outside, such as a review or the
+value of a parameter, is set as `Code`, in which GitHub looks for no `@name` and no link either.
+"""
+
+import html
+import re
+from dataclasses import dataclass, field
+from string import Template
+
+
+class Code(str):
+    """Text that is set as code."""
+
+    __slots__ = ()
+
+
+class Strong(str):
+    """Text that is set in bold."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading; level 1 is the title."""
+
+    level: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph, in pieces of text and code."""
+
+    pieces: list[str]
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list; an item is a text, or pieces of text and code."""
+
+    items: list[str | list[str]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; the rows whose numbers are in `marked` are to be seen at once."""
+
+    header: list[str]
+    rows: list[list[str]]
+    marked: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing, with the name of its file and a description."""
+
+    name: str
+    svg: str
+    about: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing that Markdown holds in itself, in the language of Mermaid."""
+
+    svg: str
+    mermaid: str
+    about: str
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Blocks that are shown when their title is clicked."""
+
+    title: str
+    blocks: list["Block"]
+
+
+Block = Heading | Text | Bullets | Table | Picture | Chart | Fold
+
+
+INVISIBLE = "[\x00-\x08\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+
+
+def markdown(blocks: list[Block], folder: str = "") -> str:
+    """The blocks as GitHub's Markdown; the pictures are in `folder`."""
+    return "\n\n".join(_markdown(block, folder) for block in blocks) + "\n"
+
+
+def _markdown(block: Block, folder: str) -> str:
+    match block:
+        case Heading(level, text):
+            return f"{'#' * level} {_marked(text)}"
+        case Text(pieces):
+            return "".join(map(_marked, pieces))
+        case Bullets(items):
+            return "\n".join(f"- {''.join(map(_marked, _pieces(item)))}" for item in items)
+        case Picture(name=name, about=about):
+            return f"![{about}]({folder}/{name}.svg)"
+        case Chart(mermaid=mermaid):
+            return f"```mermaid\n{mermaid}\n```"
+        case Fold(title, inner):
+            # a blank line on either side, or GitHub takes what is inside for HTML
+            summary = f"<details>\n<summary>{html.escape(title)}</summary>"
+            return f"{summary}\n\n{markdown(inner, folder)}\n</details>"
+        case Table(header, rows):
+            lines = [header, ["---"] * len(header), *rows]
+            return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _pieces(item: str | list[str]) -> list[str]:
+    return [item] if isinstance(item, str) else item
+
+
+def _marked(text: str) -> str:
+    """A piece in Markdown, in which nothing but what is meant is taken for markup."""
+    line = _visible(text)
+    if isinstance(text, Code):
+        return _code_span(line)
+    escaped = re.sub(r"([\\`*_\[\]<>#|&~$])", r"\\\1", line)
+    return f"**{escaped}**" if isinstance(text, Strong) else escaped
+
+
+def _code_span(line: str) -> str:
+    """Between more backticks than stand together within (CommonMark, 6.1)."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    stripped = line.startswith(" ") and line.endswith(" ") and line.strip(" ")
+    pad = " " if not line or stripped or "`" in (line[0], line[-1]) else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
+
+
+def _visible(text: str) -> str:
+    """One line, without what is not seen and moves what stands around it.
+
+    That is control characters and those that turn the direction of the writing.
+    """
+    return re.sub(INVISIBLE, "\N{REPLACEMENT CHARACTER}", " ".join(text.splitlines()))
+
+
+def _cell(text: str) -> str:
+    # In a table GitHub splits at | even inside code, where \\| stands for it.
+    return _marked(text).replace("|", r"\|") if isinstance(text, Code) else _marked(text)
+
+
+PAGE = Template("""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>$title</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem }
+p, li { max-width: 60rem }
+table { border-collapse: collapse; font-size: .875rem; width: 100% }
+th, td { border-bottom: 1px solid #ccc; padding: .4rem; text-align: left; vertical-align: top }
+svg { height: auto; max-width: 100% }
+.failed { background: #fde8e8 }
+</style>
+$body
+</html>
+""")
+
+
+def page(blocks: list[Block]) -> str:
+    """The blocks as an HTML page that needs no other file; the first is the title."""
+    title = html.escape(blocks[0].text) if isinstance(blocks[0], Heading) else ""
+    return PAGE.substitute(title=title, body="\n".join(map(_html, blocks)))
+
+
+def _html(block: Block) -> str:
+    match block:
+        case Heading(level, text):
+            return f"<h{level}>{html.escape(text)}</h{level}>"
+        case Text(pieces):
+            return f"<p>{''.join(map(_escaped, pieces))}</p>"
+        case Bullets(items):
+            lines = (f"<li>{''.join(map(_escaped, _pieces(item)))}" for item in items)
+            return "\n".join(["<ul>", *lines, "</ul>"])
+        case Picture(svg=svg, about=about) | Chart(svg=svg, about=about):
+            return f'<figure role="img" aria-label="{html.escape(about)}">{svg}</figure>'
+        case Table(header, rows, marked):
+            lines = ["<table>", f"<tr>{''.join(f'<th>{_escaped(name)}' for name in header)}</tr>"]
+            for number, row in enumerate(rows):
+                state = ' class="failed"' if number in marked else ""
+                lines.append(f"<tr{state}>{''.join(f'<td>{_escaped(cell)}' for cell in row)}</tr>")
+            return "\n".join([*lines, "</table>"])
+        case Fold(title, inner):
+            body = "\n".join(map(_html, inner))
+            return f"<details>\n<summary>{html.escape(title)}</summary>\n{body}\n</details>"
+
+
+def _escaped(text: str) -> str:
+    escaped = html.escape(_visible(text))
+    if isinstance(text, Code):
+        return f"<code>{escaped}</code>"
+    return f"<strong>{escaped}</strong>" if isinstance(text, Strong) else escaped

@@ -1,0 +1,28 @@
+"""Git as a store of commits and what is in them."""
+
+import subprocess
+from pathlib import Path
+
+from ajuste.errors import PipelineError
+
+
+def git(root: Path, *arguments: str) -> str:
+    """What a Git command prints; a Ctrl-C in the terminal does not reach it.
+
+    Raises:
+        PipelineError: it failed.
+    """
+    done = subprocess.run(
+        ["git", *arguments], cwd=root, capture_output=True, text=True, start_new_session=True
+    )
+    if done.returncode:
+        reason = done.stderr.strip().splitlines() or ["no reason given"]
+        raise PipelineError(f"git {arguments[0]}: {reason[-1]}")
+    return done.stdout
+
+
+def show(root: Path, revision: str, path: str) -> str:
+    """A file of a commit, or nothing where it has none."""
+    command = ["git", "show", f"{revision}:{path}"]
+    done = subprocess.run(command, cwd=root, capture_output=True, start_new_session=True)
+    return "" if done.returncode else done.stdout.decode("utf-8")

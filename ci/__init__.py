@@ -1,0 +1,1 @@
+"""What a pull request did to the results, and whether that is more than chance."""

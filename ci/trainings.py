@@ -1,0 +1,98 @@
+"""The results of a revision for as many seeds as asked: those that are there, and the others made.
+
+What is missing is run as DVC experiments on the revision, by the workers of a study: in clones that
+share the cache, so that what any earlier run has done is not done again.
+"""
+
+from dataclasses import dataclass
+
+from ajuste.errors import PipelineError
+from ajuste.git import git
+from ci import revision
+from ci.revision import Result, Revision, UnreadableError
+from study import collect, run
+from study.plan import Experiment, Plan
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison.
+
+    Attributes:
+        revision: the commit.
+        results: one for each seed; empty where there is no telling.
+        trained: whether some had to be made.
+        failure: why there are none, in one line.
+        unlike: the scores that came out other than they are committed, as (committed, made).
+    """
+
+    revision: Revision
+    results: list[Result]
+    trained: bool = False
+    failure: str = ""
+    unlike: tuple[float, float] | None = None
+
+
+def results(side: Revision, seeds: int) -> Side:
+    """The results of a revision for the seed that it names and those that follow it.
+
+    Args:
+        side: the revision.
+        seeds: how many.
+    """
+    if not side.has_pipeline:
+        return Side(side, [], failure="it has no pipeline: no dvc.yaml or no params.yaml")
+    first = side.params.get("seed", 1)
+    try:
+        committed = _committed(side)
+        wanted = [Experiment(f"seed-{seed}", {"seed": seed}) for seed in range(first, first + seeds)]
+        missing = wanted[1:] if committed else wanted
+        made, trained = _experiments(side, missing)
+    except PipelineError as error:
+        return Side(side, [], failure=str(error))
+    except UnreadableError as error:
+        return Side(side, [], trained=True, failure=str(error))
+    return Side(side, [*([committed] if committed else []), *made], trained)
+
+
+def _committed(side: Revision) -> Result | None:
+    """What is recorded in the commit itself, where that is the outcome of what is committed."""
+    if side.unreproduced or not side.has_results:
+        return None
+    try:
+        return revision.read(side.root, side.commit)
+    except UnreadableError:
+        return None
+
+
+def _experiments(side: Revision, wanted: list[Experiment]) -> tuple[list[Result], bool]:
+    """The results of experiments on a revision, and whether any had to be run.
+
+    Raises:
+        PipelineError: one failed.
+        UnreadableError: one ran, and its results are of another form.
+    """
+    start = collect.Base(side.root, side.commit, side.params)
+    found = {one.name: result for one in wanted if (result := _kept(start, one))}
+    missing = [one for one in wanted if one.name not in found]
+    if missing:
+        print(f"{side.name} ({side.short}): {', '.join(one.name for one in missing)} to be made")
+        done = run.run(start, Plan("", "", follow=False, experiments=missing), run.cores())
+        if failed := [one for one in done if one.failure]:
+            raise PipelineError(failed[0].failure)
+        for one in missing:
+            reference = collect.ref(start.commit, one.name)
+            found[one.name] = revision.read(side.root, git(side.root, "rev-parse", reference).strip())
+    return [found[one.name] for one in wanted], bool(missing)
+
+
+def _kept(start: collect.Base, experiment: Experiment) -> Result | None:
+    """What an earlier run of an experiment left; one that can't be read is forgotten."""
+    if not collect.is_done(start, experiment):
+        return None
+    reference = collect.ref(start.commit, experiment.name)
+    try:
+        return revision.read(start.root, git(start.root, "rev-parse", reference).strip())
+    except UnreadableError:
+        git(start.root, "update-ref", "-d", reference)
+        return None
