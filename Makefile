@@ -31,6 +31,13 @@ STUDY ?= studies/lecture.yaml
 study: .venv/installed ## Run a list of experiments in parallel, report it (STUDY=FILE JOBS=N)
 	python -m study $(STUDY) $(if $(JOBS),--jobs $(JOBS))
 
+BASE ?= main
+OUTPUT ?= reports/pull_request/report.md
+.PHONY: pr-report
+pr-report: .venv/installed ## Say what a change does to the metrics (BASE=main HEAD=REV SEEDS=N)
+	@python -m ci.pull_request --base "$(BASE)" --output "$(OUTPUT)" \
+	  $(if $(HEAD),--head "$(HEAD)") $(if $(SEEDS),--seeds "$(SEEDS)")
+
 .PHONY: test
 test: .venv/installed ## Set up, lint, run every test
 	ruff check .

@@ -22,6 +22,7 @@ import numpy as np
 from scipy import stats
 
 from ajuste import bootstrap
+from ajuste.scores import MAIN
 from ajuste.tasks import NUMERIC, THRESHOLD, numbers
 
 ALPHA = 0.05
@@ -192,7 +193,8 @@ def compare(base: Answers, head: Answers) -> Comparison:
     before, after = base.quality(), head.quality()
     main = _test(before, after, paired)
     differences = _differences(base, head, paired)
-    score, first = next(iter(differences.items()))
+    score = MAIN[base.task]
+    first = differences[score]
     differences[score] = Difference(first.before, first.after, main.value, main.low, main.high)
     single = paired and len(before) == len(after) == 1 and base.task not in NUMERIC
     return Comparison(

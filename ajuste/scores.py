@@ -20,6 +20,15 @@ CURVE_POINTS = 200
 
 Score = float | int | None
 
+MAIN = {
+    "binary": "accuracy",
+    "multiclass": "accuracy",
+    "multilabel": "exact_match",
+    "regression": "mean_absolute_error",
+    "unit_regression": "mean_absolute_error",
+}
+"""Which score of a task is said aloud, and which a comparison rests on."""
+
 
 def score(
     task: str, loss: str, targets: np.ndarray, predictions: np.ndarray, labels: Sequence[str]

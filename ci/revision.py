@@ -60,8 +60,8 @@ class Revision:
 
     @property
     def short(self) -> str:
-        """The hash as people write it."""
-        return self.commit[:7]
+        """The hash as people write it; the working tree has none that lasts."""
+        return WORKSPACE if self.name == WORKSPACE else self.commit[:7]
 
     @property
     def has_pipeline(self) -> bool:
@@ -207,7 +207,9 @@ def read(root: Path, commit: str) -> Result:
         ) from None
     except (KeyError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise UnreadableError(f"the results of {commit[:7]} are of another form ({reason})") from None
+        raise UnreadableError(
+            f"the results of {commit[:7]} are of another form ({reason})"
+        ) from None
 
 
 def _curve(files: DVCFileSystem, part: str) -> list[float]:

@@ -23,14 +23,12 @@ class Side:
         results: one for each seed; empty where there is no telling.
         trained: whether some had to be made.
         failure: why there are none, in one line.
-        unlike: the scores that came out other than they are committed, as (committed, made).
     """
 
     revision: Revision
     results: list[Result]
     trained: bool = False
     failure: str = ""
-    unlike: tuple[float, float] | None = None
 
 
 def results(side: Revision, seeds: int) -> Side:
@@ -45,7 +43,9 @@ def results(side: Revision, seeds: int) -> Side:
     first = side.params.get("seed", 1)
     try:
         committed = _committed(side)
-        wanted = [Experiment(f"seed-{seed}", {"seed": seed}) for seed in range(first, first + seeds)]
+        wanted = [
+            Experiment(f"seed-{seed}", {"seed": seed}) for seed in range(first, first + seeds)
+        ]
         missing = wanted[1:] if committed else wanted
         made, trained = _experiments(side, missing)
     except PipelineError as error:
@@ -82,7 +82,9 @@ def _experiments(side: Revision, wanted: list[Experiment]) -> tuple[list[Result]
             raise PipelineError(failed[0].failure)
         for one in missing:
             reference = collect.ref(start.commit, one.name)
-            found[one.name] = revision.read(side.root, git(side.root, "rev-parse", reference).strip())
+            found[one.name] = revision.read(
+                side.root, git(side.root, "rev-parse", reference).strip()
+            )
     return [found[one.name] for one in wanted], bool(missing)
 
 

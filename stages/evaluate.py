@@ -20,15 +20,6 @@ PRECISION = "%.9g"  # which gives a float32 back as it was
 METRICS = Path("metrics/evaluate.json")
 REPORTS = Path("reports/evaluate")
 
-MAIN_SCORE = {
-    "binary": "accuracy",
-    "multiclass": "accuracy",
-    "multilabel": "exact_match",
-    "regression": "mean_absolute_error",
-    "unit_regression": "mean_absolute_error",
-}
-"""Which score the stage says aloud."""
-
 
 class Evaluate(params.Params):
     """`evaluate`: where the slices are cut, and the bounds of the verdict on the fit."""
@@ -93,7 +84,7 @@ def score_slices(
 
 def tell(task: str, overall: dict[str, scores.Score]) -> str:
     """The main score of a task, with its interval where it has one, and the loss."""
-    name = MAIN_SCORE[task]
+    name = scores.MAIN[task]
     said = f"{name.replace('_', ' ')} {overall[name]:.3f} on {overall['reviews']:,} test reviews"
     if f"{name}_low" in overall:
         low, high = overall[f"{name}_low"], overall[f"{name}_high"]

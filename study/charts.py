@@ -54,7 +54,7 @@ def losses(results: list[Result]) -> str:
             for part, label in (("train", "training"), ("validation", "validation"))
         ]
         figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False)
-        return _svg(figure)
+        return svg(figure)
 
 
 def gradients(results: list[Result]) -> str:
@@ -79,10 +79,11 @@ def gradients(results: list[Result]) -> str:
         axes.set_xlabel("steps back from the last word")
         axes.set_ylabel("norm of the gradient")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-        return _svg(figure)
+        return svg(figure)
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """A figure as text that stands in a page; drawn within `STYLE` it depends on nothing else."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
