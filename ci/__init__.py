@@ -1,0 +1,1 @@
+"""What continuous integration tells of a pull request: its metrics compared, in a comment."""
