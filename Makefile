@@ -31,6 +31,14 @@ STUDY ?= studies/lecture.yaml
 study: .venv/installed ## Run a list of experiments in parallel, report it (STUDY=FILE JOBS=N)
 	python -m study $(STUDY) $(if $(JOBS),--jobs $(JOBS))
 
+BASE ?= main
+HEAD ?= HEAD
+OUTPUT ?= reports/pull_request/report.md
+.PHONY: pr-report
+pr-report: .venv/installed ## Compare the metrics of two revisions (BASE=REV HEAD=REV SEEDS=N)
+	python -m ci.pull_request --base "$(BASE)" --head "$(HEAD)" --output "$(OUTPUT)" \
+	  $(if $(SEEDS),--seeds $(SEEDS))
+
 .PHONY: test
 test: .venv/installed ## Set up, lint, run every test
 	ruff check .
