@@ -307,7 +307,7 @@ def test_one_endless_line_leaves_the_sentence():
         ("```mermaid\n", "~~~\n"),
         ("~~~~ text\n", "~~~\n"),
         ("   ```\n", "``` more\n"),
-        ("```\n", "</details>\n"),
+        ("```\n", "<details>\n"),
     ],
 )
 def test_a_fenced_block_is_kept_whole_or_not_at_all(opening, inside):
@@ -317,6 +317,7 @@ def test_a_fenced_block_is_kept_whole_or_not_at_all(opening, inside):
     whole = before + block + "end\n" * 1000
     shown = comment.cut(whole, len(before + block) + 200)
     assert shown.startswith(before + block + "end\n")
+    assert shown.endswith("end\n" + CUT)
 
 
 def test_backticks_within_a_line_open_no_block():
