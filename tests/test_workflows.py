@@ -114,6 +114,13 @@ def test_a_pull_request_finds_the_cache_of_main_and_its_own():
     assert key["main"].startswith(found[0])
     assert key["pull-request"].startswith(found[1])
     assert not key["pull-request"].startswith(found[0])
+    cached = [
+        step["with"]["path"]
+        for file in key
+        for step in steps(file)
+        if "actions/cache/" in step.get("uses", "")
+    ]
+    assert cached == [".dvc/cache"] * 5
 
 
 @pytest.fixture
