@@ -151,6 +151,21 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class Flip:
+    """A review that is answered otherwise.
+
+    Attributes:
+        base: its place on the base.
+        head: its place on the head.
+        rise: by how much its part of the main score has risen, in the mean over the trainings.
+    """
+
+    base: int
+    head: int
+    rise: float
+
+
+@dataclass(frozen=True)
 class Comparison:
     """The outcome.
 
@@ -161,6 +176,7 @@ class Comparison:
         trainings: how many trainings, on either side.
         test: of the main score; the verdict rests on it.
         verdict: better, worse or no difference shown.
+        alike: whether every prediction is the same on both sides.
         mcnemar: with one training a side and answers that are right or wrong, how many were put
             right, how many were put wrong, and the p of McNemar's exact test.
         differences: of every score, the main one first.
@@ -173,6 +189,7 @@ class Comparison:
     trainings: tuple[int, int]
     test: Test
     verdict: str
+    alike: bool
     mcnemar: tuple[int, int, float] | None
     differences: dict[str, Difference]
     slices: list[Slice]
@@ -204,19 +221,17 @@ def compare(base: Answers, head: Answers) -> Comparison:
         trainings=(len(before), len(after)),
         test=main,
         verdict=main.verdict(score),
+        alike=paired and np.array_equal(base.predictions, head.predictions),
         mcnemar=_mcnemar(before[0], after[0]) if single else None,
         differences=differences,
         slices=_slices(base, head, before, after, paired),
     )
 
 
-def flips(base: Answers, head: Answers) -> list[tuple[int, int, float]]:
-    """The reviews that both sides have and answer differently.
+def flips(base: Answers, head: Answers) -> list[Flip]:
+    """The reviews that both sides have and whose part of the main score differs.
 
-    Returns:
-        The place of each on the base and on the head, and by how much its part of the main score
-        has risen (in the mean over the trainings), the largest changes first; equal ones come in
-        the order of how far the predictions moved.
+    The largest changes come first; equal ones by how far the predictions moved.
     """
     places: dict[tuple[str, tuple[float, ...]], int] = {}
     for place, key in enumerate(_keys(base)):
@@ -230,7 +245,7 @@ def flips(base: Answers, head: Answers) -> list[tuple[int, int, float]]:
                 for side, at in ((base, places[key]), (head, place))
             )
             moved.append((-abs(rise), -np.abs(new - old).max(), key, places[key], place, rise))
-    return [(at, place, float(rise)) for *_, at, place, rise in sorted(moved)]
+    return [Flip(at, place, float(rise)) for *_, at, place, rise in sorted(moved)]
 
 
 def _keys(side: Answers) -> list[tuple[str, tuple[float, ...]]]:

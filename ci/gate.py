@@ -128,5 +128,5 @@ def _overfitting(outcome: Outcome, gate: Gate, before: str, after: str) -> None:
         outcome.held.append("overfitting, which gate.allow lets pass")
     else:
         outcome.broken.append(
-            "gate.allow has no overfitting: the fit was optimal and is overfitting"
+            "gate.allow has no overfitting: the fit was optimal on the base and is overfitting"
         )

@@ -1,6 +1,5 @@
 """What a pull request did, as a document: the answer first."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from ajuste import compare
@@ -26,6 +25,7 @@ OF_TRAINING = {
     "training accuracy": ("train", "accuracy"),
     "validation accuracy": ("validation", "accuracy"),
 }
+CALLED = {"f1": "F1", "roc_auc": "ROC AUC", "r2": "R²", "matthews": "Matthews correlation"}
 SHARES = ("accuracy", "exact_match")  # whose differences are told in points, hundredths
 
 
@@ -59,7 +59,7 @@ class Findings:
 def content(found: Findings) -> list[Block]:
     """The report."""
     blocks: list[Block] = [Heading(2, headline(found))]
-    if found.comparison and not found.unchanged:
+    if found.comparison and not found.comparison.alike:
         blocks.append(Text([evidence(found.comparison)]))
     blocks += check(found.outcome)
     if notes := list(_notes(found)):
@@ -68,10 +68,12 @@ def content(found: Findings) -> list[Block]:
         blocks.append(scores_table(found))
     if found.unchanged:
         return [*blocks, _footer(found)]
+    if found.comparison and not found.comparison.alike:
+        blocks.append(_legend(found.comparison))
     blocks += what_changed(found)
     if chart := curves.chart(*(_curves(side) for side in _sides(found))):
         blocks += [Heading(3, "Learning curves"), Text([f"{curves.ABOUT.capitalize()}."]), chart]
-    if found.comparison:
+    if found.comparison and not found.comparison.alike:
         blocks += slices(found.comparison)
         blocks += flips(found)
     if found.base.results and found.head.results:
@@ -97,6 +99,8 @@ def _answer(found: Findings) -> str:
     if not found.comparison:
         why = "the two cannot be compared" if found.base.results else "no results on the base"
         return f"{_main(found.head).capitalize()}; {why}"
+    if found.comparison.alike:
+        return f"No difference shown: every answer as before, {_main(found.head)}"
     test, score = found.comparison.test, found.comparison.score
     of_main = found.comparison.differences[score]
     return (
@@ -128,8 +132,6 @@ def evidence(comparison: Comparison) -> str:
         )
     if comparison.mcnemar:
         right, wrong, p = comparison.mcnemar
-        if not right + wrong:
-            return f"{parts[-1]} They gave the same answer to every one."
         parts.append(
             f"{right:,} answers were put right and {wrong:,} put wrong. McNemar's exact test, "
             f"which is about these two networks, gives p = {_p(p)}; with room for what another "
@@ -227,19 +229,20 @@ def scores_table(found: Findings) -> Table:
             rows.append([name, _number(before), _number(after), _rise(before, after), ""])
     verdicts = [_verdicts(side) for side in (found.base, found.head)]
     rows.append(["fit", *verdicts, "" if verdicts[0] == verdicts[1] else "another", ""])
-    header = [
-        f"base {found.base.revision.short}",
-        f"head {found.head.revision.short}",
-        "difference",
-        _interval_heading(found.comparison),
-    ]
-    return Table(["", *header], rows)
+    header = [f"base {found.base.revision.short}", f"head {found.head.revision.short}"]
+    return Table(["", *header, "difference", "95 % interval"], rows)
 
 
-def _interval_heading(comparison: Comparison | None) -> str:
-    if comparison and max(comparison.trainings) > 1:
-        return "95 % interval, over reviews and seeds"
-    return "95 % interval, over reviews (of the first score over seeds too)"
+def _legend(comparison: Comparison) -> Text:
+    """What the intervals of the table are about."""
+    if max(comparison.trainings) > 1:
+        return Text(["The intervals reach as far as other test reviews and other seeds would."])
+    return Text(
+        [
+            "The intervals reach as far as other test reviews would; that of the first score as "
+            "far as another seed would, too."
+        ]
+    )
 
 
 def _score_row(found: Findings, name: str, difference: Difference | None) -> list[str]:
@@ -258,9 +261,8 @@ def _sides(found: Findings) -> tuple[Side, Side]:
 
 
 def _of_training(side: Side, keys: tuple[str, str]) -> float | None:
-    values = [
-        result.metrics.get(TRAIN, {}).get(keys[0], {}).get(keys[1]) for result in side.results
-    ]
+    part, score = keys
+    values = [result.metrics.get(TRAIN, {}).get(part, {}).get(score) for result in side.results]
     return sum(values) / len(values) if values and None not in values else None
 
 
@@ -347,12 +349,13 @@ def flips(found: Findings) -> list[Block]:
     if not moved:
         return []
     numeric = head.task in NUMERIC
-    better: Callable[[float], bool] = (
-        (lambda rise: rise < 0) if numeric else (lambda rise: rise > 0)
-    )
+    better: list[compare.Flip] = []
+    worse: list[compare.Flip] = []
+    for flip in moved:
+        (better if (flip.rise > 0) != numeric else worse).append(flip)
     kinds = {
-        "nearer" if numeric else "put right": [flip for flip in moved if better(flip[2])],
-        "further off" if numeric else "put wrong": [flip for flip in moved if not better(flip[2])],
+        "nearer" if numeric else "put right": better,
+        "further off" if numeric else "put wrong": worse,
     }
     said = [decode(side.task, side.predictions.mean(axis=0), side.labels) for side in (base, head)]
     actual = decode(head.task, head.targets, head.labels)
@@ -365,11 +368,11 @@ def flips(found: Findings) -> list[Block]:
         if flipped:
             items = [
                 [
-                    *(Code(said[0][old]), " → ", Code(said[1][new])),
-                    *(" (it is ", Code(actual[new]), "): "),
-                    Code(_shortened(head.reviews[new])),
+                    *(Code(said[0][flip.base]), " → ", Code(said[1][flip.head])),
+                    *(" (it is ", Code(actual[flip.head]), "): "),
+                    Code(_shortened(head.reviews[flip.head])),
                 ]
-                for old, new, _ in flipped[:FLIPS]
+                for flip in flipped[:FLIPS]
             ]
             blocks += [Text([Strong(f"{kind.capitalize()}:")]), Bullets(items)]
     return blocks
@@ -418,7 +421,7 @@ def _p(value: float) -> str:
 
 
 def _named(score: str) -> str:
-    return score.replace("_", " ")
+    return CALLED.get(score, score.replace("_", " "))
 
 
 def _number(value: float | None) -> str:
@@ -435,11 +438,11 @@ def _rise(before: float | None, after: float | None) -> str:
     if before is None or after is None:
         return ""
     rise = after - before
-    return f"{rise:+,}".replace("-", "−") if isinstance(rise, int) else _signed(rise)
+    return _minus(f"{rise:+,}") if isinstance(rise, int) else _signed(rise)
 
 
 def _minus(text: str) -> str:
-    return text.replace("-", "−")
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _shortened(text: str) -> str:

@@ -80,11 +80,7 @@ def _experiments(side: Revision, wanted: list[Experiment]) -> tuple[list[Result]
         done = run.run(start, Plan("", "", follow=False, experiments=missing), run.cores())
         if failed := [one for one in done if one.failure]:
             raise PipelineError(failed[0].failure)
-        for one in missing:
-            reference = collect.ref(start.commit, one.name)
-            found[one.name] = revision.read(
-                side.root, git(side.root, "rev-parse", reference).strip()
-            )
+        found |= {one.name: _read(start, one) for one in missing}
     return [found[one.name] for one in wanted], bool(missing)
 
 
@@ -92,9 +88,13 @@ def _kept(start: collect.Base, experiment: Experiment) -> Result | None:
     """What an earlier run of an experiment left; one that can't be read is forgotten."""
     if not collect.is_done(start, experiment):
         return None
-    reference = collect.ref(start.commit, experiment.name)
     try:
-        return revision.read(start.root, git(start.root, "rev-parse", reference).strip())
+        return _read(start, experiment)
     except UnreadableError:
-        git(start.root, "update-ref", "-d", reference)
+        git(start.root, "update-ref", "-d", collect.ref(start.commit, experiment.name))
         return None
+
+
+def _read(start: collect.Base, experiment: Experiment) -> Result:
+    reference = collect.ref(start.commit, experiment.name)
+    return revision.read(start.root, git(start.root, "rev-parse", reference).strip())

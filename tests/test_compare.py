@@ -119,7 +119,7 @@ def test_the_order_of_the_rows_changes_no_number():
         assert compare.compare(permuted(old), new) == expected
         assert compare.compare(old, permuted(new, seed=8)) == expected
         texts = [
-            [(answers.reviews[place], rise) for *_, place, rise in compare.flips(other, answers)]
+            [(answers.reviews[f.head], f.rise) for f in compare.flips(other, answers)]
             for other, answers in ((old, new), (permuted(old), permuted(new, seed=8)))
         ]
         assert texts[0] == texts[1]
@@ -240,9 +240,9 @@ def test_slices_are_held_to_all_of_them():
 def test_flips_come_by_how_far_they_moved():
     base, head = changed(2, 1, reviews=20)
     moved = compare.flips(base, head)
-    assert [rise for *_, rise in moved] in ([1, 1, -1], [1, -1, 1], [-1, 1, 1])
-    assert {place for _, place, _ in moved} == {0, 1, 2}
-    distance = [abs(head.predictions - base.predictions)[0, place, 0] for _, place, _ in moved]
+    assert sorted(flip.rise for flip in moved) == [-1, 1, 1]
+    assert {flip.head for flip in moved} == {flip.base for flip in moved} == {0, 1, 2}
+    distance = [abs(head.predictions - base.predictions)[0, flip.head, 0] for flip in moved]
     assert distance == sorted(distance, reverse=True)
 
 
