@@ -17,7 +17,7 @@ from ci.trainings import Side
 class Gate(params.Params):
     """`gate` in `params.yaml`."""
 
-    bounds: dict[params.Name, float]
+    bounds: dict[params.Name, FiniteFloat]
     allow: list[Literal["drop", "overfitting"]]
 
 
