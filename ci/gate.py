@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import FiniteFloat, ValidationError
 
 from ajuste import params
 from ajuste.compare import LOWER_IS_BETTER, WORSE, Comparison
