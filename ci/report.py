@@ -72,7 +72,7 @@ def content(found: Findings) -> list[Block]:
         blocks.append(_legend(found.comparison))
     blocks += what_changed(found)
     if chart := curves.chart(*(_curves(side) for side in _sides(found))):
-        blocks += [Heading(3, "Learning curves"), Text([f"{curves.ABOUT.capitalize()}."]), chart]
+        blocks += [Heading(3, "Learning curves"), chart]
     if found.comparison and not found.comparison.alike:
         blocks += slices(found.comparison)
         blocks += flips(found)
