@@ -58,6 +58,8 @@ def findings(root: Path, asked: argparse.Namespace) -> Findings:
         PipelineError: a revision is not there or is faulty.
     """
     revisions = [revision.find(root, name) for name in (asked.base, asked.head)]
+    if asked.head == revision.WORKSPACE and (unseen := revision.untracked(root)):
+        print(f"not part of it, since Git does not track them: {', '.join(unseen)}")
     bounds = gate.load(revisions[1].params)
     base, head = (trainings.results(one, asked.seeds) for one in revisions)
     comparison, incomparable = compared(base, head)

@@ -129,6 +129,12 @@ def find(root: Path, name: str) -> Revision:
     return Revision(root, name, commit, params, _unreproduced(bare) if bare.has_pipeline else {})
 
 
+def untracked(root: Path) -> list[str]:
+    """The files of the working tree that a commit of it leaves out, those ignored aside."""
+    listed = git(root, "ls-files", "-z", "--others", "--exclude-standard")
+    return [name for name in listed.split("\0") if name]
+
+
 def _yaml(text: str) -> dict[str, Any]:
     found = YAML(typ="safe", pure=True).load(text) if text else {}
     return found if isinstance(found, dict) else {}
