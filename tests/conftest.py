@@ -22,11 +22,11 @@ def run(*command: str, cwd: Path, check: bool = True) -> subprocess.CompletedPro
 
 
 def edit(path: Path, replacements: dict[str, str]) -> None:
-    """Replace pieces of a file, all of which must be there."""
+    """Replace pieces of a file, each where it stands first; all must be there."""
     text = path.read_text(encoding="utf-8")
     for old, new in replacements.items():
         assert old in text
-        text = text.replace(old, new)
+        text = text.replace(old, new, 1)
     path.write_text(text, encoding="utf-8")
 
 
