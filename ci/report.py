@@ -71,7 +71,8 @@ def content(found: Findings) -> list[Block]:
     if found.comparison and not found.comparison.alike:
         blocks.append(_legend(found.comparison))
     blocks += what_changed(found)
-    if chart := curves.chart(*(_curves(side) for side in _sides(found))):
+    chart = curves.chart(*(_curves(side) for side in _sides(found)))
+    if chart and found.head.results:
         blocks += [Heading(3, "Learning curves"), Text([f"{curves.ABOUT.capitalize()}."]), chart]
     if found.comparison and not found.comparison.alike:
         blocks += slices(found.comparison)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from dvc.api import DVCFileSystem
+from dvc.dependency.base import Dependency
 from dvc.exceptions import DvcException
 from dvc.output import Output
 from dvc.repo import Repo
@@ -24,6 +25,7 @@ from ajuste.compare import Answers
 from ajuste.errors import PipelineError
 from ajuste.git import git, show
 from ajuste.tasks import SEPARATOR, TASKS, encode, output_names
+from ci.changes import leaves
 
 LABELS = "data/raw/labels.json"
 TEST = "data/split/test.parquet"
@@ -161,20 +163,26 @@ def _reasons(stage: Stage, made: dict[str, Output]) -> Iterator[str]:
             if dependency.hash_info != made[str(dependency)].hash_info:
                 yield f"{dependency} was made anew"
         else:
-            for changed in dependency.status().values():
-                yield from _told(changed, str(dependency))
+            yield from _told(dependency)
     for out in stage.outs:
         if not out.use_cache and out.status():  # a metric that Git keeps
             yield f"{out} is not what the stage wrote"
 
 
-def _told(changed: str | dict[str, str], name: str) -> Iterator[str]:
+def _told(dependency: Dependency) -> Iterator[str]:
     """What a status says: of a file in a word, of parameters in one each."""
-    if isinstance(changed, dict):
+    for name, changed in dependency.status().items():
+        if isinstance(changed, str):
+            yield f"{name} {CHANGED.get(changed, changed)}"
+            continue
+        recorded, actual = dependency.hash_info.value, dependency.read_params()
         for key, how in changed.items():
-            yield f"{key} {CHANGED.get(how, how)}"
-    else:
-        yield f"{name} {CHANGED.get(changed, changed)}"
+            if how == "modified":
+                old, new = (dict(leaves(values[key], key)) for values in (recorded, actual))
+                differing = (one for one in {**old, **new} if old.get(one) != new.get(one))
+                yield from (f"{one} has changed" for one in differing)
+            else:
+                yield f"{key} {CHANGED.get(how, how)}"
 
 
 def read(root: Path, commit: str) -> Result:
