@@ -167,7 +167,7 @@ def merged(project):
 def answered(project):
     """The test reviews with what is right, what the base says and what the head says."""
     test = dvc.api.read("data/split/test.parquet", str(project), rev="change", mode="rb")
-    table = pd.read_parquet(io.BytesIO(test))[["review", "label"]]
+    table = pd.read_parquet(io.BytesIO(test), use_threads=False)[["review", "label"]]
     for revision in ("main", "change"):
         text = dvc.api.read("reports/evaluate/predictions.csv", str(project), rev=revision)
         rows = pd.read_csv(io.StringIO(text))
