@@ -61,9 +61,9 @@ def content(found: Findings) -> list[Block]:
     blocks: list[Block] = [Heading(2, headline(found))]
     if found.comparison and not found.comparison.alike:
         blocks.append(Text([evidence(found.comparison)]))
-    blocks += check(found.outcome)
-    if notes := list(_notes(found)):
+    if notes := _notes(found):
         blocks.append(Bullets(notes))
+    blocks += check(found.outcome)  # its text parts its list from that of the notes
     if found.head.results:
         blocks.append(scores_table(found))
     if found.unchanged:

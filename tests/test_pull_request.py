@@ -90,7 +90,9 @@ def project(small_clone):
     (folder / ".venv").mkdir()
     (folder / ".venv/installed").touch()  # the environment of the tests is the one to use
     git(folder, "branch", "--move", "main")
-    edit(folder / "params.yaml", {"model: gru": "model: bow", "accuracy: 0.75": "accuracy: 0.3"})
+    text = (folder / "params.yaml").read_text(encoding="utf-8")
+    bounds = re.search(r"(?<=  bounds:\n)(    .*\n)+", text)[0]
+    edit(folder / "params.yaml", {"model: gru": "model: bow", bounds: "    accuracy: 0.3\n"})
     reproduced(folder, "results")
     git(folder, "switch", "--quiet", "--create", "change")
     edit(folder / "params.yaml", {FEW: MANY})
