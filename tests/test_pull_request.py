@@ -345,7 +345,7 @@ def test_data_that_fail_validation_fail_the_check(report, commit):
     assert made.code == 1
     assert made.first == "## No results; the check fails"
     assert "the data do not pass validation, new since the base" in made.text
-    assert "5,000" in made.text
+    assert "`validate.min_reviews`: `100` → `5000`" in made.text
 
 
 def test_a_revision_that_is_not_there_is_named(report):
