@@ -112,7 +112,7 @@ def find(root: Path, name: str) -> Revision:
         PipelineError: there is no such commit, or its `params.yaml` or `dvc.yaml` is faulty.
     """
     if name == WORKSPACE:
-        commit = git(root, "stash", "create").strip() or git(root, "rev-parse", "HEAD").strip()
+        commit = _working_tree(root)
     else:
         try:
             asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
@@ -129,6 +129,19 @@ def find(root: Path, name: str) -> Revision:
         raise PipelineError(f"{name}: params.yaml is not readable as YAML: {reason}") from None
     bare = Revision(root, name, commit, params, {})
     return Revision(root, name, commit, params, _unreproduced(bare) if bare.has_pipeline else {})
+
+
+def _working_tree(root: Path) -> str:
+    """A commit of what Git tracks as it stands; the same one for the same state.
+
+    That of `git stash create` has the time in it, so what was run on it would not be found again.
+    """
+    stashed = git(root, "stash", "create").strip()
+    head, date = git(root, "show", "--no-patch", "--format=%H %cI", "HEAD").split()
+    if not stashed:
+        return head
+    commit = ("commit-tree", f"{stashed}^{{tree}}", "-p", head, "-m", WORKSPACE)
+    return git(root, *commit, GIT_AUTHOR_DATE=date, GIT_COMMITTER_DATE=date).strip()
 
 
 def _yaml(text: str) -> dict[str, Any]:

@@ -14,6 +14,8 @@ import pytest
 import yaml
 from conftest import ROOT, edit, run
 
+from ci import revision
+
 pytestmark = pytest.mark.slow
 
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/pull-request.yml").read_text(encoding="utf-8"))
@@ -170,11 +172,11 @@ def answered(project):
     """The test reviews with what is right, what the base says and what the head says."""
     test = dvc.api.read("data/split/test.parquet", str(project), rev="change", mode="rb")
     table = pd.read_parquet(io.BytesIO(test), use_threads=False)[["review", "label"]]
-    for revision in ("main", "change"):
-        text = dvc.api.read("reports/evaluate/predictions.csv", str(project), rev=revision)
+    for side in ("main", "change"):
+        text = dvc.api.read("reports/evaluate/predictions.csv", str(project), rev=side)
         rows = pd.read_csv(io.StringIO(text))
         assert rows["actual"].tolist() == table["label"].tolist()
-        table[revision] = rows["predicted"]
+        table[side] = rows["predicted"]
     return table
 
 
@@ -184,7 +186,7 @@ def recorded(folder: Path, revision: str, path: str = EVALUATE) -> dict[str, Any
 
 
 def test_the_answer_is_in_the_first_line_and_the_check_passes(project, merged):
-    before, after = (recorded(project, revision)["accuracy"] for revision in ("main", "change"))
+    before, after = (recorded(project, side)["accuracy"] for side in ("main", "change"))
     assert merged.first.startswith("## Better: ")
     assert f"{before:.3f} → {after:.3f}" in merged.first
     assert merged.first.removeprefix("## ") in merged.printed
@@ -286,7 +288,7 @@ def test_nothing_is_trained_where_both_results_are_there(merged):
 def test_with_seeds_both_sides_are_trained_once(project, merged):
     first = as_in_the_workflow(project, seeds=2)
     assert first.code == 0, first.printed
-    assert re.findall(r"\): (.*) to be made", first.printed) == ["seed-2", "seed-2"]
+    assert re.findall(r": (.*) to be made", first.printed) == ["seed-2", "seed-2"]
     made = experiments(project)
     commits = [git(project, "rev-parse", side) for side in ("main", "HEAD")]
     assert set(made) >= {f"refs/exps/{one[:2]}/{one[2:]}/seed-2" for one in commits}
@@ -374,6 +376,22 @@ def test_a_bound_that_is_broken_in_the_working_tree_is_named_with_how_far(projec
     assert "moves the bounds of its own check" in text
 
 
+def test_the_working_tree_is_one_commit_as_long_as_it_stands(project, monkeypatch):
+    """So what was run on it is found again, later."""
+    clean = revision.find(project, "workspace").commit
+    params("seed: 1\n", "seed: 5\n")(project)
+    try:
+        found = set()
+        for date in ("2001-01-01T00:00:00Z", "2002-01-01T00:00:00Z"):
+            monkeypatch.setenv("GIT_COMMITTER_DATE", date)
+            monkeypatch.setenv("GIT_AUTHOR_DATE", date)
+            found.add(revision.find(project, "workspace").commit)
+    finally:
+        git(project, "checkout", "--quiet", "params.yaml")
+    assert clean == git(project, "rev-parse", "HEAD")
+    assert len(found | {clean}) == 2
+
+
 def test_a_key_of_the_gate_that_is_misspelt_is_named(report, commit):
     made = report("main", commit("change", params("allow: []", "alow: []")))
     assert made.code == 1
@@ -392,7 +410,7 @@ def test_what_was_changed_and_not_reproduced_is_named_and_run(project, report, c
     for name in ("learning_rate", "batch_size", "epochs"):
         assert f"models.bow.{name} has changed" in stale
     assert "a run made for this report" in stale
-    assert re.findall(r"\): (.*) to be made", made.printed) == ["seed-1"]
+    assert re.findall(r": (.*) to be made", made.printed) == ["seed-1"]
     first = git(project, "for-each-ref", "--format=%(refname)", "--sort=-creatordate", "refs/exps")
     scores = [recorded(project, side)["accuracy"] for side in ("main", first.splitlines()[0])]
     assert numbers(made.row("accuracy")[:2]) == pytest.approx(scores, abs=6e-5)
