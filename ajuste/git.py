@@ -1,19 +1,30 @@
 """Git as a store of commits and what is in them."""
 
+import os
 import subprocess
 from pathlib import Path
 
 from ajuste.errors import PipelineError
 
 
-def git(root: Path, *arguments: str) -> str:
+def git(root: Path, *arguments: str, **variables: str) -> str:
     """What a Git command prints; a Ctrl-C in the terminal does not reach it.
+
+    Args:
+        root: the repository.
+        arguments: the command.
+        variables: of its environment, beside those of this process.
 
     Raises:
         PipelineError: it failed.
     """
     done = subprocess.run(
-        ["git", *arguments], cwd=root, capture_output=True, text=True, start_new_session=True
+        ["git", *arguments],
+        cwd=root,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        start_new_session=True,
     )
     if done.returncode:
         reason = done.stderr.strip().splitlines() or ["no reason given"]

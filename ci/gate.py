@@ -1,5 +1,6 @@
 """The gate: what a pull request must hold, or its check fails. Its bounds are in `params.yaml`."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -84,9 +85,14 @@ def mean(results: Sequence[Result], score: str) -> float | None:
 
 
 def _no_results(base: Side, head: Side) -> str:
-    if head.failure.startswith("validate: ") and not base.failure.startswith("validate: "):
+    if _in_validation(head) and not _in_validation(base):
         return f"the data do not pass validation, new since the base: {head.failure}"
     return f"there are no results: {head.failure}"
+
+
+def _in_validation(side: Side) -> bool:
+    """Whether the stage `validate` stopped it; what ran the stage may be named before it."""
+    return bool(re.search("(^|: )validate: ", side.failure))
 
 
 def _bound(outcome: Outcome, score: str, bound: float, results: Sequence[Result]) -> None:

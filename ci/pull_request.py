@@ -75,7 +75,7 @@ def main() -> None:
     asked = arguments()
     try:
         found = findings(Path.cwd(), asked)
-        blocks, broken = report.content(found), bool(found.outcome.broken)
+        blocks, broken = report.content(found), found.outcome.broken
     except PipelineError as error:
         blocks = [
             document.Heading(2, "No results; the check fails"),
@@ -84,9 +84,9 @@ def main() -> None:
         write(blocks, asked.output)
         raise
     write(blocks, asked.output)
-    print(blocks[0].text)
+    print(blocks[0].text, *broken, sep="\n")
     print(f"report: {asked.output}, {asked.output.with_suffix('.html')}")
-    sys.exit(int(broken))
+    sys.exit(int(bool(broken)))
 
 
 def write(blocks: list[document.Block], output: Path) -> None:

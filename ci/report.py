@@ -61,9 +61,9 @@ def content(found: Findings) -> list[Block]:
     blocks: list[Block] = [Heading(2, headline(found))]
     if found.comparison and not found.comparison.alike:
         blocks.append(Text([evidence(found.comparison)]))
-    blocks += check(found.outcome)
-    if notes := list(_notes(found)):
+    if notes := _notes(found):
         blocks.append(Bullets(notes))
+    blocks += check(found.outcome)  # its text parts its list from that of the notes
     if found.head.results:
         blocks.append(scores_table(found))
     if found.unchanged:
@@ -71,7 +71,8 @@ def content(found: Findings) -> list[Block]:
     if found.comparison and not found.comparison.alike:
         blocks.append(_legend(found.comparison))
     blocks += what_changed(found)
-    if chart := curves.chart(*(_curves(side) for side in _sides(found))):
+    chart = curves.chart(*(_curves(side) for side in _sides(found)))
+    if chart and found.head.results:
         blocks += [Heading(3, "Learning curves"), chart]
     if found.comparison and not found.comparison.alike:
         blocks += slices(found.comparison)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from dvc.api import DVCFileSystem
+from dvc.dependency.base import Dependency
 from dvc.exceptions import DvcException
 from dvc.output import Output
 from dvc.repo import Repo
@@ -24,6 +25,7 @@ from ajuste.compare import Answers
 from ajuste.errors import PipelineError
 from ajuste.git import git, show
 from ajuste.tasks import SEPARATOR, TASKS, encode, output_names
+from ci.changes import leaves
 
 LABELS = "data/raw/labels.json"
 TEST = "data/split/test.parquet"
@@ -110,7 +112,7 @@ def find(root: Path, name: str) -> Revision:
         PipelineError: there is no such commit, or its `params.yaml` or `dvc.yaml` is faulty.
     """
     if name == WORKSPACE:
-        commit = git(root, "stash", "create").strip() or git(root, "rev-parse", "HEAD").strip()
+        commit = _working_tree(root)
     else:
         try:
             asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
@@ -127,6 +129,19 @@ def find(root: Path, name: str) -> Revision:
         raise PipelineError(f"{name}: params.yaml is not readable as YAML: {reason}") from None
     bare = Revision(root, name, commit, params, {})
     return Revision(root, name, commit, params, _unreproduced(bare) if bare.has_pipeline else {})
+
+
+def _working_tree(root: Path) -> str:
+    """A commit of what Git tracks as it stands; the same one for the same state.
+
+    That of `git stash create` has the time in it, so what was run on it would not be found again.
+    """
+    stashed = git(root, "stash", "create").strip()
+    head, date = git(root, "show", "--no-patch", "--format=%H %cI", "HEAD").split()
+    if not stashed:
+        return head
+    commit = ("commit-tree", f"{stashed}^{{tree}}", "-p", head, "-m", WORKSPACE)
+    return git(root, *commit, GIT_AUTHOR_DATE=date, GIT_COMMITTER_DATE=date).strip()
 
 
 def untracked(root: Path) -> list[str]:
@@ -167,20 +182,26 @@ def _reasons(stage: Stage, made: dict[str, Output]) -> Iterator[str]:
             if dependency.hash_info != made[str(dependency)].hash_info:
                 yield f"{dependency} was made anew"
         else:
-            for changed in dependency.status().values():
-                yield from _told(changed, str(dependency))
+            yield from _told(dependency)
     for out in stage.outs:
         if not out.use_cache and out.status():  # a metric that Git keeps
             yield f"{out} is not what the stage wrote"
 
 
-def _told(changed: str | dict[str, str], name: str) -> Iterator[str]:
+def _told(dependency: Dependency) -> Iterator[str]:
     """What a status says: of a file in a word, of parameters in one each."""
-    if isinstance(changed, dict):
+    for name, changed in dependency.status().items():
+        if isinstance(changed, str):
+            yield f"{name} {CHANGED.get(changed, changed)}"
+            continue
+        recorded, actual = dependency.hash_info.value, dependency.read_params()
         for key, how in changed.items():
-            yield f"{key} {CHANGED.get(how, how)}"
-    else:
-        yield f"{name} {CHANGED.get(changed, changed)}"
+            if how == "modified":
+                old, new = (dict(leaves(values[key], key)) for values in (recorded, actual))
+                differing = (one for one in {**old, **new} if old.get(one) != new.get(one))
+                yield from (f"{one} has changed" for one in differing)
+            else:
+                yield f"{key} {CHANGED.get(how, how)}"
 
 
 def read(root: Path, commit: str) -> Result:
@@ -228,7 +249,8 @@ def _curve(files: DVCFileSystem, part: str) -> list[float]:
 def _answers(files: DVCFileSystem, params: dict[str, Any]) -> Answers:
     task = params.get("task", "binary")
     labels = json.loads(files.read_text(LABELS))
-    test = pd.read_parquet(io.BytesIO(files.read_bytes(TEST)))
+    # Threads that read a Python object abort now and then as the process ends (arrow #34314).
+    test = pd.read_parquet(io.BytesIO(files.read_bytes(TEST)), use_threads=False)
     table = pd.read_csv(io.BytesIO(files.read_bytes(PREDICTIONS)), keep_default_na=False)
     if len(table) != len(test):
         raise ValueError(f"{PREDICTIONS} has {len(table)} rows for {len(test)} reviews")

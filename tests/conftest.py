@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,15 @@ def run(*command: str, cwd: Path, check: bool = True) -> subprocess.CompletedPro
     if check and done.returncode:
         pytest.fail(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
     return done
+
+
+def edit(path: Path, replacements: dict[str, str]) -> None:
+    """Replace pieces of a file, each where it stands first; all must be there."""
+    text = path.read_text(encoding="utf-8")
+    for old, new in replacements.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    path.write_text(text, encoding="utf-8")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,6 +60,43 @@ def clone(tmp_path_factory):
         run("git", "init", "--quiet", cwd=folder)
         run("git", "add", "--all", cwd=folder)
         run("git", "commit", "--quiet", "--message", "start", cwd=folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_clone(clone):
+    """A function that makes a throwaway repository: 1,200 of the bundled reviews, one epoch."""
+    from ajuste import reviews
+
+    pinned = re.search(r"sha256: (\w+)", (ROOT / "params.yaml").read_text(encoding="utf-8"))[1]
+
+    def make() -> Path:
+        folder = clone()
+        table = reviews.bundled(pinned).groupby("label").head(600).reset_index(drop=True)
+        exclaims, long = table["review"].str.contains("!"), table["review"].str.len() > 1000
+        table["marks"] = exclaims.map({True: "!", False: ""}) + long.map({True: "|long", False: ""})
+        table["kind"] = table["label"] + long.map({True: " long", False: " short"})
+        table["length"] = table["review"].str.split().str.len()
+        columns = ["review", "label", "marks", "kind", "length"]
+        table.to_csv(folder / "data/slice.csv", columns=columns, index=False)
+        params = folder / "params.yaml"
+        edit(
+            params,
+            {
+                "source: bundled\n  # 25": "source: csv\n  # 25",
+                "data/examples/resenas.csv": "data/slice.csv",
+                "text: rese\u00f1a": "text: review",
+                "label: opini\u00f3n": "label: label",
+                "- mala": "- negative",
+                "- buena": "- positive",
+            },
+        )
+        text = re.sub(r"epochs: \d+", "epochs: 1", params.read_text(encoding="utf-8"))
+        params.write_text(text, encoding="utf-8")
+        run("git", "add", "--all", cwd=folder)
+        run("git", "commit", "--quiet", "--message", "a slice", cwd=folder)
         return folder
 
     return make

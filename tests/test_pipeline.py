@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,12 +11,9 @@ import pytest
 import yaml
 from conftest import run
 
-from ajuste import reviews
 from ajuste.text import text_key
 
 pytestmark = pytest.mark.slow
-
-PINNED = re.search(r"sha256: (\w+)", (Path(__file__).parent.parent / "params.yaml").read_text())[1]
 
 
 def ran(output: str) -> list[str]:
@@ -26,32 +22,8 @@ def ran(output: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def small(clone):
-    """A throwaway repository whose data are 1,200 of the bundled reviews, and one epoch each."""
-    folder = clone()
-    table = reviews.bundled(PINNED).groupby("label").head(600).reset_index(drop=True)
-    exclaims, long = table["review"].str.contains("!"), table["review"].str.len() > 1000
-    table["marks"] = exclaims.map({True: "!", False: ""}) + long.map({True: "|long", False: ""})
-    table["kind"] = table["label"] + long.map({True: " long", False: " short"})
-    table["length"] = table["review"].str.split().str.len()
-    columns = ["review", "label", "marks", "kind", "length"]
-    table.to_csv(folder / "data/slice.csv", columns=columns, index=False)
-    text = (folder / "params.yaml").read_text(encoding="utf-8")
-    for old, new in {
-        "source: bundled\n  # 25": "source: csv\n  # 25",
-        "data/examples/resenas.csv": "data/slice.csv",
-        "text: rese\u00f1a": "text: review",
-        "label: opini\u00f3n": "label: label",
-        "- mala": "- negative",
-        "- buena": "- positive",
-    }.items():
-        assert old in text
-        text = text.replace(old, new)
-    text = re.sub(r"epochs: \d+", "epochs: 1", text)
-    (folder / "params.yaml").write_text(text, encoding="utf-8")
-    run("git", "add", "--all", cwd=folder)
-    run("git", "commit", "--quiet", "--message", "a slice", cwd=folder)
-    return folder
+def small(small_clone):
+    return small_clone()
 
 
 def test_reproduce_then_experiment(small):
