@@ -85,12 +85,12 @@ def mean(results: Sequence[Result], score: str) -> float | None:
 
 
 def _no_results(base: Side, head: Side) -> str:
-    if _in_validation(head) and not _in_validation(base):
+    if in_validation(head) and not in_validation(base):
         return f"the data do not pass validation, new since the base: {head.failure}"
     return f"there are no results: {head.failure}"
 
 
-def _in_validation(side: Side) -> bool:
+def in_validation(side: Side) -> bool:
     """Whether the stage `validate` stopped it; what ran the stage may be named before it."""
     return bool(re.search("(^|: )validate: ", side.failure))
 

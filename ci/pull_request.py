@@ -25,7 +25,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--head",
         default=revision.WORKSPACE,
-        help="the revision that is judged; the working tree by default",
+        help="the revision that is judged; by default the working tree, as far as Git tracks it",
     )
     parser.add_argument(
         "--seeds", type=int, default=1, help="trainings a side, each with another seed (1)"

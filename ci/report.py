@@ -94,7 +94,7 @@ def headline(found: Findings) -> str:
 
 def _answer(found: Findings) -> str:
     if not found.head.results:
-        return "No results"
+        return "The data fail validation" if gate.in_validation(found.head) else "No results"
     if found.unchanged:
         return f"Nothing changed: {_main(found.head)}, as before"
     if not found.comparison:
@@ -187,9 +187,7 @@ def _state(side: Side, called: str) -> list[list[str]]:
                 short,
                 "): ",
                 *_unreproduced(side.revision.unreproduced),
-                ". What was changed was not reproduced; ",
-                Code("dvc repro"),
-                " and a commit mend that.",
+                ". What was changed was not reproduced.",
             ]
         )
     elif side.trained and len(side.results) == 1:
@@ -199,7 +197,11 @@ def _state(side: Side, called: str) -> list[list[str]]:
     if side.failure:
         notes.append([f"There are no results of {called}: ", Code(side.failure)])
     elif notes:
-        notes[-1].append(" The figures are those of a run made for this report.")
+        notes[-1] += [
+            " The figures are those of a run made for this report; ",
+            Code("dvc repro"),
+            " and a commit make them those of the commit.",
+        ]
     return notes
 
 
@@ -251,7 +253,7 @@ def _score_row(found: Findings, name: str, difference: Difference | None) -> lis
         values = (gate.mean(side.results, name) if side.results else None for side in _sides(found))
         return [_named(name), *map(_number, values), "", ""]
     interval = ""
-    if difference.low is not None:
+    if difference.low is not None and not found.comparison.alike:
         interval = f"{_signed(difference.low)} to {_signed(difference.high)}"
     values = (_number(difference.before), _number(difference.after))
     return [_named(name), *values, _signed(difference.value), interval]

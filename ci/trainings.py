@@ -76,7 +76,7 @@ def _experiments(side: Revision, wanted: list[Experiment]) -> tuple[list[Result]
     found = {one.name: result for one in wanted if (result := _kept(start, one))}
     missing = [one for one in wanted if one.name not in found]
     if missing:
-        print(f"{side.name} ({side.short}): {', '.join(one.name for one in missing)} to be made")
+        print(f"{side.short}: {', '.join(one.name for one in missing)} to be made")
         done = run.run(start, Plan("", "", follow=False, experiments=missing), run.cores())
         if failed := [one for one in done if one.failure]:
             raise PipelineError(failed[0].failure)

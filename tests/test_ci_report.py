@@ -275,7 +275,7 @@ def test_no_results_of_the_head_fail_the_check():
     found = findings(base, broken)
     assert "do not pass validation" in found.outcome.broken[0]
     text = document.markdown(report.content(found))
-    assert text.startswith("## No results; the check fails\n")
+    assert text.startswith("## The data fail validation; the check fails\n")
     assert "`duplicates` failed" in text
     assert "Metrics of the other stages" not in text
     both = findings(replace(base, results=[], failure=reason), broken)
