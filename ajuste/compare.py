@@ -190,7 +190,7 @@ def compare(base: Answers, head: Answers) -> Comparison:
     base, head = base.sorted(), head.sorted()
     paired = _same_reviews(base, head)
     before, after = base.quality(), head.quality()
-    main = _test(before, after, paired)
+    main = judge(before, after, paired)
     differences = _differences(base, head, paired)
     score, first = next(iter(differences.items()))
     differences[score] = Difference(first.before, first.after, main.value, main.low, main.high)
@@ -258,8 +258,8 @@ def _mcnemar(before: np.ndarray, after: np.ndarray) -> tuple[int, int, float]:
     return put_right, put_wrong, float(p)
 
 
-def _test(before: np.ndarray, after: np.ndarray, paired: bool) -> Test:
-    """Test a difference of means.
+def judge(before: np.ndarray, after: np.ndarray, paired: bool) -> Test:
+    """Test a difference of means: what the verdict of `compare` rests on.
 
     Args:
         before: the quality of each answer of the base, (trainings, n).
@@ -405,7 +405,7 @@ def _slices(
         parts = before[:, old], after[:, chosen]
         means = (float(part.mean()) for part in parts)
         counts = int(old.sum()), int(chosen.sum())
-        found.append(Slice(name, counts, *means, _test(*parts, paired), shown=False))
+        found.append(Slice(name, counts, *means, judge(*parts, paired), shown=False))
     found.sort(key=lambda part: part.test.p)
     shown = True
     for rank, part in enumerate(found):
