@@ -73,6 +73,7 @@ class Pair:
         head: the other.
         seeds: the number of trainings a side.
         test: the number of test reviews.
+        others: the number of reviews that neither train nor test.
         random: what draw and seeds come from.
     """
 
@@ -80,6 +81,7 @@ class Pair:
     head: Recipe
     seeds: int
     test: int
+    others: int
     random: tuple[int, ...]
 
 
@@ -187,7 +189,7 @@ def trained(pair: Pair) -> Sides:
     order = generator.permutation(len(reviews()[0]))
     largest = max(pair.base.reviews, pair.head.reviews)
     rest = order[largest:]
-    asked = rest[: pair.test + OTHER_REVIEWS]
+    asked = rest[: pair.test + pair.others]
     found = []
     for recipe in (pair.base, pair.head):
         seeds = generator.integers(2**31, size=pair.seeds).tolist()
@@ -198,28 +200,20 @@ def trained(pair: Pair) -> Sides:
     return Sides(before[:, :test], after[:, :test], before[:, test:], after[:, test:])
 
 
-def train_all(
-    base: Recipe,
-    head: Recipe,
-    seeds: int,
-    test: int,
-    pairs: int,
-    random: tuple[int, ...],
-    jobs: int,
-) -> list[Sides]:
-    """Train many pairs, each in its draw, in several processes of one thread.
+def train_all(pair: Pair, pairs: int, jobs: int) -> list[Sides]:
+    """Train many like one, each in a draw of its own, in several processes of one thread.
 
     The progress goes to standard error.
     """
     os.environ |= dict.fromkeys(ONE_THREAD, "1")
-    asked = [Pair(base, head, seeds, test, (*random, number)) for number in range(pairs)]
+    asked = [replace(pair, random=(*pair.random, number)) for number in range(pairs)]
     began = time.monotonic()
     done = []
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         for sides in pool.imap(trained, asked):
             done.append(sides)
             wall = time.monotonic() - began
-            print(f"{base.model}: {len(done)} of {pairs} pairs, {wall:.0f} s", file=sys.stderr)
+            print(f"{pair.head.model}: {len(done)} of {pairs} pairs, {wall:.0f} s", file=sys.stderr)
     return done
 
 
@@ -234,7 +228,8 @@ def seeds(models: list[str], train: int, pairs: int, random: int, jobs: int) -> 
     for model in models:
         recipe = Recipe(model, train)
         test = len(reviews()[0]) - train
-        found = train_all(recipe, recipe, 1, test, pairs, (random, COMMANDS.index("seeds")), jobs)
+        pair = Pair(recipe, recipe, 1, test, 0, (random, COMMANDS.index("seeds")))
+        found = train_all(pair, pairs, jobs)
         right = np.array([(side.before.mean(), side.after.mean()) for side in found])
         changed = np.array([max((side.before != side.after).sum(), 1) for side in found])
         uneven = test * (right[:, 1] - right[:, 0]) / changed
@@ -348,9 +343,12 @@ def main() -> None:
         rows = seeds(asked.models, asked.train, asked.pairs, asked.random, asked.jobs)
         table(["model", "trained on", "pairs", "accuracy", "changed", "imbalance", "largest"], rows)
         return
-    base = HEAD if asked.command == "same" else replace(HEAD, reviews=asked.base)
+    base, others = HEAD, 0
+    if asked.command == "different":
+        base, others = replace(HEAD, reviews=asked.base), OTHER_REVIEWS
     random = asked.random, COMMANDS.index(asked.command)
-    found = train_all(base, HEAD, max(asked.seeds), TEST_REVIEWS, asked.pairs, random, asked.jobs)
+    pair = Pair(base, HEAD, max(asked.seeds), TEST_REVIEWS, others, random)
+    found = train_all(pair, asked.pairs, asked.jobs)
     if asked.command == "same":
         header = ["trainings a side", "called different", "by McNemar's test alone"]
         table(header, same(found, asked.seeds))
