@@ -279,12 +279,9 @@ def judge(before: np.ndarray, after: np.ndarray, paired: bool) -> Test:
         variances = [_variance_over_reviews(before, after, paired), unevenness**2]
         freedom = [math.inf, math.inf]
     else:
-        variances = [_variance_over_reviews(before, after, paired)]
-        freedom = [math.inf]
-        for side in (before, after):
-            of_seeds, degrees = _variance_over_seeds(side.mean(axis=1))
-            variances.append(of_seeds)
-            freedom.append(degrees)
+        parts = _variances_over_seeds(before.mean(axis=1), after.mean(axis=1))
+        variances = [_variance_over_reviews(before, after, paired), *(part for part, _ in parts)]
+        freedom = [math.inf, *(degrees for _, degrees in parts)]
     return _normal(value, variances, freedom)
 
 
@@ -298,11 +295,20 @@ def _variance_of_mean(values: np.ndarray) -> float:
     return float(values.var() / max(len(values) - 1, 1))
 
 
-def _variance_over_seeds(scores: np.ndarray) -> tuple[float, float]:
-    """The variance of a mean over trainings, and its degrees of freedom."""
-    if len(scores) == 1:
-        return 0.0, math.inf
-    return float(scores.var(ddof=1) / len(scores)), len(scores) - 1
+def _variances_over_seeds(before: np.ndarray, after: np.ndarray) -> list[tuple[float, float]]:
+    """What the seeds add to the variance of a difference of means, with its degrees of freedom.
+
+    A part for each side; but a side of one training is taken to vary as the other does.
+
+    Args:
+        before: the score of each training of the base.
+        after: of the head; one of the two has several.
+    """
+    several = [scores for scores in (before, after) if len(scores) > 1]
+    if len(several) == 1:
+        shares = 1 / len(before) + 1 / len(after)
+        return [(float(several[0].var(ddof=1) * shares), len(several[0]) - 1)]
+    return [(float(scores.var(ddof=1) / len(scores)), len(scores) - 1) for scores in several]
 
 
 def _mean_distance(before: np.ndarray, after: np.ndarray, paired: bool) -> float:
@@ -392,7 +398,7 @@ def _difference(
     if len(before) == len(after) == 1:
         low, high = np.quantile(resampled, (ALPHA / 2, 1 - ALPHA / 2))
         return Difference(old, new, value, float(low), float(high))
-    parts = [_variance_over_seeds(scores[:, 0]) for scores in (before, after)]
+    parts = _variances_over_seeds(before[:, 0], after[:, 0])
     variances = [float(resampled.var()), *(variance for variance, _ in parts)]
     test = _normal(value, variances, [math.inf, *(degrees for _, degrees in parts)])
     return Difference(old, new, value, test.low, test.high)

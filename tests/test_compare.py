@@ -194,13 +194,14 @@ def test_the_spread_of_the_seeds_enters():
     assert found.differences["loss"].low < 0 < found.differences["loss"].high
 
 
-@pytest.mark.parametrize("trainings", [2, 3, 5])
+@pytest.mark.parametrize("trainings", [(2, 2), (3, 3), (5, 5), (1, 3), (5, 1)])
 def test_several_seeds_find_nothing_where_there_is_nothing(trainings):
     """By simulation: the rate of false alarms is what it is said to be."""
     alarms = 0
     for seed in range(400):
         sides = [
-            seeds(trainings, 0.8, 0.2, 0.01, seed=[seed, number]).quality() for number in (0, 1)
+            seeds(count, 0.8, 0.2, 0.01, seed=[seed, number]).quality()
+            for number, count in enumerate(trainings)
         ]
         alarms += compare.judge(*sides, paired=True).p <= compare.ALPHA
     assert stats.binomtest(alarms, 400, compare.ALPHA, alternative="greater").pvalue > 0.01
