@@ -123,7 +123,7 @@ def matrix() -> np.ndarray:
     return np.load(MATRIX, allow_pickle=False)
 
 
-def checked(models: list[str]) -> None:
+def check(models: list[str]) -> None:
     """See to it that there is something to train on.
 
     Raises:
@@ -335,8 +335,10 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure and print."""
     asked = arguments()
-    checked(asked.models if asked.command == "seeds" else [HEAD.model])
+    check(asked.models if asked.command == "seeds" else [HEAD.model])
     if asked.command == "seeds":
+        if not 0 < asked.train < (there := len(reviews()[0])):
+            raise PipelineError(f"--train {asked.train}: there are {there} reviews, some to test")
         rows = seeds(asked.models, asked.train, asked.pairs, asked.random, asked.jobs)
         table(["model", "trained on", "pairs", "accuracy", "changed", "imbalance", "largest"], rows)
         return
