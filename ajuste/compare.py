@@ -34,10 +34,11 @@ SEED_IMBALANCE = 0.15
 """How uneven two seeds of one network are: the standard deviation of (put right - put wrong) over
 (put right + put wrong), over all reviews on which the two differ.
 
-Measured with `python -m benchmarks.difference seeds`: on 2,000 training reviews 0.08 for nn, 0.07
-for bow and 0.10 to 0.15 for gru; on 17,500 below 0.06 for bow, gru and lstm. So with much to train
-on it errs on the side of no difference shown, and where some seeds never learn (bow_small on 2,000:
-0.36) it is too small. Several seeds a side measure their own."""
+Measured with `python -m benchmarks.difference seeds`: on 2,000 training reviews 0.07 for bow, 0.08
+for nn and lstm and 0.10 to 0.15 for gru; on 17,500 below 0.06 for bow, gru and lstm. So with much
+to train on it errs on the side of no difference shown. Where some seeds hardly learn it is too
+small: on 2,000 reviews 0.24 for rnn and 0.36 for bow_small. Several seeds a side measure their own.
+"""
 
 LOWER_IS_BETTER = ("loss", "mean_squared_error", "mean_absolute_error", "calibration_error")
 
