@@ -7,7 +7,8 @@ Dietterich, 1998) on what is right or wrong, and by a paired bootstrap for every
 
 The second is measured where each side was trained with several seeds: the variance of the
 difference is then that over the reviews plus that over the seeds of either side (Bouthillier et
-al., 2021), with the degrees of freedom of Welch and Satterthwaite (1946). With one training a side
+al., 2021), with the degrees of freedom of Welch and Satterthwaite (1946). What a seed does to single
+reviews is in both, so this errs on the side of no difference shown. With one training a side
 it cannot be measured, and leaving it out is no option: two seeds of one network are two networks,
 and McNemar's test, which asks about these two, finds them different far more often than it should.
 So one training a side rests on what was measured elsewhere (`SEED_IMBALANCE`): McNemar's test with
@@ -333,7 +334,12 @@ def _mean_distance(before: np.ndarray, after: np.ndarray, paired: bool) -> float
     """How far an answer is from that of the other side; of two reviews where none are paired."""
     if paired:
         return float(np.abs(after - before).mean())
-    return float(np.abs(after[:, None] - before[None, :]).mean())
+    before = np.sort(before)
+    sums = np.concatenate([[0.0], np.cumsum(before)])
+    below = np.searchsorted(before, after)
+    above = len(before) - below
+    distances = after * (below - above) - sums[below] + (sums[-1] - sums[below])
+    return float(distances.mean() / len(before))
 
 
 def _normal(value: float, variances: list[float], freedom: list[float]) -> Test:

@@ -143,7 +143,7 @@ def evidence(comparison: Comparison) -> str:
         parts.append(f"Over {over}, p = {_p(test.p)}.")
     parts.append(
         f"A difference of {amount(score, test.detectable, signed=False)} would be found in four of "
-        f"five cases{'' if several > 1 else '; with several seeds (--seeds 5) smaller ones are'}."
+        f"five cases{'' if several > 1 else '; with --seeds 3 far smaller ones are'}."
     )
     return " ".join(parts)
 

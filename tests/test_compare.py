@@ -147,6 +147,13 @@ def test_other_reviews_are_not_paired():
     assert found.test.high - found.test.low > alike.test.high - alike.test.low
 
 
+def test_how_far_two_unrelated_answers_are_apart():
+    generator = np.random.default_rng(4)
+    before, after = generator.integers(0, 5, 30) / 2, generator.normal(1, 1, 20)
+    expected = np.abs(after[:, None] - before[None, :]).mean()
+    assert compare._mean_distance(before, after, paired=False) == pytest.approx(expected)
+
+
 def test_reviews_with_other_labels_are_not_paired():
     base, head = changed(60, 40, reviews=400)
     relabelled = head.targets.copy()
