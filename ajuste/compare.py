@@ -7,8 +7,8 @@ Dietterich, 1998) on what is right or wrong, and by a paired bootstrap for every
 
 The second is measured where each side was trained with several seeds: the variance of the
 difference is then that over the reviews plus that over the seeds of either side (Bouthillier et
-al., 2021), with the degrees of freedom of Welch and Satterthwaite (1946). What a seed does to single
-reviews is in both, so this errs on the side of no difference shown. With one training a side
+al., 2021), with the degrees of freedom of Welch and Satterthwaite (1946). What a seed does to
+single reviews is in both, so this errs on the side of no difference shown. With one training a side
 it cannot be measured, and leaving it out is no option: two seeds of one network are two networks,
 and McNemar's test, which asks about these two, finds them different far more often than it should.
 So one training a side rests on what was measured elsewhere (`SEED_IMBALANCE`): McNemar's test with
