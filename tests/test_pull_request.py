@@ -281,7 +281,8 @@ def test_the_page_beside_it_has_the_same_answer(project, merged):
 
 
 def test_nothing_is_trained_where_both_results_are_there(merged):
-    assert len(merged.printed.splitlines()) == 2
+    told = [line for line in merged.printed.splitlines() if not line.startswith("make")]
+    assert len(told) == 2, told
     assert "a run made for this report" not in merged.text
 
 
