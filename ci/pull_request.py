@@ -21,7 +21,7 @@ from ci.trainings import Side
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """What the user asks for."""
     parser = argparse.ArgumentParser(prog="python -m ci.pull_request", description=__doc__)
-    parser.add_argument("--base", required=True, help="the revision to compare with, such as main")
+    parser.add_argument("--base", required=True, help="the revision or experiment to compare with")
     parser.add_argument(
         "--head",
         default=revision.WORKSPACE,

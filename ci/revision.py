@@ -104,9 +104,9 @@ class Result:
 
 
 def find(root: Path, name: str) -> Revision:
-    """A revision by any name that Git knows; `workspace` is the working tree as it stands.
+    """A revision by any name that Git knows, or by that of an experiment of DVC.
 
-    Of the working tree that is what Git tracks, committed or not.
+    `workspace` is the working tree as it stands: what Git tracks of it, committed or not.
 
     Raises:
         PipelineError: there is no such commit, or its `params.yaml` or `dvc.yaml` is faulty.
@@ -114,14 +114,12 @@ def find(root: Path, name: str) -> Revision:
     if name == WORKSPACE:
         commit = _working_tree(root)
     else:
-        try:
-            asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-            commit = git(root, *asked).strip()
-        except PipelineError:
+        commit = _committed(root, name) or _experiment(root, name)
+        if not commit:
             raise PipelineError(
-                f"{name}: no such revision here; `git fetch origin` gets what the clone lacks "
-                "(with --unshallow, if it is shallow)"
-            ) from None
+                f"{name}: no such revision or experiment here; `git fetch origin` gets what the "
+                "clone lacks (with --unshallow, if it is shallow)"
+            )
     try:
         params = _yaml(show(root, commit, "params.yaml"))
     except (YAMLError, UnicodeDecodeError) as error:
@@ -129,6 +127,34 @@ def find(root: Path, name: str) -> Revision:
         raise PipelineError(f"{name}: params.yaml is not readable as YAML: {reason}") from None
     bare = Revision(root, name, commit, params, {})
     return Revision(root, name, commit, params, _unreproduced(bare) if bare.has_pipeline else {})
+
+
+def _committed(root: Path, name: str) -> str:
+    """The commit that Git knows by a name, or nothing."""
+    asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    try:
+        return git(root, *asked).strip()
+    except PipelineError:
+        return ""
+
+
+def _experiment(root: Path, name: str) -> str:
+    """The commit of the experiment of a name, or nothing; of several, the one that began at HEAD.
+
+    Raises:
+        PipelineError: there are several, and none of them did.
+    """
+    listed = git(root, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").split()
+    found = dict(zip(listed[::2], listed[1::2], strict=True))
+    found = {ref: commit for ref, commit in found.items() if ref.endswith(f"/{name}")}
+    head = git(root, "rev-parse", "HEAD").strip()
+    here = [commit for ref, commit in found.items() if f"/{head[:2]}/{head[2:]}/" in ref]
+    if len(found) > 1 and not here:
+        raise PipelineError(
+            f"{name}: {len(found)} experiments are called so, and none began at HEAD; name the "
+            "commit of one"
+        )
+    return next(iter(here or found.values()), "")
 
 
 def _working_tree(root: Path) -> str:
