@@ -40,7 +40,9 @@ def results(side: Revision, seeds: int) -> Side:
     """
     if not side.has_pipeline:
         return Side(side, [], failure="it has no pipeline: no dvc.yaml or no params.yaml")
-    first = side.params.get("seed", 1)
+    first = side.params.get("seed")
+    if type(first) is not int or first < 0:
+        return Side(side, [], failure=f"params.yaml: `seed` is {first!r}, not a number from 0 on")
     try:
         committed = _committed(side)
         wanted = [

@@ -14,7 +14,7 @@ from test_document import HOSTILE, github, rendered
 from ajuste import document
 from ajuste.compare import compare
 from ajuste.errors import PipelineError
-from ci import changes, gate, report
+from ci import changes, gate, report, trainings
 from ci.pull_request import compared
 from ci.report import Findings
 from ci.revision import EVALUATE, TRAIN, Result, Revision
@@ -280,6 +280,13 @@ def test_no_results_of_the_head_fail_the_check():
     assert "Metrics of the other stages" not in text
     both = findings(replace(base, results=[], failure=reason), broken)
     assert "do not pass validation" not in both.outcome.broken[0]
+
+
+@pytest.mark.parametrize("seed", ["x", None, -1, True, 1.5])
+def test_a_seed_that_is_none_is_named(seed):
+    side = trainings.results(revision("change", seed=seed), 3)
+    assert side.results == []
+    assert side.failure.startswith("params.yaml: `seed` is ")
 
 
 # the gate
