@@ -17,7 +17,7 @@ a beta-binomial in place of the binomial.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -35,10 +35,12 @@ SEED_IMBALANCE = 0.15
 """How uneven two seeds of one network are: the standard deviation of (put right - put wrong) over
 (put right + put wrong), over all reviews on which the two differ.
 
-Measured with `python -m benchmarks.difference seeds`: on 2,000 training reviews 0.07 for bow, 0.08
-for nn and lstm and 0.10 to 0.15 for gru; on 17,500 below 0.06 for bow, gru and lstm. So with much
-to train on it errs on the side of no difference shown. Where some seeds hardly learn it is too
-small: on 2,000 reviews 0.24 for rnn and 0.36 for bow_small. Several seeds a side measure their own.
+Measured with `python -m benchmarks.difference seeds`, on 2,000 training reviews: 0.07 for bow, 0.08
+for nn and lstm, 0.10 for gru (0.08 to 0.15). A forerunner of that script, on few pairs, gave 0.15
+for gru, and on 17,500 reviews 0.00 for gru (up to 0.05), 0.03 for bow (0.09) and 0.06 for lstm
+(0.27). So with much to train on it tends to err on the side of no difference shown. Where some
+seeds hardly learn it is too small: on 2,000 reviews 0.24 for rnn and 0.36 for bow_small. Several
+seeds a side measure their own.
 """
 
 LOWER_IS_BETTER = ("loss", "mean_squared_error", "mean_absolute_error", "calibration_error")
@@ -72,14 +74,12 @@ class Answers:
         """The same in an order that does not depend on that of the rows."""
         rows = zip(self.reviews, self.targets.tolist(), self.predictions[0].tolist(), strict=True)
         order = [place for place, _ in sorted(enumerate(rows), key=lambda row: row[1])]
-        return Answers(
-            self.task,
-            self.loss,
-            self.labels,
-            [self.reviews[place] for place in order],
-            self.targets[order],
-            self.predictions[:, order],
-            {name: members[order] for name, members in self.slices.items()},
+        return replace(
+            self,
+            reviews=[self.reviews[place] for place in order],
+            targets=self.targets[order],
+            predictions=self.predictions[:, order],
+            slices={name: members[order] for name, members in self.slices.items()},
         )
 
     def quality(self) -> np.ndarray:
@@ -445,5 +445,5 @@ def _slices(
     shown = True
     for rank, part in enumerate(found):
         shown = shown and part.test.p <= ALPHA / (len(found) - rank)
-        found[rank] = Slice(part.name, part.reviews, part.before, part.after, part.test, shown)
+        found[rank] = replace(part, shown=shown)
     return sorted(found, key=lambda part: -abs(part.test.value))

@@ -6,7 +6,7 @@ Everything comes out of Git and DVC's cache (or its remote); the working tree is
 import io
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ def find(root: Path, name: str) -> Revision:
         reason = " ".join(str(error).split())
         raise PipelineError(f"{name}: params.yaml is not readable as YAML: {reason}") from None
     bare = Revision(root, name, commit, params, {})
-    return Revision(root, name, commit, params, _unreproduced(bare) if bare.has_pipeline else {})
+    return replace(bare, unreproduced=_unreproduced(bare)) if bare.has_pipeline else bare
 
 
 def _committed(root: Path, name: str) -> str:
@@ -296,13 +296,4 @@ def _answers(files: DVCFileSystem, params: dict[str, Any]) -> Answers:
 def together(results: Iterable[Result]) -> Answers:
     """The answers of several trainings, which were asked about the same test reviews."""
     answers = [result.answers for result in results]
-    first = answers[0]
-    return Answers(
-        first.task,
-        first.loss,
-        first.labels,
-        first.reviews,
-        first.targets,
-        np.concatenate([one.predictions for one in answers]),
-        first.slices,
-    )
+    return replace(answers[0], predictions=np.concatenate([one.predictions for one in answers]))
