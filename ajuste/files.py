@@ -1,7 +1,9 @@
 """Whole files or none: every write goes to a temporary neighbour that is then renamed."""
 
+import io
 import json
 import os
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,9 +52,16 @@ def read_json(path: Path) -> Any:
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
-    """Write named arrays as an uncompressed `.npz`; equal arrays give equal bytes."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+    """Write named arrays as an uncompressed `.npz`; equal arrays give equal bytes.
+
+    `numpy.savez` leaves the size of a member open, and how that is noted differs from one release
+    of Python to the next.
+    """
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in arrays.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue())
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -44,3 +46,9 @@ def test_pickled_objects_are_not_loaded(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.array([object()], dtype=object))
     with pytest.raises(ValueError, match="pickle"):
         read_arrays(tmp_path / "a.npz")
+
+
+def test_arrays_are_written_alike_by_every_python(tmp_path):
+    write_arrays(tmp_path / "a.npz", token_ids=np.arange(6, dtype=np.int32).reshape(2, 3))
+    digest = hashlib.sha256((tmp_path / "a.npz").read_bytes()).hexdigest()
+    assert digest == "9d7fddae59015b201dc4be8a4124471fa1a8741a986b61e654a8a013a0778a80"
