@@ -2,15 +2,14 @@
 
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
-from pydantic import model_validator
 
-from ajuste import params
-from ajuste.errors import PipelineError, run
+from ajuste import check, params, schema
+from ajuste.errors import PipelineError
 from ajuste.files import replacing, write_json
-from ajuste.tasks import NUMERIC, TASKS, split_labels
+from ajuste.schema import Split
+from ajuste.tasks import NUMERIC, split_labels
 from ajuste.text import text_key
 
 REVIEWS = Path("data/raw/reviews.parquet")
@@ -18,20 +17,6 @@ FOLDER = Path("data/split")
 METRICS = Path("metrics/split.json")
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
-
-
-class Split(params.Params):
-    """`split`: the shares of the reviews that are held out, and the key that chooses them."""
-
-    seed: params.Seed
-    validation: params.Rate
-    test: params.Rate
-
-    @model_validator(mode="after")
-    def _leaves_some_to_train(self) -> "Split":
-        if self.validation <= 0 or self.test <= 0 or self.validation + self.test >= 1:
-            raise ValueError("`validation` and `test` must be above 0, and below 1 together")
-        return self
 
 
 def assign(reviews: pd.DataFrame, task: str, split: Split) -> pd.Series:
@@ -119,7 +104,7 @@ def _order(text: str, seed: int) -> str:
 def main() -> None:
     """Divide what `fetch` got; write a table for each part."""
     reviews = pd.read_parquet(REVIEWS)
-    parts = divide(reviews, params.load("task", Literal[*TASKS]), params.load("split", Split))
+    parts = divide(reviews, params.load("task", schema.Task), params.load("split", Split))
     for name, table in parts.items():
         with replacing(FOLDER / f"{name}.parquet") as temporary:
             table.to_parquet(temporary, index=False)
@@ -132,4 +117,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run("split", main)
+    check.run("split", main)

@@ -3,15 +3,15 @@
 import math
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from dvclive import Live
 
-from ajuste import backend, gradients, model_file, networks, params, tasks
+from ajuste import backend, check, gradients, model_file, networks, params, schema, tasks
 from ajuste.backend import keras
-from ajuste.errors import PipelineError, run
+from ajuste.errors import PipelineError
 from ajuste.files import read_arrays, replacing, write_json
 from ajuste.text import PADDING, Encoder
 
@@ -236,7 +236,7 @@ def main() -> None:
     started = time.monotonic()
     name = params.load("model", params.Name)
     entry = params.load(f"models.{name}", dict[str, Any])
-    task = params.load("task", Literal[*tasks.TASKS])
+    task = params.load("task", schema.Task)
     backend.seed(params.load("seed", params.Seed))
     train, validation = (read_arrays(TOKENS / f"{part}.npz") for part in ("train", "validation"))
     matrix = np.load(MATRIX, allow_pickle=False)
@@ -276,4 +276,4 @@ def _shown(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    run("train", main)
+    check.run("train", main)
