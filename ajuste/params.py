@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.reader import ReaderError
 
 from ajuste.errors import PipelineError
 
@@ -72,8 +73,16 @@ def parse(text: str, name: Path | str) -> dict[str, Any]:
         params = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         reason = " ".join(str(error.problem).split())
-        where = f"{name}, line {error.problem_mark.line + 1}"
-        raise PipelineError(f"{where}: not readable as YAML: {reason}") from None
+        line = error.problem_mark.line + 1
+        advice = "; indent with spaces" if r"'\t'" in reason else ""
+        raise PipelineError(
+            f"{name}, line {line}: not readable as YAML: {reason}{advice}"
+        ) from None
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise PipelineError(
+            f"{name}, line {line}: not readable as YAML: the character {error.character:#x}"
+        ) from None
     except (YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
         reason = " ".join(str(error).split())
         raise PipelineError(f"{name}: not readable as YAML: {reason}") from None
@@ -140,8 +149,10 @@ def checked(
 
 def meant(word: object, known: Iterable[object]) -> str:
     """Which of the words that are known another one may have been meant for; empty for none."""
-    words = {str(one).casefold(): str(one) for one in known}
-    close = get_close_matches(str(word).casefold(), words, n=1)
+    word = str(word).casefold()
+    # `dropout_layers` is no misspelt `dropout`.
+    words = {str(one).casefold(): str(one) for one in known if len(word) <= len(str(one)) + 3}
+    close = get_close_matches(word, words, n=1)
     return words[close[0]] if close else ""
 
 
@@ -164,6 +175,8 @@ def _faults(found: list[Any], schema: Any, value: Any, named: Callable[[Place], 
     lines = []
     for fault in found:
         place, kind = fault["loc"], fault["type"]
+        if place[-1:] == ("[key]",):  # the key itself, and not what stands under it
+            place = place[:-1]
         if kind == "extra_forbidden":
             valid = ", ".join(_keys(schema, place[:-1]))
             said = f"did you mean `{unknown[place]}`?" if unknown[place] else f"valid: {valid}"

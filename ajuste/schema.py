@@ -53,7 +53,7 @@ def given_labels(kind: str, task: str, source: str) -> list[str]:
     fit = GIVEN_LABELS[kind]
     if task not in fit:
         fault = (
-            f"the labels of {source} ({kind}) are not fit for task {task}; set `task` to "
+            f"`task`: the labels of {source} ({kind}) are not fit for task {task}; set `task` to "
             f"{' or '.join(fit)}, or name other labels with `data.source` or `data.stanford.label`"
         )
         raise FaultsError(FILE, [fault])

@@ -186,13 +186,15 @@ def test_dense_layers_come_as_they_are_listed(networks):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"unit": 3}, "`models.gru.unit` is not known; valid: network, optimizer"),
+        ({"unit": 3}, "`models.gru.unit` is not known; did you mean `units`?"),
         ({"units": 0}, "`models.gru.units`: input should be greater than 0, not 0"),
+        ({"units": 10**12}, "`models.gru.units`: input should be less than or equal to 10000, not"),
         ({"units": "32"}, "`models.gru.units`: input should be a valid integer, not '32'"),
         ({"dropout": 1.0}, "`models.gru.dropout`: input should be less than 1"),
         ({"network": ["gru"]}, "`models.gru.network` is ['gru']; valid: dense"),
         ({"network": "transformer"}, "'transformer'; valid: dense, bag_of_words, simple_rnn"),
         ({"optimizer": "adma"}, "`models.gru.optimizer`: input should be 'sgd', 'adagrad'"),
+        ({"optimizer": "adma"}, "not 'adma'; did you mean `adam`?"),
         ({"learning_rate": -1.0}, "`models.gru.learning_rate`"),
         ({"embedding": "scratch"}, "`embedding_width` and `max_features` go with"),
         ({"max_features": 5}, "`embedding_width` and `max_features` go with"),

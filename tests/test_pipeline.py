@@ -96,6 +96,10 @@ def test_a_file_in_spanish_with_its_own_labels(clone):
     ("settings", "said"),
     [
         (["model=transformer"], "'models.transformer' are missing from 'params.yaml'"),
+        (
+            ["+models.lstm.unit=64"],
+            "train: params.yaml: `models.lstm.unit` is not known; did you mean",
+        ),
         (["data.source=kaggle"], "should be 'bundled', 'stanford' or 'csv', not 'kaggle'"),
         (["data.source=csv", "data.csv.label=stars"], "no column `stars`"),
         (

@@ -66,10 +66,13 @@ def test_a_grid_without_braces_appends_its_values(tmp_path):
     ("text", "message"),
     [
         ("title: T", "`experiments` is missing"),
-        ("titel: T\ntitle: T\nexperiments: [{name: a}]", "`titel` is not known; valid: title, int"),
+        (
+            "titel: T\ntitle: T\nexperiments: [{name: a}]",
+            "`titel` is not known; did you mean",
+        ),
         (
             "title: T\nexperiments: [{name: a, sett: {}}]",
-            "experiment 1: `sett` is not known; valid",
+            "experiment 1: `sett` is not known; did you mean `set`?",
         ),
         (
             "title: T\nexperiments: [{name: a}, {name: b, expected: {loss: 1}}]",
@@ -105,12 +108,12 @@ def test_faults_are_named_in_one_line(tmp_path, text, message):
     with pytest.raises(PipelineError) as caught:
         load(tmp_path, text)
     assert message in str(caught.value)
-    assert str(caught.value).startswith(f"{tmp_path / 'list.yaml'}: ")
+    assert str(caught.value).startswith(str(tmp_path / "list.yaml"))
     assert "\n" not in str(caught.value)
 
 
 def test_all_faults_are_named_at_once(tmp_path):
-    with pytest.raises(PipelineError, match=r"experiment 1: `x`.*; experiment 2: `y`"):
+    with pytest.raises(PipelineError, match=r"2 faults\n  experiment 1: `x`.*\n .*2: `y`"):
         load(tmp_path, "title: T\nexperiments: [{name: a, x: 1}, {name: b, y: 1}]")
 
 
