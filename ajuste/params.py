@@ -21,6 +21,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 Penalty = Annotated[float, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy takes
 Name = Annotated[str, Field(min_length=1)]
+FileName = Annotated[str, Field(pattern=r"^[^\x00]+$")]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Schema = TypeVar("Schema")
 
@@ -42,6 +43,7 @@ class FaultsError(PipelineError):
     """
 
     def __init__(self, name: Path | str, faults: list[str]) -> None:
+        faults = [" ".join(fault.splitlines()) for fault in faults]  # a key may hold a line end
         lines = faults if len(faults) == 1 else [f"{len(faults)} faults", *faults]
         super().__init__(f"{name}: " + "\n  ".join(lines))
         self.faults = faults

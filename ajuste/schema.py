@@ -8,6 +8,7 @@ from ajuste.params import (
     FILE,
     Count,
     FaultsError,
+    FileName,
     Name,
     Params,
     Positive,
@@ -77,7 +78,7 @@ class StanfordReviews(Params):
 class AnyCsv(Params):
     """`data.csv`: a user's own file, its two columns, and its labels, whatever the task."""
 
-    path: Name
+    path: FileName
     separator: Annotated[str, Field(pattern=SEPARATOR)]
     text: Name
     label: Name
@@ -172,7 +173,7 @@ class StanfordVectors(Params):
 class VectorFile(Params):
     """`embed.file`: a text file of vectors, and how many numbers each line holds."""
 
-    path: Name
+    path: FileName
     width: Width
 
 

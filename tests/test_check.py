@@ -128,6 +128,8 @@ def test_a_section_that_is_missing_is_named(place):
         ("models.lstm", {"dropout_layers": 2}, "`models.lstm.dropout_layers` is not known; valid"),
         ("task", "regression", "`task`: the labels of bundled (sentiment) are not fit for task"),
         ("split.test", 0.95, "`split`: `validation` and `test` must be above 0, and below 1"),
+        ("data.csv.path", "a\0b", "`data.csv.path`: string should match pattern"),
+        ("data.csv", {"a\nb": 1}, "`data.csv.a b` is not known; valid: path"),
         ("words.positive", ["bad"], "`words`: in `positive` and `negative` more than once: bad"),
     ],
 )
