@@ -30,7 +30,7 @@ def faults(given: dict[str, Any]) -> list[str]:
     if isinstance(models, dict):
         model = given.get("model")
         if isinstance(model, str) and model and model not in models:
-            found.append(f"`model` is {model!r}; {params.not_one_of(model, models)}")
+            found.append(f"`model` is {params.shown(model)}; {params.not_one_of(model, models)}")
         for name, entry in models.items():
             if isinstance(entry, dict):
                 found += _raised(networks.options, name, entry, task if name == model else None)

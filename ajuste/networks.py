@@ -28,6 +28,7 @@ Embed = Callable[..., "keras.KerasTensor"]
 
 
 Activation = Literal["linear", "sigmoid", "relu", "tanh"]
+# Upper bounds far above what is of use: what is beyond them can only be a mistake.
 MaxFeatures = Annotated[int, Field(gt=UNKNOWN, le=1_000_000)]
 Layers = Annotated[list[params.Width], Field(max_length=100)]
 
@@ -171,7 +172,8 @@ def options(name: str, entry: Any, task: str | None = None) -> Options:
     losses = list(dict.fromkeys(loss for one in tasks for loss in one.losses))
     if found.loss not in (None, *losses):
         valid = params.not_one_of(found.loss, losses, f" for `task: {task}`" if task else "")
-        raise params.FaultsError(params.FILE, [f"`{key}.loss` is {found.loss!r}; {valid}"])
+        fault = f"`{key}.loss` is {params.shown(found.loss)}; {valid}"
+        raise params.FaultsError(params.FILE, [fault])
     return found.model_copy(update={"loss": found.loss or losses[0]})
 
 

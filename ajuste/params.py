@@ -213,12 +213,11 @@ def shown(value: Any) -> str:
     """A value as YAML has it, or nearly so; cut where it is long."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    text = f"a number of {value.bit_length()} bits" if _is_huge(value) else repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # which Python makes of thousands of digits
+        return "so large a number"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
-
-
-def _is_huge(value: Any) -> bool:
-    return isinstance(value, int) and value.bit_length() > 4 * SHOWN
 
 
 def _keys(schema: Any, place: Place) -> dict[str, Any]:

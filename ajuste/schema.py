@@ -152,7 +152,7 @@ class Tokenize(Params):
     """`tokenize`: which words are known, and how much of a review is kept."""
 
     min_count: Positive
-    max_length: Annotated[int, Field(gt=0, le=100_000)]
+    max_length: Annotated[int, Field(gt=0, le=100_000)]  # a book has so many words
     keep: Literal["first", "last"]
 
 
