@@ -95,10 +95,10 @@ def test_a_file_in_spanish_with_its_own_labels(clone):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (["model=transformer"], "'models.transformer' are missing from 'params.yaml'"),
+        (["model=lsmt", "split.seed=2"], "`model` is 'lsmt'; did you mean `lstm`? valid: nn,"),
         (
             ["+models.gru.unit=64", "split.seed=-1"],
-            "split: params.yaml: 2 faults\n"
+            ": params.yaml: 2 faults\n"
             "  `split.seed`: input should be greater than or equal to 0, not -1\n"
             "  `models.gru.unit` is not known; did you mean `units`?\n",
         ),
