@@ -5,16 +5,15 @@ No text, no copy and no near-duplicate of it (see `ajuste.duplicates`) stands in
 
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
-from pydantic import model_validator
 
-from ajuste import params
+from ajuste import check, params, schema
 from ajuste.duplicates import near_duplicates, united
-from ajuste.errors import PipelineError, run
+from ajuste.errors import PipelineError
 from ajuste.files import replacing, write_json
-from ajuste.tasks import NUMERIC, TASKS, split_labels
+from ajuste.schema import Split
+from ajuste.tasks import NUMERIC, split_labels
 from ajuste.text import text_key
 
 REVIEWS = Path("data/raw/reviews.parquet")
@@ -22,20 +21,6 @@ FOLDER = Path("data/split")
 METRICS = Path("metrics/split.json")
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
-
-
-class Split(params.Params):
-    """`split`: the shares of the reviews that are held out, and the key that chooses them."""
-
-    seed: params.Seed
-    validation: params.Rate
-    test: params.Rate
-
-    @model_validator(mode="after")
-    def _leaves_some_to_train(self) -> "Split":
-        if self.validation <= 0 or self.test <= 0 or self.validation + self.test >= 1:
-            raise ValueError("`validation` and `test` must be above 0, and below 1 together")
-        return self
 
 
 def grouped(text: pd.Series) -> pd.Series:
@@ -161,9 +146,8 @@ def main() -> None:
     reviews = pd.read_parquet(REVIEWS)
     text = reviews["review"].map(text_key)
     group = grouped(text)
-    parts = divide(
-        reviews, group, params.load("task", Literal[*TASKS]), params.load("split", Split)
-    )
+    task, split = params.load("task", schema.Task), params.load("split", Split)
+    parts = divide(reviews, group, task, split)
     for name, table in parts.items():
         with replacing(FOLDER / f"{name}.parquet") as temporary:
             table.to_parquet(temporary, index=False)
@@ -178,4 +162,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run("split", main)
+    check.run("split", main)
