@@ -56,12 +56,13 @@ CSV_LABELS = {
 
 
 class Csv(params.Params, Generic[Labels]):
-    """`data.csv`: a user's own file, its two columns, and its labels (see `CSV_LABELS`)."""
+    """`data.csv`: a user's own file, its columns, and its labels (see `CSV_LABELS`)."""
 
     path: params.Name
     separator: Annotated[str, Field(pattern=SEPARATOR)]
     text: params.Name
     label: params.Name
+    group: params.Name | None
     labels: Labels
 
     @model_validator(mode="after")
@@ -98,7 +99,9 @@ def fetch(
             labels = given_labels(label, task, "stanford")
             return reviews.stanford(url, digest, downloads, label), labels
         case Csv():
-            table = reviews.from_csv(Path(source.path), source.text, source.label, source.separator)
+            table = reviews.from_csv(
+                Path(source.path), source.text, source.label, source.group, source.separator
+            )
             return table, [x if isinstance(x, str) else f"{x:.15g}" for x in source.labels]
 
 

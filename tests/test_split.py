@@ -7,7 +7,7 @@ from ajuste.errors import PipelineError
 from ajuste.text import text_key
 from stages import split as stage
 
-SPLIT = stage.Split(seed=1, validation=0.1, test=0.1)
+SPLIT = stage.Split(seed=1, validation=0.1, test=0.1, by="review")
 
 
 def table(count: int = 200, copies: int = 0) -> pd.DataFrame:
@@ -198,4 +198,4 @@ def test_too_few_reviews():
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.0, 0.1), (0.1, 0.0)])
 def test_shares_that_leave_nothing(shares):
     with pytest.raises(ValueError, match="below 1 together"):
-        stage.Split(seed=1, validation=shares[0], test=shares[1])
+        stage.Split(seed=1, validation=shares[0], test=shares[1], by="review")
