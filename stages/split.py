@@ -6,17 +6,16 @@ where that is asked for, does a film.
 
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import model_validator
 
-from ajuste import params
+from ajuste import check, params, schema
 from ajuste.duplicates import near_duplicates, united
-from ajuste.errors import PipelineError, run
+from ajuste.errors import PipelineError
 from ajuste.files import replacing, write_json
-from ajuste.tasks import NUMERIC, TASKS, split_labels
+from ajuste.schema import Split
+from ajuste.tasks import NUMERIC, split_labels
 from ajuste.text import text_key
 
 REVIEWS = Path("data/raw/reviews.parquet")
@@ -24,21 +23,6 @@ FOLDER = Path("data/split")
 METRICS = Path("metrics/split.json")
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
-
-
-class Split(params.Params):
-    """`split`: the shares of the reviews that are held out, and the key that chooses them."""
-
-    seed: params.Seed
-    by: Literal["review", "group"]
-    validation: params.Rate
-    test: params.Rate
-
-    @model_validator(mode="after")
-    def _leaves_some_to_train(self) -> "Split":
-        if self.validation <= 0 or self.test <= 0 or self.validation + self.test >= 1:
-            raise ValueError("`validation` and `test` must be above 0, and below 1 together")
-        return self
 
 
 def grouped(text: pd.Series) -> pd.Series:
@@ -181,7 +165,7 @@ def _order(text: str, seed: int) -> str:
 
 def main() -> None:
     """Divide what `fetch` got; write a table for each part."""
-    task, split = params.load("task", Literal[*TASKS]), params.load("split", Split)
+    task, split = params.load("task", schema.Task), params.load("split", Split)
     reviews = pd.read_parquet(REVIEWS)
     text = reviews["review"].map(text_key)
     group = grouped(text)
@@ -207,4 +191,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run("split", main)
+    check.run("split", main)
