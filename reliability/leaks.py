@@ -24,13 +24,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ajuste import backend, model_file, networks, params, schema
+from ajuste import backend, model_file, networks, params, schema, training
 from ajuste.backend import keras
 from ajuste.errors import PipelineError, run
 from ajuste.files import read_json
 from ajuste.tasks import THRESHOLD, encode
 from ajuste.text import Encoder, count_words, text_key, tokens
-from stages import embed, fetch, split, train
+from stages import embed, fetch, split
 
 CONFIDENCE = 0.95
 
@@ -106,11 +106,11 @@ def right(model: str, seed: int, learnt: np.ndarray, asked: np.ndarray) -> np.nd
     entry = params.load(f"models.{model}", dict[str, Any])
     network, options = networks.build(model, entry, matrix, settings.max_length)
     networks.compile_model(
-        network, options, train.steps_per_epoch(len(learnt), options.batch_size) * options.epochs
+        network, options, training.steps_per_epoch(len(learnt), options.batch_size) * options.epochs
     )
     token_ids = encoder.encode([known.words[place] for place in learnt])
     part = {"token_ids": token_ids, "targets": known.targets[learnt]}
-    batches = train.Batches(part, options.batch_size, seed)
+    batches = training.Batches(part, options.batch_size, seed)
     begin = keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin)
     network.fit(batches, epochs=options.epochs, shuffle=False, callbacks=[begin], verbose=0)
     predictions = model_file.predict(network, encoder.encode([known.words[p] for p in asked]))

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -59,16 +60,24 @@ def test_reproduce_then_experiment(small):
 
 
 def test_the_order_of_the_rows_changes_no_metric(small_clone):
+    """It shows in `origin`, and in what lists the reviews of the source: nowhere else."""
     folder = small_clone()
-    outputs = ("data/tokens", "data/embedding", "data/model", "metrics")
+    listing = ("data/raw/", "data/slice.csv", "reports/validate/")
 
-    def made() -> dict[str, bytes]:
-        return {
-            str(path.relative_to(folder)): path.read_bytes()
-            for output in outputs
-            for path in sorted((folder / output).rglob("*"))
-            if path.is_file()
-        }
+    def made() -> dict[str, bytes | str]:
+        found = {}
+        paths = [
+            path for top in ("data", "metrics", "reports") for path in (folder / top).rglob("*")
+        ]
+        for path in filter(Path.is_file, paths):
+            name = path.relative_to(folder).as_posix()
+            if name.startswith("data/split/"):
+                found[name] = pd.read_parquet(path).drop(columns="origin").to_csv()
+            elif name == "reports/evaluate/predictions.csv":
+                found[name] = pd.read_csv(path).drop(columns="origin").to_csv()
+            else:
+                found[name] = path.read_bytes()
+        return {name: held for name, held in found.items() if not name.startswith(listing)}
 
     run("dvc", "repro", cwd=folder)
     first, lines = made(), pd.read_csv(folder / "data/slice.csv")
@@ -78,6 +87,7 @@ def test_the_order_of_the_rows_changes_no_metric(small_clone):
     assert ran(again.stdout) == ["fetch", "validate", "split", "tokenize", "evaluate"]
     assert made() == first
     assert {"metrics/evaluate.json", "data/tokens/train.npz", "data/model/model.keras"} < set(first)
+    assert {"data/split/test.parquet", "reports/evaluate/predictions.csv"} < set(first)
 
 
 @pytest.mark.parametrize(
