@@ -75,17 +75,15 @@ def folder(root: Path) -> Path:
 
 
 def objects(cache: Path, stages: dict[str, Any]) -> Iterator[Object]:
-    """The objects that the cache has of what the stages read and wrote, each once.
+    """The objects that the cache has of what the stages read and wrote.
 
-    Those of a folder that is damaged are left out but for its list.
+    Those of a folder whose list is damaged are not known.
     """
-    seen = set()
     for stage in stages.values():
         for entry in [*stage.get("deps", []), *stage.get("outs", [])]:
             for digest in _named(cache, entry.get("md5", "")):
                 path = cache / digest[:2] / digest[2:]
-                if path not in seen and path.is_file():
-                    seen.add(path)
+                if path.is_file():
                     yield Object(entry["path"], path)
 
 
@@ -125,17 +123,17 @@ def check(root: Path, stages: dict[str, Any]) -> int:
     """
     cache = folder(root)
     found = list(objects(cache, stages))
-    damaged = [one for one in found if not is_whole(one.path)]
-    if damaged:
-        outputs = dict.fromkeys(one.output for one in damaged)
+    paths = dict.fromkeys(one.path for one in found)
+    if damaged := [path for path in paths if not is_whole(path)]:
+        outputs = dict.fromkeys(one.output for one in found if one.path in damaged)
         there = [path for path in outputs if (root / path).exists()]
-        paths = [*(_short(root, one.path) for one in damaged), *there]
+        gone = shlex.join([*(_short(root, path) for path in damaged), *there])
         raise PipelineError(
-            f"{len(damaged)} of {len(found)} objects in DVC's cache are damaged, of "
-            f"{', '.join(outputs)}: `rm -rf {shlex.join(paths)}` and then `dvc pull` or "
-            "`dvc repro` brings them back"
+            f"{len(damaged)} of {len(paths)} objects in DVC's cache are damaged, of "
+            f"{', '.join(outputs)}: `rm -rf {gone}` and then `dvc pull` or `dvc repro` brings "
+            "them back"
         )
-    return len(found)
+    return len(paths)
 
 
 def _short(root: Path, path: Path) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -184,8 +183,3 @@ def dvc(folder: Path, *arguments: str, show: bool = False, **settings: object) -
         reason = collect.reason("\n" + "".join(said))
         raise PipelineError(f"dvc {' '.join(arguments)}: {reason}")
     return "".join(said)
-
-
-def forget(folder: Path) -> None:
-    """Remove a clone."""
-    shutil.rmtree(folder, ignore_errors=True)

@@ -109,7 +109,7 @@ def strike(folder: Path, moment: Moment) -> tuple[str, str]:
     Returns:
         The stage that was under way, empty where none was, and what was going on.
     """
-    log = folder / ".dvc/tmp/killed.log"
+    log = folder.with_name(f"{folder.name}.log")
     with (
         log.open("w", encoding="utf-8") as output,
         clones.started([*clones.DVC, "repro"], folder, output) as process,
@@ -194,8 +194,7 @@ def faults_in_the_end(folder: Path, whole: Path) -> list[str]:
         found.append("another dvc.lock")
     if outputs(folder, paths(whole)) != outputs(whole, paths(whole)):
         found.append("other outputs")
-    stray = files(folder) ^ files(whole)
-    return [*found, *(f"{name} is left, or lacking" for name in sorted(stray))]
+    return [*found, *(f"{name} is left" for name in sorted(files(folder) - files(whole)))]
 
 
 def paths(folder: Path) -> list[str]:

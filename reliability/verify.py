@@ -6,6 +6,7 @@ otherwise which one differs first, and by how much. It ends with 0 if all is the
 
 import argparse
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -143,6 +144,7 @@ def _inputs(then: dict[str, Any], now: dict[str, Any], made: set[str]) -> Iterat
 
 def committed(root: Path, commit: str, stages: Stages) -> Files:
     """The outputs of a commit, out of Git and of DVC's cache or its remote, as far as they are."""
+    logging.getLogger("dvc_data").setLevel(logging.CRITICAL)  # tells with a traceback what is not
     files = DVCFileSystem(str(root), rev=commit)
     found = {}
     for path in (path for stage in stages.values() for path in _outs(stage)):
