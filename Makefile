@@ -19,6 +19,10 @@ repro: .venv/installed ## Set up, run what the last run does not cover, show the
 	@echo "Another network: dvc exp run -S model=lstm"
 	@echo "For these, first: source .venv/bin/activate"
 
+.PHONY: resume
+resume: export AJUSTE_RESUME = 1
+resume: repro ## The same, but go on with a training that was cut off
+
 SCORES := (train|validation|generalization_gap)\.|parameters|(accuracy|loss)$$|fit\.verdict
 SETTINGS := seed|task|models?($$|\.)|(data|split|tokenize|embed)\.
 .PHONY: compare
