@@ -6,7 +6,6 @@ otherwise which one differs first, and by how much. It ends with 0 if all is the
 
 import argparse
 import json
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -15,6 +14,7 @@ from typing import Any
 
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
+from dvc_data.index import DataIndexDirError
 
 from ajuste import errors
 from ajuste.errors import PipelineError
@@ -144,14 +144,13 @@ def _inputs(then: dict[str, Any], now: dict[str, Any], made: set[str]) -> Iterat
 
 def committed(root: Path, commit: str, stages: Stages) -> Files:
     """The outputs of a commit, out of Git and of DVC's cache or its remote, as far as they are."""
-    logging.getLogger("dvc_data").setLevel(logging.CRITICAL)  # tells with a traceback what is not
     files = DVCFileSystem(str(root), rev=commit)
     found = {}
     for path in (path for stage in stages.values() for path in _outs(stage)):
         try:
             names = files.find(path) if files.isdir(path) else [path]
             found |= {name: files.read_bytes(name) for name in names}
-        except (DvcException, OSError):
+        except (DvcException, DataIndexDirError, OSError):
             continue
     return found
 
