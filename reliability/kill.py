@@ -255,7 +255,7 @@ def moments(states: list[State], kills: int, seed: int) -> list[tuple[State, Mom
     drawn = []
     for number in range(kills):
         state = states[number % len(states)]
-        if number // len(states) % 4 == 3:
+        if number // len(states) % 4 == 0:
             moment = Moment(LOCK, chance.uniform(0, LOCK_SECONDS))
         else:
             moment = Moment("", chance.uniform(0, state.seconds))
