@@ -3,16 +3,26 @@
 import math
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from dvclive import Live
 
-from ajuste import backend, environment, gradients, model_file, networks, params, tasks
+from ajuste import (
+    backend,
+    check,
+    environment,
+    gradients,
+    model_file,
+    networks,
+    params,
+    schema,
+    tasks,
+)
 from ajuste.backend import keras
 from ajuste.checkpoint import Checkpoint, Curve, identity
-from ajuste.errors import PipelineError, run
+from ajuste.errors import PipelineError
 from ajuste.files import read_arrays, replacing, write_json
 from ajuste.text import PADDING, Encoder
 
@@ -329,7 +339,7 @@ def main() -> None:
     started = time.monotonic()
     name = params.load("model", params.Name)
     entry = params.load(f"models.{name}", dict[str, Any])
-    task = params.load("task", Literal[*tasks.TASKS])
+    task = params.load("task", schema.Task)
     seed = params.load("seed", params.Seed)
     backend.seed(seed)
     files = {part: TOKENS / f"{part}.npz" for part in ("train", "validation")}
@@ -375,4 +385,4 @@ def _shown(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    run("train", main)
+    check.run("train", main)
