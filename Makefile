@@ -9,6 +9,7 @@ help: ## Show this list
 .PHONY: repro
 repro: .venv/installed ## Set up, run what the last run does not cover, show the metrics
 	@python -m ajuste.check
+	@python -m ajuste.recover
 	dvc repro
 	@echo
 	@python -m ajuste.summary

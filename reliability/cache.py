@@ -16,10 +16,8 @@ from typing import Any
 
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from ajuste import errors
+from ajuste import errors, recover
 from ajuste.errors import PipelineError
 
 OBJECT = re.compile(r"^[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?$")
@@ -42,24 +40,6 @@ def md5(path: Path) -> str:
     """The hash by which DVC knows a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def lock(text: str, name: str = "dvc.lock") -> dict[str, Any]:
-    """The stages in the text of a `dvc.lock`.
-
-    Raises:
-        PipelineError: it is none, or there are none in it.
-    """
-    try:
-        stages = YAML(typ="safe", pure=True).load(text)["stages"]
-        for stage in stages.values():
-            [one["path"] for one in [*stage.get("deps", []), *stage.get("outs", [])]]
-    except (YAMLError, TypeError, KeyError, AttributeError):
-        raise PipelineError(
-            f"{name}: not what DVC writes (cut off as it was written?); `git checkout dvc.lock` "
-            "brings back the last committed one, and `dvc repro` what has been computed since"
-        ) from None
-    return stages
 
 
 def folder(root: Path) -> Path:
@@ -149,7 +129,7 @@ def main() -> None:
     path = root / "dvc.lock"
     if not path.exists():
         raise PipelineError("dvc.lock: not found; run from the repository's root")
-    stages = lock(path.read_text(encoding="utf-8", errors="replace"))
+    stages = recover.stages(path.read_text(encoding="utf-8", errors="replace"))
     print(f"cache: {check(root, stages)} objects, all whole")
 
 

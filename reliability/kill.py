@@ -4,11 +4,10 @@
 its stages once without disturbance. Then, for each kill, it takes a copy of the state before one of
 the stages, starts `dvc repro` there, ends it and all its processes with SIGKILL at a moment drawn
 at random, looks whether anything half written stands at its final name, and runs `dvc repro` again,
-which must end in the same `dvc.lock`, byte for byte.
+which must end in the same hashes.
 """
 
 import argparse
-import json
 import random
 import re
 import shutil
@@ -19,17 +18,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from ajuste import errors
+from ajuste import errors, recover
 from ajuste.errors import PipelineError
-from ajuste.git import git
 from reliability import cache, clones
 from reliability.verify import before
 
 REVIEWS, EPOCHS = 300, 3
 LOCK_SECONDS = 0.2  # DVC says that it writes dvc.lock before it does, and takes about so long
 IN_PLACE = "metrics/train/"  # DVCLive writes there, and only `evaluate` reads it, after `train`
-TORN_LOCKS = ("dvc.lock", ".dvc/tmp/rwlock")
 LOCK = "Updating lock file"
 STAGE = re.compile(r"^Running stage '(\w+)'", re.MULTILINE)
 
@@ -73,12 +71,15 @@ class Killed:
         phase: what was going on.
         torn: what DVC could not read any more, and had to be put back.
         faults: what is not as it should be.
+        reordered: whether the bytes of `dvc.lock` are others. Cut off between two stages it is
+            one that DVC can read, and the stages that it then lacks come last.
     """
 
     stage: str
     phase: str
     torn: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    reordered: bool = False
 
 
 def outputs(folder: Path, named: Iterable[str]) -> Hashes:
@@ -133,28 +134,6 @@ def strike(folder: Path, moment: Moment) -> tuple[str, str]:
     return (began or [""])[-1], phase
 
 
-def recover(folder: Path) -> list[str]:
-    """Put back what DVC writes in place and cannot read any more when that was cut off.
-
-    Returns:
-        The files: `dvc.lock` as it was committed, the list of locks removed.
-    """
-    torn = []
-    path = folder / TORN_LOCKS[0]
-    try:
-        cache.lock(path.read_text(encoding="utf-8"))
-    except (PipelineError, UnicodeDecodeError):
-        git(folder, "checkout", "--quiet", "--", TORN_LOCKS[0])
-        torn.append(TORN_LOCKS[0])
-    path = folder / TORN_LOCKS[1]
-    try:
-        json.loads(path.read_text(encoding="utf-8") if path.exists() else "{}")
-    except ValueError:
-        path.unlink()
-        torn.append(TORN_LOCKS[1])
-    return torn
-
-
 def faults_at_once(folder: Path, start: Hashes, final: Hashes) -> list[str]:
     """What a kill must not leave: an output, or an object of the cache, that is half written."""
     there = outputs(folder, final)
@@ -168,7 +147,7 @@ def faults_at_once(folder: Path, start: Hashes, final: Hashes) -> list[str]:
 
 
 def repeat(folder: Path) -> tuple[list[str], list[str]]:
-    """Run `dvc repro` after a kill.
+    """Run `dvc repro` after a kill, and after `python -m ajuste.recover` if it fails.
 
     Returns:
         What had to be put back because DVC could not read it, and what DVC said if it failed all
@@ -179,7 +158,7 @@ def repeat(folder: Path) -> tuple[list[str], list[str]]:
         try:
             clones.dvc(folder, "repro")
         except PipelineError as error:
-            mended = recover(folder)
+            mended = recover.recover(folder)
             if not mended:
                 return torn, [str(error)]
             torn += mended
@@ -190,7 +169,7 @@ def repeat(folder: Path) -> tuple[list[str], list[str]]:
 def faults_in_the_end(folder: Path, whole: Path) -> list[str]:
     """How a clone differs from one that was not disturbed."""
     found = []
-    if (folder / "dvc.lock").read_bytes() != (whole / "dvc.lock").read_bytes():
+    if lock(folder) != lock(whole):
         found.append("another dvc.lock")
     if outputs(folder, paths(whole)) != outputs(whole, paths(whole)):
         found.append("other outputs")
@@ -199,8 +178,12 @@ def faults_in_the_end(folder: Path, whole: Path) -> list[str]:
 
 def paths(folder: Path) -> list[str]:
     """The paths of all outputs of a clone in which all stages have run."""
-    stages = cache.lock((folder / "dvc.lock").read_text(encoding="utf-8"))
-    return [out["path"] for stage in stages.values() for out in stage["outs"]]
+    return [out["path"] for stage in lock(folder).values() for out in stage["outs"]]
+
+
+def lock(folder: Path) -> dict[str, Any]:
+    """The stages of the `dvc.lock` of a clone."""
+    return recover.stages((folder / recover.LOCK).read_text(encoding="utf-8"))
 
 
 def prepare(root: Path, folder: Path) -> tuple[Path, list[State]]:
@@ -218,7 +201,7 @@ def prepare(root: Path, folder: Path) -> tuple[Path, list[State]]:
     whole = folder / "whole"
     clones.clone(root, whole)
     clones.shrink(whole, clones.bundled_slice(root, REVIEWS), EPOCHS)
-    order = before(cache.lock((whole / "dvc.lock").read_text(encoding="utf-8")))
+    order = before(lock(whole))
     states, kept = [], [_kept(whole)]
     for stage in order:
         copy(whole, folder / stage)
@@ -273,7 +256,8 @@ def trial(state: State, moment: Moment, whole: Path, place: Path) -> Killed:
         faults = faults_at_once(place, start, final)
         torn, failed = repeat(place)
         faults += failed or faults_in_the_end(place, whole)
-        return Killed(stage or state.stage, phase, torn, faults)
+        texts = {(clone / recover.LOCK).read_bytes() for clone in (place, whole)}
+        return Killed(stage or state.stage, phase, torn, faults, reordered=len(texts) > 1)
     finally:
         shutil.rmtree(place)
 
@@ -289,9 +273,10 @@ def report(done: list[Killed]) -> str:
         lines.append(f"| {stage} | {' | '.join(map(str, row))} | {sum(row)} |")
     torn = Counter(name for one in done for name in one.torn)
     faulty = sum(bool(one.faults) for one in done)
-    said = f"{len(done)} kills; {len(done) - faulty} ended in the same dvc.lock, byte for byte"
+    said = f"{len(done)} kills; {len(done) - faulty} ended in the same hashes and files"
+    order = f"{sum(one.reordered for one in done)} with the stages of dvc.lock in another order"
     put_back = ", ".join(f"{name} {number} times" for name, number in torn.items()) or "nothing"
-    return "\n".join([*lines, "", f"{said}; torn and put back first: {put_back}"])
+    return "\n".join([*lines, "", f"{said}, {order}; torn and put back first: {put_back}"])
 
 
 def main() -> None:
@@ -311,7 +296,9 @@ def main() -> None:
             done.append(trial(state, moment, whole, folder / "trial"))
             told = "; ".join(done[-1].faults) or "recovered"
             torn = f" after {', '.join(done[-1].torn)} was put back" if done[-1].torn else ""
-            print(f"[{len(done)}] {done[-1].stage}: {done[-1].phase}: {told}{torn}", flush=True)
+            order = ", with dvc.lock in another order" if done[-1].reordered else ""
+            where = f"[{len(done)}] {done[-1].stage}: {done[-1].phase}"
+            print(f"{where}: {told}{torn}{order}", flush=True)
     print(f"\n{report(done)}; {time.monotonic() - began:.0f} s in all")
     if faulty := [one for one in done if one.faults]:
         raise PipelineError(f"{len(faulty)} of {len(done)} kills left something: see above")
