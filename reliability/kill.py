@@ -20,10 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ajuste import errors, recover
+from ajuste import errors, params, recover
 from ajuste.errors import PipelineError
 from reliability import cache, clones
-from reliability.verify import before
 
 REVIEWS, EPOCHS = 300, 3
 LOCK_SECONDS = 0.2  # DVC says that it writes dvc.lock before it does, and takes about so long
@@ -125,12 +124,12 @@ def strike(folder: Path, moment: Moment) -> tuple[str, str]:
     began = STAGE.findall(said)
     if ended:
         phase = "it had ended"
-    elif not began:
-        phase = "DVC before its first stage"
-    elif LOCK in said.rsplit("Running stage", 1)[1]:
+    elif LOCK in said.rsplit("Running stage", 1)[-1]:
         phase = "dvc.lock, or between two stages"
+    elif began:
+        phase = "in the stage, or as DVC kept what it wrote"
     else:
-        phase = "in a stage, or as DVC kept what it wrote"
+        phase = "before it ran"
     return (began or [""])[-1], phase
 
 
@@ -201,7 +200,7 @@ def prepare(root: Path, folder: Path) -> tuple[Path, list[State]]:
     whole = folder / "whole"
     clones.clone(root, whole)
     clones.shrink(whole, clones.bundled_slice(root, REVIEWS), EPOCHS)
-    order = before(lock(whole))
+    order = params.read(whole / "dvc.yaml")["stages"]
     states, kept = [], [_kept(whole)]
     for stage in order:
         copy(whole, folder / stage)
