@@ -74,7 +74,7 @@ CIRCUMSTANCES = [
     variable("TF_ENABLE_ONEDNN_OPTS", "0", processor=True),
     variable("ONEDNN_MAX_CPU_ISA", "AVX2", processor=True),
     variable("ONEDNN_MAX_CPU_ISA", "SSE41", processor=True),
-    variable("NPY_DISABLE_CPU_FEATURES", "AVX512F AVX512_SKX AVX2 FMA3", processor=True),
+    variable("NPY_DISABLE_CPU_FEATURES", "X86_V3 X86_V4 AVX512_ICL", processor=True),
 ]
 
 
