@@ -89,7 +89,7 @@ def test_what_is_shared_imports_no_stage():
     [
         ("study", {"ajuste"}),
         ("ci", {"ajuste", "study"}),
-        ("reliability", {"ajuste", "study"}),
+        ("reliability", {"ajuste", "stages", "study"}),
     ],
 )
 def test_imports_point_one_way(folder, below):
