@@ -9,6 +9,10 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
 from ajuste.errors import PipelineError
+from ajuste.files import check_readable
+
+MOST_UNPACKED = 4 << 30
+"""The most bytes that are unpacked of an archive; of those that are known it is one gigabyte."""
 
 CHUNK = 1 << 16  # what a transfer that breaks off may lose
 TIMEOUT_SECONDS = 30
@@ -24,8 +28,9 @@ def check_digest(path: Path, expected: str, advice: str) -> None:
     """Compare a file with its pinned SHA-256.
 
     Raises:
-        PipelineError: they differ; `advice` says what to do.
+        PipelineError: they differ, or it cannot be read; `advice` says what to do.
     """
+    check_readable(path, advice)
     found = sha256(path)
     if found != expected:
         raise PipelineError(f"{path}: SHA-256 is {found}, expected {expected}; {advice}")

@@ -4,15 +4,15 @@ import argparse
 import csv
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 from tqdm import tqdm
 
-from ajuste.errors import PipelineError, run
+from ajuste.errors import Lines, PipelineError, excerpt, run
 from ajuste.files import replacing
 from ajuste.tables import SEPARATOR, Row, read_csv
 from ajuste.tasks import probabilities, probability_names
@@ -89,14 +89,14 @@ def score_csv(asked: argparse.Namespace) -> None:
     if taken := [name for name in added if name in columns]:
         raise PipelineError(f"{asked.csv}, line 1: has a column `{taken[0]}` already; rename it")
 
-    count, unknown = 0, []
+    count, unknown = 0, Lines()
     with (
         replacing(asked.output) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
         tqdm(unit=" rows", disable=not sys.stderr.isatty()) as bar,
     ):
-        writer = csv.writer(file, delimiter=asked.separator, lineterminator="\n")
-        writer.writerow([*columns, *added])
+        write_row = row_writer(file, asked.separator)
+        write_row([*columns, *added])
         for batch in chain([first], rows):
             predictions = classifier.predict([row[asked.column] for _, row in batch])
             for (line, row), label, values in zip(
@@ -106,17 +106,30 @@ def score_csv(asked: argparse.Namespace) -> None:
                 strict=True,
             ):
                 if label is None:
-                    unknown.append(line)
+                    unknown.add(line)
                     answer = [""] * len(added)
                 else:
                     answer = [label, *(f"{value:.6f}" for value in values)]
-                writer.writerow([*row.values(), *answer])
+                write_row([*row.values(), *answer])
             count += len(batch)
             bar.update(len(batch))
-    if unknown:
-        shown = ", ".join(map(str, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-        print(f"{len(unknown):,} rows without a known word (lines {shown})", file=sys.stderr)
+    if unknown.count:
+        print(f"{unknown.count:,} rows without a known word ({unknown})", file=sys.stderr)
     print(f"{asked.output}: {count:,} rows")
+
+
+def row_writer(file: TextIO, separator: str) -> Callable[[list[str]], object]:
+    """What writes one record to a CSV file, so that any reader gets the fields back as they are."""
+    plain, quoted = (
+        csv.writer(file, delimiter=separator, lineterminator="\n", quoting=quoting)
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
+
+    def write(fields: list[str]) -> None:
+        # Before 3.13, Python puts no quotes around a carriage return.
+        (quoted if any("\r" in field for field in fields) else plain).writerow(fields)
+
+    return write
 
 
 def score_texts(asked: argparse.Namespace) -> None:
@@ -132,7 +145,9 @@ def score_texts(asked: argparse.Namespace) -> None:
         print("unknown" if label is None else shown(classifier.encoder.task, label, row))
     if None in labels:
         text = asked.text[labels.index(None)]
-        raise PipelineError(f"{text!r}: no word that the model knows; give it a longer text")
+        raise PipelineError(
+            f"{excerpt(text)!r}: no word that the model knows; give it a longer text"
+        )
 
 
 def shown(task: str, label: str, prediction: np.ndarray) -> str:
