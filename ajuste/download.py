@@ -11,7 +11,7 @@ from urllib3.exceptions import HTTPError
 from ajuste.errors import PipelineError
 from ajuste.files import check_readable
 
-MOST_UNPACKED = 4 << 30
+MOST_UNPACKED = 2 << 30
 """The most bytes that are unpacked of an archive; of those that are known it is one gigabyte."""
 
 CHUNK = 1 << 16  # what a transfer that breaks off may lose

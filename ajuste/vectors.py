@@ -24,8 +24,8 @@ from ajuste.packages import data_file
 
 Vectors = dict[str, np.ndarray]
 
-LONGEST = 1 << 20
-"""The most bytes of a line: a word and tens of thousands of numbers."""
+LONGEST = 1 << 18
+"""The most bytes of a line: a word and some twenty thousand numbers."""
 
 _NUMBER = rb"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 _VECTOR = re.compile(rb"%s(?: %s)*" % (_NUMBER, _NUMBER))
@@ -139,7 +139,7 @@ def parse(lines: BinaryIO, words: Collection[str], width: int, name: str) -> Vec
     doubled = Lines()
     for number, line in enumerate(iter(lambda: lines.readline(LONGEST), b""), start=1):
         where = f"{name}, line {number}"
-        if len(line) == LONGEST:
+        if len(line) >= LONGEST:
             raise PipelineError(
                 f"{where}: {LONGEST:,} bytes without a line end; is it a file of vectors? get it "
                 "anew"

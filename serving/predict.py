@@ -48,7 +48,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error("give a text, or --csv FILE --output FILE")
     if bool(asked.csv) != bool(asked.output):
         parser.error("--csv and --output go together")
-    if not re.fullmatch(SEPARATOR, asked.separator):
+    surrogate = "\ud800" <= asked.separator <= "\udfff"  # a byte that is no UTF-8
+    if surrogate or not re.fullmatch(SEPARATOR, asked.separator):
         parser.error("--separator takes one character, no quote and no line end")
     if asked.output and asked.output.exists():
         if not asked.output.is_file():
