@@ -10,11 +10,12 @@ LONGEST_EXCERPT = 60
 class PipelineError(Exception):
     """A problem that the user can mend. Its message is one line: what, where, what to do.
 
-    What a message quotes may hold anything, so it is made `printable`.
+    Where several faults are told at once, each has a line. What a line quotes may hold anything, so
+    it is made `printable`.
     """
 
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n  ".join(map(printable, lines)))
 
 
 def printable(text: str) -> str:

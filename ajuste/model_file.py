@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,12 +95,12 @@ def load(path: Path) -> keras.Model:
         PipelineError: there is no such file, it is no model that `save` wrote, or its weights are
             not finite.
     """
-    if not path.exists():
-        raise PipelineError(f"{path}: no trained model; run `dvc repro`, or `dvc pull`")
     check_readable(path, "run `dvc repro`, or `dvc pull`")
     try:
         _check_members(path)
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras warns of what it does not find
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except PipelineError:
         raise
     except Exception as error:  # of a file that is damaged, Keras raises whatever it stumbles over
@@ -117,9 +118,9 @@ def _check_members(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
         if sorted(info.filename for info in infos) != MEMBERS:
-            raise PipelineError(f"{path}: refused, it does not hold just {', '.join(MEMBERS)}")
+            raise ValueError(f"it does not hold just {', '.join(MEMBERS)}")
         if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
-            raise PipelineError(f"{path}: refused, it is compressed, which no model here is")
+            raise ValueError("it is compressed, which no model of this project is")
         config = json.loads(archive.read("config.json"))
     for module, name, registered in _named(config):
         if (module, name) not in CLASSES or registered not in (None, name):
