@@ -1,27 +1,17 @@
 """Fetch a large file once: with a progress bar, resumed after a break, its digest checked."""
 
-import hashlib
 import sys
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 
 import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
 from ajuste.errors import PipelineError
-from ajuste.files import check_readable
-
-MOST_UNPACKED = 2 << 30
-"""The most bytes that are unpacked of an archive; of those that are known it is one gigabyte."""
+from ajuste.files import check_readable, sha256
 
 CHUNK = 1 << 16  # what a transfer that breaks off may lose
 TIMEOUT_SECONDS = 30
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in lower-case hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_digest(path: Path, expected: str, advice: str) -> None:
@@ -106,14 +96,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, requests.ConnectionError):
         return "cannot be reached"
     return " ".join(str(error).split())
-
-
-def check_member(name: str, archive: Path) -> None:
-    """Refuse an archive whose member would land outside the folder it is unpacked into.
-
-    Raises:
-        PipelineError: `name` is absolute, climbs with `..`, or names a drive.
-    """
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive:
-        raise PipelineError(f"{archive}: refused, its member {name!r} points outside; get another")

@@ -1,5 +1,6 @@
 """Whole files or none: every write goes to a temporary neighbour that is then renamed."""
 
+import hashlib
 import io
 import json
 import os
@@ -88,3 +89,9 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The named arrays of an `.npz`; pickled objects are refused."""
     with np.load(path, allow_pickle=False) as arrays:
         return dict(arrays)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in lower-case hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,9 +13,6 @@ from ajuste.files import check_readable
 
 Row = tuple[int, dict[str, str]]
 
-SEPARATOR = r'^[^"\r\n\x00]$'
-"""What may stand between two fields: one character, no quote, no line end and no NUL."""
-
 COLUMNS_SHOWN = 10
 
 LONGEST = 1 << 24

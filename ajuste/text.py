@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 import regex
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
 from ajuste import params
 from ajuste.errors import PipelineError, excerpt
@@ -173,10 +173,9 @@ class Encoder:
         path = folder / ENCODER_FILE
         check_readable(path, MEND)
         try:
-            settings = _Settings.model_validate(read_json(path)).model_dump()
-        except ValidationError as error:
-            fault = params.describe(error, ENCODER_FILE, _Settings)
-            raise PipelineError(f"{path}: {fault}; {MEND}") from None
+            settings = params.checked(read_json(path), _Settings).model_dump()
+        except params.FaultsError as error:
+            raise PipelineError(f"{path}: {'; '.join(error.faults)}; {MEND}") from None
         except (ValueError, RecursionError) as error:
             raise PipelineError(f"{path}: not readable as JSON ({error}); {MEND}") from None
         counts = read_vocabulary(folder / VOCABULARY_FILE)

@@ -17,7 +17,8 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
-from ajuste.download import MOST_UNPACKED, check_digest, check_member, download
+from ajuste.archive import MOST_UNPACKED, check_member
+from ajuste.download import check_digest, download
 from ajuste.errors import Lines, PipelineError, excerpt, printable
 from ajuste.files import check_readable
 from ajuste.packages import data_file

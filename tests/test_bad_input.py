@@ -15,10 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
-from conftest import ROOT, run
+from conftest import ROOT, edit, run
 
-from ajuste import download, errors, reviews, tables, text, vectors
+from ajuste import archive, download, errors, reviews, tables, text, vectors
 from ajuste.text import Encoder
 from serving import predict
 
@@ -383,12 +382,13 @@ GOOD = {"aclImdb/train/pos/0_9.txt": b"good", "aclImdb/test/neg/0_1.txt": b"bad"
 def tar(members, fold=gzip.compress) -> bytes:
     """An archive of `(name, content)` and of `TarInfo`."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as made:
         for member in members:
             if isinstance(member, tarfile.TarInfo):
-                archive.addfile(member)
+                made.addfile(member)
             else:
-                archive.addfile(sized(*member[:1], len(member[1])), io.BytesIO(member[1]))
+                name, content = member
+                made.addfile(sized(name, len(content)), io.BytesIO(content))
     return fold(buffer.getvalue())
 
 
@@ -432,7 +432,7 @@ REFUSED_TAR = {
     "a member that says it is huge": (declared(3 << 30), "more than the 2,147,483,648 bytes"),
     "a review that says it is huge": (
         gzip.compress(sized(REVIEW, 1 << 30).tobuf(tarfile.GNU_FORMAT)),
-        "holds aclImdb/train/pos/1_9.txt and it is no review",
+        "holds aclImdb/train/pos/1_9.txt of 1,073,741,824 bytes",
     ),
     "a long name that is huge": (header_of(tarfile.GNUTYPE_LONGNAME, 200 * MEGABYTE), "unpacks to"),
     "a long link that is huge": (header_of(tarfile.GNUTYPE_LONGLINK, 200 * MEGABYTE), "unpacks to"),
@@ -459,11 +459,11 @@ REFUSED_TAR = {
     "nothing, compressed": (gzip.compress(b""), "not a readable .tar.gz"),
     "a member that stands twice": (
         tar([*GOOD.items(), ("./aclImdb/train/pos/0_9.txt", b"other")]),
-        "holds ./aclImdb/train/pos/0_9.txt twice",
+        "holds aclImdb/train/pos/0_9.txt twice",
     ),
     "a file among the reviews that is none": (
         tar([*GOOD.items(), ("aclImdb/train/pos/notes.txt", b"x")]),
-        "holds aclImdb/train/pos/notes.txt and it is no review",
+        "aclImdb/train/pos/notes.txt is no review",
     ),
     "a review that is not UTF-8": (tar([(REVIEW, b"caf\xe9")]), f"{REVIEW} is not UTF-8"),
     "no reviews": (tar([("other/train/pos/0_9.txt", b"x")]), "holds no reviews under aclImdb/"),
@@ -488,7 +488,7 @@ def test_an_archive_of_reviews_that_is_refused(tmp_path, case):
 
 
 def test_many_members_are_bounded_together(tmp_path, monkeypatch):
-    monkeypatch.setattr(reviews, "MOST_UNPACKED", 10_000)
+    monkeypatch.setattr(archive, "MOST_UNPACKED", 10_000)
     members = [(f"aclImdb/other/{number}", b"x" * 1000) for number in range(11)]
     said = refusal(lambda: read_tar(tmp_path / "a.tar.gz", tar([*GOOD.items(), *members])))
     assert "unpacked up to 'aclImdb/other/9' it is more than the 10,000 bytes allowed" in said
@@ -514,9 +514,9 @@ WIDE = b"good" + b" 1" * 50 + b"\n"
 
 def zipped(members, method=zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
+    with zipfile.ZipFile(buffer, "w", method) as made:
         for name, content in members:
-            archive.writestr(name, content)
+            made.writestr(name, content)
     return buffer.getvalue()
 
 
@@ -630,12 +630,12 @@ REFUSED_VOCABULARY = {
 REFUSED_SETTINGS = {
     "nothing": (lambda old: "", "encoder.json: not readable as JSON"),
     "cut": (lambda old: old[:-5], "encoder.json: not readable as JSON"),
-    "a list": (lambda old: "[]", "input should be a valid dictionary"),
+    "a list": (lambda old: "[]", "expected `name: value` pairs, not []"),
     "nested without end": (lambda old: "[" * 100_000, "encoder.json: not readable as JSON"),
     "a number of thousands of digits": (lambda old: "9" * 5000, "not readable as JSON"),
-    "a missing key": ("max_length", None, "`encoder.json.max_length` is missing"),
-    "no digest of the vocabulary": ("vocabulary_sha256", None, "`encoder.json.vocabulary_sha256`"),
-    "a key that nobody reads": ("shuffle", True, "`encoder.json.shuffle` is not known"),
+    "a missing key": ("max_length", None, "`max_length` is missing"),
+    "no digest of the vocabulary": ("vocabulary_sha256", None, "`vocabulary_sha256`"),
+    "a key that nobody reads": ("shuffle", True, "`shuffle` is not known"),
     "a negative length": ("max_length", -4, "input should be greater than 0, not -4"),
     "a length of 0": ("max_length", 0, "greater than 0"),
     "a length that is a text": ("max_length", "4", "should be a valid integer, not '4'"),
@@ -801,11 +801,10 @@ def test_a_separator_that_is_none(in_tmp, capsys, separator):
 
 
 def test_a_stage_ends_with_one_line_and_writes_nothing(in_tmp, monkeypatch):
-    values = yaml.safe_load(Path("params.yaml").read_text())
-    values["data"] |= {"source": "csv", "csv": values["data"]["csv"] | {"path": "a\n\x1b[2J.csv"}}
-    Path("params.yaml").write_text(yaml.safe_dump(values, allow_unicode=True))
-    header = f"{values['data']['csv']['text']},{values['data']['csv']['label']}\n"
-    Path("a\n\x1b[2J.csv").write_text(f'{header}buena,buena\n"mala,mala\n')
+    changes = {"source: bundled\n  # 25": "source: csv\n  # 25"}
+    changes["data/examples/resenas.csv"] = r'"a\n\x1b[2J.csv"'
+    edit(Path("params.yaml"), changes)
+    Path("a\n\x1b[2J.csv").write_text('rese\xf1a,opini\xf3n\nbuena,buena\n"mala,mala\n')
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     done = run(sys.executable, "-m", "stages.fetch", cwd=in_tmp, check=False)
     assert done.returncode == 1
