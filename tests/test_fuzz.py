@@ -5,12 +5,12 @@ from reliability import fuzz
 
 
 def test_a_short_run_finds_nothing(tmp_path):
-    outcomes, kept = fuzz.fuzz(seed=7, folder=tmp_path, most=1500)
+    outcomes, kept = fuzz.fuzz(seed=7, folder=tmp_path, most=3000)
     assert kept == []
-    assert outcomes.total() == 1500
+    assert outcomes.total() == 3000
     for kind in fuzz.SEEDS:
         assert outcomes[f"{kind}: taken"] > 20  # not all is thrown out at the door
-        assert sum(found.startswith(kind) for found in outcomes) > 5
+        assert sum(found.startswith(kind) for found in outcomes) >= 5
 
 
 def test_the_files_that_are_damaged_are_valid(tmp_path):
