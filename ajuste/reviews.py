@@ -11,13 +11,13 @@ A table of reviews is a `pandas.DataFrame` with one row a review and the columns
 """
 
 import re
-import tarfile
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
-from ajuste.download import check_digest, check_member, download
+from ajuste.archive import texts
+from ajuste.download import check_digest, download
 from ajuste.errors import PipelineError
 from ajuste.packages import data_file
 from ajuste.schema import SENTIMENT
@@ -25,6 +25,11 @@ from ajuste.tables import read_csv
 
 FILMS = Path(__file__).with_name("films.csv")
 """The films of the bundled reviews in their order (`python -m reliability.films` makes it)."""
+_TEXTS = re.compile(
+    r"aclImdb/(?:(?:train|test)/(?:neg|pos)/.*|(?:train|test)/urls_(?:neg|pos)\.txt)", re.DOTALL
+)
+_REVIEW = re.compile(r"aclImdb/((train|test)/(neg|pos)/([0-9]+)_([0-9]+)\.txt)")
+_URLS = re.compile(r"aclImdb/(train|test)/urls_(neg|pos)\.txt")
 
 
 def bundled(digest: str) -> pd.DataFrame:
@@ -72,34 +77,24 @@ def stanford(
         label: `sentiment` by the folder of a review, or the `stars` in the name of its file.
 
     Raises:
-        PipelineError: the download fails or does not fit; a member points outside the archive or
-            is a link; a review is not UTF-8 or of no known film; there are no reviews in it.
+        PipelineError: the download fails or does not fit; the archive cannot be read as one (see
+            `ajuste.archive.texts`); it has a file among the reviews that is none, a review of no
+            known film, or no reviews.
     """
     path = download(url, digest, folder)
-    member_name = re.compile(r"(?:\./)?aclImdb/((train|test)/(neg|pos)/(\d+)_(\d+)\.txt)")
-    urls_name = re.compile(r"(?:\./)?aclImdb/(train|test)/urls_(neg|pos)\.txt")
     sentiment = dict(zip(["neg", "pos"], SENTIMENT, strict=True))
     rows, places, films = [], [], {}
-    try:
-        with tarfile.open(path, "r|gz") as archive:
-            for member in archive:
-                check_member(member.name, path)
-                if member.islnk() or member.issym():
-                    raise PipelineError(f"{path}: refused, {member.name!r} is a link; get another")
-                if match := member_name.fullmatch(member.name):
-                    origin, half, side, number, stars = match.groups()
-                    text = archive.extractfile(member).read().decode("utf-8")
-                    said = stars if label == "stars" else sentiment[side]
-                    rows.append((text, said, origin, half))
-                    places.append((half, side, int(number)))
-                elif match := urls_name.fullmatch(member.name):
-                    urls = archive.extractfile(member).read().decode("utf-8")
-                    for number, url in enumerate(urls.splitlines()):
-                        films[*match.groups(), number] = re.sub(r".*/title/(\w+)/.*", r"\1", url)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise PipelineError(f"{path}: not a readable .tar.gz ({error}); delete it") from None
-    except UnicodeDecodeError:
-        raise PipelineError(f"{path}: {member.name} is not UTF-8; get another archive") from None
+    for name, text in texts(path, _TEXTS):
+        if urls := _URLS.fullmatch(name):
+            for number, line in enumerate(text.splitlines()):
+                films[*urls.groups(), number] = re.sub(r".*/title/(\w+)/.*", r"\1", line)
+            continue
+        match = _REVIEW.fullmatch(name)
+        if not match:
+            raise PipelineError(f"{path}: refused, {name} is no review; get another archive")
+        origin, half, side, number, stars = match.groups()
+        rows.append((text, stars if label == "stars" else sentiment[side], origin, half))
+        places.append((half, side, int(number)))
     if not rows:
         raise PipelineError(f"{path}: holds no reviews under aclImdb/; check data.stanford.url")
     if unknown := [row[2] for row, place in zip(rows, places, strict=True) if place not in films]:

@@ -22,8 +22,8 @@ from ajuste.tasks import TASKS
 
 Task = Literal[*TASKS]
 
-SEPARATOR = r'^[^"\r\n]$'
-"""What may stand between two fields of a CSV file: one character, no quote and no line end."""
+SEPARATOR = r'^[^"\r\n\x00]$'
+"""What may stand between two fields of a CSV file: one character, no quote, line end or NUL."""
 
 SENTIMENT = ["negative", "positive"]
 STARS = ["1", "2", "3", "4", "7", "8", "9", "10"]  # none that is lukewarm was taken into the corpus

@@ -222,7 +222,7 @@ def _draw_words(axes: Axes, table: pd.DataFrame) -> None:
 def main() -> None:
     """Measure and map the chosen words, list neighbours; words without a vector are left out."""
     settings = params.load("words", schema.Words)
-    unit = unit_rows(np.load(MATRIX)[len(SPECIAL) :])
+    unit = unit_rows(np.load(MATRIX, allow_pickle=False)[len(SPECIAL) :])
     vocabulary = read_vocabulary(VOCABULARY)
     rows = {word: row for row, word in enumerate(vocabulary) if unit[row].any()}
     sentiments = {

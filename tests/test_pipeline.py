@@ -221,12 +221,12 @@ def test_every_bundled_review_is_in_one_part(finished):
 
 
 def test_tokens_and_matrix_fit_together(finished):
-    matrix = np.load(finished / "data/embedding/matrix.npy")
+    matrix = np.load(finished / "data/embedding/matrix.npy", allow_pickle=False)
     vocabulary = (finished / "data/tokens/vocabulary.tsv").read_text(encoding="utf-8").splitlines()
     assert matrix.shape == (len(vocabulary), 50)
     assert not matrix[:2].any()
     for part, count in (("train", 20_000), ("validation", 2_500), ("test", 2_500)):
-        with np.load(finished / f"data/tokens/{part}.npz") as arrays:
+        with np.load(finished / f"data/tokens/{part}.npz", allow_pickle=False) as arrays:
             token_ids, targets = arrays["token_ids"], arrays["targets"]
         assert token_ids.shape == (count, 100)
         assert 0 <= token_ids.min() <= token_ids.max() < len(vocabulary)
