@@ -155,7 +155,7 @@ def test_a_csv_that_is_refused(tmp_path, case):
     content, expected = REFUSED_CSV[case]
     path = tmp_path / "reviews.csv"
     path.write_bytes(content)
-    said = refusal(lambda: reviews.from_csv(path, "review", "label", ","))
+    said = refusal(lambda: reviews.from_csv(path, "review", "label", None, ","))
     assert said.startswith(f"stage: {path}")
     assert expected in said
 
@@ -205,7 +205,7 @@ def test_a_csv_that_is_taken_as_it_is(tmp_path, case, capsys):
     content, expected = TAKEN_CSV[case]
     path = tmp_path / "reviews.csv"
     path.write_bytes(content)
-    table = reviews.from_csv(path, "review", "label", ",")
+    table = reviews.from_csv(path, "review", "label", None, ",")
     assert list(zip(table["review"], table["label"], table["origin"], strict=True)) == [
         (review, label, f"line {line}") for review, label, line in expected
     ]
@@ -215,7 +215,7 @@ def test_a_csv_that_is_taken_as_it_is(tmp_path, case, capsys):
 def test_blank_lines_are_counted_with_their_numbers(tmp_path, capsys):
     path = tmp_path / "reviews.csv"
     path.write_bytes(b'review,label\n\ngood,a\n"\n\n",b\n\r\n\r\rfine,a\n\n\n')
-    table = reviews.from_csv(path, "review", "label", ",")
+    table = reviews.from_csv(path, "review", "label", None, ",")
     assert table["origin"].tolist() == ["line 3", "line 4", "line 10"]
     said = f"{path}: 6 blank lines, which are no rows (lines 2, 7, 8, 9, 11, ...)\n"
     assert capsys.readouterr().err == said
@@ -376,7 +376,13 @@ def test_doubled_words_are_counted_with_their_lines(tmp_path, capsys):
 
 # Archives of reviews
 
-GOOD = {"aclImdb/train/pos/0_9.txt": b"good", "aclImdb/test/neg/0_1.txt": b"bad"}
+FILM = b"http://www.imdb.com/title/tt1/usercomments\n"
+GOOD = {
+    "aclImdb/train/pos/0_9.txt": b"good",
+    "aclImdb/test/neg/0_1.txt": b"bad",
+    "aclImdb/train/urls_pos.txt": FILM,
+    "aclImdb/test/urls_neg.txt": FILM,
+}
 
 
 def tar(members, fold=gzip.compress) -> bytes:

@@ -163,7 +163,7 @@ halves = st.tuples(st.floats(0.05, 0.45), st.floats(0.05, 0.45))
 
 def parts(table: pd.DataFrame, shares: tuple[float, float], seed: int) -> pd.Series:
     group = stage.grouped(table["review"].map(text_key))
-    chosen = stage.Split(seed=seed, validation=shares[0], test=shares[1])
+    chosen = stage.Split(seed=seed, by="review", validation=shares[0], test=shares[1])
     return stage.assign(table, group, "binary", chosen)
 
 
