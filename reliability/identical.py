@@ -92,7 +92,7 @@ def run(clone: Path, model: str, how: Circumstance) -> None:
         how: the circumstance.
     """
     path = clone / "params.yaml"
-    yaml = YAML()
+    yaml = YAML(typ="safe", pure=True)
     values = yaml.load(path.read_text(encoding="utf-8"))
     values["model"] = model
     with path.open("w", encoding="utf-8") as file:

@@ -240,10 +240,10 @@ def test_a_csv_keeps_every_row_its_order_and_its_own_words(tmp_path):
 def test_a_csv_may_have_a_column_of_what_a_review_is_about(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("review,label,product\nx,a,kettle\ny,b, kettle \nz,a, \n")
-    table = reviews.from_csv(path, "review", "label", None, "product", ",")
+    table = reviews.from_csv(path, "review", "label", "product", ",")
     assert table["group"].fillna("").tolist() == ["kettle", "kettle", ""]
     with pytest.raises(PipelineError, match="no column `film`"):
-        reviews.from_csv(path, "review", "label", None, "film", ",")
+        reviews.from_csv(path, "review", "label", "film", ",")
 
 
 @pytest.mark.parametrize(
