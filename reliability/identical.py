@@ -92,11 +92,12 @@ def run(clone: Path, model: str, how: Circumstance) -> None:
         how: the circumstance.
     """
     path = clone / "params.yaml"
-    yaml = YAML(typ="safe", pure=True)
-    values = yaml.load(path.read_text(encoding="utf-8"))
+    reader = YAML(typ="safe", pure=True)
+    reader.default_flow_style = False
+    values = reader.load(path.read_text(encoding="utf-8"))
     values["model"] = model
     with path.open("w", encoding="utf-8") as file:
-        yaml.dump(values, file)
+        reader.dump(values, file)
     # A stage all of whose outputs are in Git would pass for done.
     force = [] if (clone / MODEL).exists() else ["--force"]
     clones.dvc(clone, "repro", *force, umask=how.umask, before=how.before, **how.variables)
