@@ -45,10 +45,12 @@ def faults(call: ast.Call) -> list[str]:
     found = [name] if name in CALLS else []
     found += [key for key, value in ARGUMENTS.items() if key in given and given[key] is not value]
     found += [key for key in NEEDED.get((owner, name), ()) if key not in given]
-    if name == "YAML" and given.get("typ") != "safe":
+    if name == "YAML" and (call.args or given.get("typ", "rt") not in ("safe", "rt")):
         found.append("YAML that is not safe")
-    if (owner, name) in (("yaml", "load"), ("os", "system")):
-        found.append(f"{owner}.{name}")
+    if (owner, name) == ("yaml", "load") and (len(call.args) > 1 or "Loader" in given):
+        found.append("a loader of PyYAML")
+    if (owner, name) == ("os", "system"):
+        found.append("os.system")
     return found
 
 
@@ -77,7 +79,9 @@ def test_a_module_runs_nothing_that_it_reads(path):
         "np.load(path, allow_pickle=True)",
         "pd.read_pickle(path)",
         "yaml.load(text, Loader)",
-        "YAML().load(text)",
+        'YAML(typ="unsafe").load(text)',
+        'YAML("unsafe").load(text)',
+        "yaml.load(text, Loader=Loader)",
         "archive.extractall(folder)",
         "keras.saving.load_model(path)",
         "keras.saving.load_model(path, safe_mode=False)",
