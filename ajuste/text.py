@@ -13,7 +13,7 @@ import numpy as np
 import regex
 
 from ajuste.errors import PipelineError
-from ajuste.files import read_json, write_json, write_text
+from ajuste.files import read_json, reading, write_json, write_text
 
 PADDING, UNKNOWN = 0, 1
 SPECIAL = ["<padding>", "<unknown>"]  # no word: `tokens` never yields an angle bracket
@@ -144,13 +144,18 @@ class Encoder:
         try:
             counts = read_vocabulary(folder / VOCABULARY_FILE)
             return cls(counts=counts, **read_json(folder / ENCODER_FILE))
-        except (FileNotFoundError, ValueError, TypeError) as error:
+        except (FileNotFoundError, TypeError) as error:
             raise PipelineError(
                 f"{folder}: no usable encoder ({error}); run `dvc repro`, or `dvc pull`"
             ) from None
 
 
 def read_vocabulary(path: Path) -> dict[str, int]:
-    """The words and counts of a `vocabulary.tsv`, in the order of their ids, which begin at 2."""
-    lines = path.read_text(encoding="utf-8").split("\n")[len(SPECIAL) : -1]
-    return {word: int(count) for word, count in (line.split("\t") for line in lines)}
+    """The words and counts of a `vocabulary.tsv`, in the order of their ids, which begin at 2.
+
+    Raises:
+        PipelineError: the file is not one that `Encoder.save` wrote.
+    """
+    with reading(path):
+        lines = path.read_text(encoding="utf-8").split("\n")[len(SPECIAL) : -1]
+        return {word: int(count) for word, count in (line.split("\t") for line in lines)}

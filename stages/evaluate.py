@@ -8,7 +8,7 @@ import pandas as pd
 
 from ajuste import fit, model_file, params, remedies, scores
 from ajuste.errors import run
-from ajuste.files import read_arrays, replacing, write_json
+from ajuste.files import read_arrays, reading, replacing, write_json
 from ajuste.tasks import SEPARATOR, TASKS, decode, output_names
 from ajuste.text import Encoder, tokens
 
@@ -101,7 +101,8 @@ def main() -> None:
     cuts = params.load("evaluate", Evaluate)
     model = model_file.load(MODEL / "model.keras")
     encoder = Encoder.load(MODEL)
-    reviews = pd.read_parquet(TEST)
+    with reading(TEST):
+        reviews = pd.read_parquet(TEST)
     test = read_arrays(TOKENS / "test.npz")
     task, labels, targets = encoder.task, encoder.labels, test["targets"]
     predictions = model_file.predict(model, test["token_ids"])

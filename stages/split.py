@@ -9,7 +9,7 @@ from pydantic import model_validator
 
 from ajuste import params
 from ajuste.errors import PipelineError, run
-from ajuste.files import replacing, write_json
+from ajuste.files import reading, replacing, write_json
 from ajuste.tasks import NUMERIC, TASKS, split_labels
 from ajuste.text import text_key
 
@@ -118,7 +118,8 @@ def _order(text: str, seed: int) -> str:
 
 def main() -> None:
     """Divide what `fetch` got; write a table for each part."""
-    reviews = pd.read_parquet(REVIEWS)
+    with reading(REVIEWS):
+        reviews = pd.read_parquet(REVIEWS)
     parts = divide(reviews, params.load("task", Literal[*TASKS]), params.load("split", Split))
     for name, table in parts.items():
         with replacing(FOLDER / f"{name}.parquet") as temporary:

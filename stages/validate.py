@@ -17,7 +17,7 @@ import great_expectations.expectations as gxe
 
 from ajuste import params
 from ajuste.errors import PipelineError, run
-from ajuste.files import read_json, write_json, write_text
+from ajuste.files import read_json, reading, write_json, write_text
 from ajuste.tasks import NUMERIC, SEPARATOR, TASKS, split_labels
 from ajuste.text import TAGS, text_key
 
@@ -325,7 +325,9 @@ def main() -> None:
     bounds = params.load("validate", Validate)
     task = params.load("task", Literal[*TASKS])
     labels = read_json(LABELS)
-    reviews = facts(pd.read_parquet(REVIEWS), task, labels)
+    with reading(REVIEWS):
+        table = pd.read_parquet(REVIEWS)
+    reviews = facts(table, task, labels)
     outcomes = validate(reviews, suite(bounds, task, labels))
     failed = [outcome for outcome in outcomes if not outcome.success]
     write_text(REPORT, page(outcomes))
