@@ -15,8 +15,10 @@ from pathlib import Path
 from subprocess import run as command
 from typing import Any
 
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from voluptuous import Invalid
 
 from ajuste.errors import PipelineError, run
 from ajuste.files import UNFINISHED
@@ -48,13 +50,14 @@ def recorded(lock: Path) -> dict[str, str]:
     if not lock.exists():
         return {}
     try:
-        stages = _yaml(lock)["stages"].values()
-        return {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", [])}
-    except (YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
+        stages = COMPILED_LOCKFILE_SCHEMA(_yaml(lock))["stages"].values()
+    except (YAMLError, UnicodeDecodeError, Invalid):
         raise PipelineError(
             f"{lock}: torn or in conflict; `git checkout {lock}` brings back the last committed "
             "one, and `dvc repro` what came after it, out of the cache"
         ) from None
+    outs = [out for stage in stages for out in stage.get("outs", [])]
+    return {out["path"]: out["md5"] for out in outs if "md5" in out}
 
 
 def changed(outputs: dict[str, str]) -> list[Path]:

@@ -157,5 +157,7 @@ def read_vocabulary(path: Path) -> dict[str, int]:
         PipelineError: the file is not one that `Encoder.save` wrote.
     """
     with reading(path):
-        lines = path.read_text(encoding="utf-8").split("\n")[len(SPECIAL) : -1]
+        *lines, rest = path.read_text(encoding="utf-8").split("\n")[len(SPECIAL) :]
+        if rest:
+            raise ValueError("the last line has no end")
         return {word: int(count) for word, count in (line.split("\t") for line in lines)}

@@ -103,6 +103,22 @@ def small_clone(clone):
 
 
 @pytest.fixture(scope="session")
+def reproduced(small_clone):
+    """A small clone in which the pipeline has run, with its results committed; only to copy."""
+    folder = small_clone()
+    run("dvc", "repro", cwd=folder)
+    run("git", "add", "--all", cwd=folder)
+    run("git", "commit", "--quiet", "--message", "results", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def copy(reproduced, tmp_path):
+    """A copy of the reproduced repository, its cache included."""
+    return shutil.copytree(reproduced, tmp_path / "copy", symlinks=True)
+
+
+@pytest.fixture(scope="session")
 def finished(clone):
     """A throwaway repository in which the whole default pipeline has run, on all its data."""
     folder = clone()
