@@ -8,6 +8,7 @@ help: ## Show this list
 
 .PHONY: repro
 repro: .venv/installed ## Set up, run what the last run does not cover, show the metrics
+	@python -m ajuste.check
 	dvc repro
 	@echo
 	@python -m ajuste.summary
@@ -19,6 +20,10 @@ repro: .venv/installed ## Set up, run what the last run does not cover, show the
 	@echo "Another network: dvc exp run -S model=lstm"
 	@echo "For these, first: source .venv/bin/activate"
 
+.PHONY: resume
+resume: export AJUSTE_RESUME = 1
+resume: repro ## The same, but go on with a training that was cut off
+
 SCORES := (train|validation|generalization_gap)\.|parameters|(accuracy|loss)$$|fit\.verdict
 SETTINGS := seed|task|models?($$|\.)|(data|split|tokenize|embed)\.
 .PHONY: compare
@@ -29,12 +34,14 @@ compare: .venv/installed ## Show how the experiments fit, side by side
 STUDY ?= studies/lecture.yaml
 .PHONY: study
 study: .venv/installed ## Run a list of experiments in parallel, report it (STUDY=FILE JOBS=N)
+	@python -m ajuste.check
 	python -m study $(STUDY) $(if $(JOBS),--jobs $(JOBS))
 
 BASE ?= main
 OUTPUT ?= reports/pull_request/report.md
 .PHONY: pr-report
 pr-report: .venv/installed ## Say what a change does to the metrics (BASE=main HEAD=REV SEEDS=N)
+	@$(if $(HEAD),,python -m ajuste.check)
 	@python -m ci.pull_request --base "$(BASE)" --output "$(OUTPUT)" \
 	  $(if $(HEAD),--head "$(HEAD)") $(if $(SEEDS),--seeds "$(SEEDS)")
 

@@ -1,10 +1,15 @@
-"""Keras, without the start-up messages of TensorFlow, and what makes its results repeat."""
+"""Keras, without the start-up messages of TensorFlow, and what makes its results repeat.
+
+`backend.keras` and `backend.tf` are loaded when they are first asked for, which takes seconds.
+"""
 
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from types import ModuleType
 
 # Only what is fatal: what TensorFlow calls an error on a machine without a GPU is none, and what
 # is one comes as an exception.
@@ -29,17 +34,28 @@ def _quiet() -> Iterator[None]:
             os.close(kept)
 
 
-with _quiet():
-    import keras
-    import tensorflow as tf
+@cache
+def _load() -> dict[str, ModuleType]:
+    with _quiet():
+        import keras
+        import tensorflow as tf
 
-    tf.config.list_physical_devices()  # looks for a GPU, and writes what it thinks of the search
+        # It looks for a GPU, and writes what it thinks of the search.
+        tf.config.list_physical_devices()
+    return {"keras": keras, "tf": tf}
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name not in ("keras", "tf"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _load()[name]
 
 
 def seed(value: int) -> None:
     """Fix the sources of chance: Python's, NumPy's, TensorFlow's, and the order of operations."""
-    keras.utils.set_random_seed(value)
-    tf.config.experimental.enable_op_determinism()
+    loaded = _load()
+    loaded["keras"].utils.set_random_seed(value)
+    loaded["tf"].config.experimental.enable_op_determinism()
 
 
 def verbosity() -> int:

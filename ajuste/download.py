@@ -1,6 +1,5 @@
 """Fetch a large file once: with a progress bar, resumed after a break, its digest checked."""
 
-import hashlib
 import sys
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -9,15 +8,10 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
 from ajuste.errors import PipelineError
+from ajuste.files import sha256
 
 CHUNK = 1 << 16  # what a transfer that breaks off may lose
 TIMEOUT_SECONDS = 30
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in lower-case hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_digest(path: Path, expected: str, advice: str) -> None:

@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 
 class PipelineError(Exception):
-    """A problem that the user can mend. Its message is one line: what, where, what to do."""
+    """A problem that the user can mend. Its message is one line: what, where, what to do.
+
+    Only the faults of a file of parameters, where there are several, have a line each.
+    """
 
 
 def run(name: str, main: Callable[[], None]) -> None:

@@ -1,5 +1,6 @@
 """Whole files or none: every write goes to a temporary neighbour that is then renamed."""
 
+import hashlib
 import io
 import json
 import os
@@ -101,3 +102,9 @@ def read_array(path: Path) -> np.ndarray:
     """The array of an `.npy`; pickled objects are refused. See `reading` for errors."""
     with reading(path):
         return np.load(path, allow_pickle=False)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in lower-case hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

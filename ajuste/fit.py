@@ -34,23 +34,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ajuste import params
 from ajuste.files import read_json
+from ajuste.schema import FitBounds
 
 UNDERFITTING, OVERFITTING, OPTIMAL = "underfitting", "overfitting", "optimal"
 UNDECIDED = "undecided"
 
 MIN_EPOCHS = 4  # a median of three leaves of three epochs a single value
 NORMAL_SCATTER = 3.18  # 1 / median(|x - smooth(x)|) of standard normal x, by simulation
-
-
-class Bounds(params.Params):
-    """`evaluate.fit`: the bounds of the rule, in shares of the baseline loss."""
-
-    max_gap: params.Share
-    max_rise: params.Share
-    min_explained: params.Share
-    min_progress: params.Share
 
 
 @dataclass(frozen=True)
@@ -123,7 +114,7 @@ def noise(curve: np.ndarray) -> float:
     return NORMAL_SCATTER * float(np.median(np.abs(np.asarray(curve) - smooth(curve))))
 
 
-def judge(curves: Curves, bounds: Bounds) -> Fit:
+def judge(curves: Curves, bounds: FitBounds) -> Fit:
     """The verdict on a run; see the top of this module for the rule.
 
     Returns:
@@ -173,7 +164,7 @@ def judge(curves: Curves, bounds: Bounds) -> Fit:
     return Fit(*_decide(numbers, wiggle, bounds), numbers)
 
 
-def _decide(numbers: dict[str, Any], wiggle: float, bounds: Bounds) -> tuple[str, str]:
+def _decide(numbers: dict[str, Any], wiggle: float, bounds: FitBounds) -> tuple[str, str]:
     gap, margin, rise = numbers["gap"], numbers["margin"], numbers["rise"]
     explained = numbers["explained"]["train"]
     signs = {

@@ -7,32 +7,30 @@ annotations.
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError, create_model, model_validator
+from pydantic import Field, create_model, model_validator
 
-from ajuste import params
-from ajuste.backend import keras
-from ajuste.errors import PipelineError
+from ajuste import backend, params
 from ajuste.tasks import TASKS
 from ajuste.text import UNKNOWN
 
-layers, ops = keras.layers, keras.ops
+if TYPE_CHECKING:
+    from ajuste.backend import keras
 
-OPTIMIZERS = {
-    "sgd": keras.optimizers.SGD,
-    "adagrad": keras.optimizers.Adagrad,
-    "rmsprop": keras.optimizers.RMSprop,
-    "adam": keras.optimizers.Adam,
-}
+OPTIMIZERS = {"sgd": "SGD", "adagrad": "Adagrad", "rmsprop": "RMSprop", "adam": "Adam"}
+"""What an optimizer is called in `params.yaml`, and in Keras."""
 
-Embed = Callable[..., keras.KerasTensor]
+Embed = Callable[..., "keras.KerasTensor"]
 """`embed(token_ids, masked)`: int32 (batch, length) in, float32 (batch, length, width) out."""
 
 
-ACTIVATIONS = ("linear", "sigmoid", "relu", "tanh")
-Activation = Literal[*ACTIVATIONS]
+Activation = Literal["linear", "sigmoid", "relu", "tanh"]
+# Upper bounds far above what is of use: what is beyond them can only be a mistake.
+MaxFeatures = Annotated[int, Field(gt=UNKNOWN, le=1_000_000)]
+Layers = Annotated[list[params.Width], Field(max_length=100)]
 
 
 class Options(params.Params):
@@ -42,8 +40,8 @@ class Options(params.Params):
     optimizer: Literal[*OPTIMIZERS]
     learning_rate: Annotated[float, Field(gt=0)]
     schedule: Literal["constant", "cosine"]
-    batch_size: params.Positive
-    epochs: params.Positive
+    batch_size: Annotated[int, Field(gt=0, le=1_000_000)]
+    epochs: Annotated[int, Field(gt=0, le=100_000)]
     patience: params.Count = 0
     loss: str | None = None
     l1: params.Penalty = 0.0
@@ -55,8 +53,8 @@ class EmbeddingOptions(Options):
     """What the entry of a network that reads word vectors has besides."""
 
     embedding: Literal["frozen", "trained", "scratch"]
-    embedding_width: params.Positive | None = None
-    max_features: Annotated[int, Field(gt=UNKNOWN)] | None = None
+    embedding_width: params.Width | None = None
+    max_features: MaxFeatures | None = None
 
     @model_validator(mode="after")
     def _scratch_has_a_size(self) -> "EmbeddingOptions":
@@ -70,46 +68,49 @@ class EmbeddingOptions(Options):
 
 
 def dense(
-    token_ids: keras.KerasTensor,
+    token_ids: "keras.KerasTensor",
     embed: Embed,
     *,
-    units: list[params.Positive],
+    units: Layers,
     activation: Activation = "relu",
     dropout: params.Rate = 0.0,
-) -> keras.KerasTensor:
+) -> "keras.KerasTensor":
     """All vectors of a review side by side, then a dense layer for each of `units`.
 
     Dropout follows each of them, or the vectors where there is none.
     """
-    return _hidden(layers.Flatten()(embed(token_ids, masked=False)), units, activation, dropout)
+    flat = backend.keras.layers.Flatten()
+    return _hidden(flat(embed(token_ids, masked=False)), units, activation, dropout)
 
 
 def bag_of_words(
-    token_ids: keras.KerasTensor,
+    token_ids: "keras.KerasTensor",
     *,
-    max_features: Annotated[int, Field(gt=UNKNOWN)],
-    units: list[params.Positive],
+    max_features: MaxFeatures,
+    units: Layers,
     activation: Activation = "relu",
     dropout: params.Rate = 0.0,
-    dropout_layers: params.Positive = 1,
-) -> keras.KerasTensor:
+    dropout_layers: Annotated[int, Field(gt=0, le=100)] = 1,
+) -> "keras.KerasTensor":
     """Which of the `max_features` most frequent words a review holds, then dense layers.
 
     The input is multi-hot: order and number of the words are lost, rarer ones count as unknown.
     `dropout_layers` dropouts follow each dense layer, one after another.
     """
-    known = ops.where(token_ids <= max_features, token_ids, UNKNOWN)
-    padding_and_words = layers.CategoryEncoding(1 + max_features, output_mode="multi_hot")(known)
-    return _hidden(padding_and_words[:, 1:], units, activation, dropout, dropout_layers)
+    known = backend.keras.ops.where(token_ids <= max_features, token_ids, UNKNOWN)
+    multi_hot = backend.keras.layers.CategoryEncoding(1 + max_features, output_mode="multi_hot")
+    words = multi_hot(known)[:, 1:]  # without the padding
+    return _hidden(words, units, activation, dropout, dropout_layers)
 
 
 def _hidden(
-    features: keras.KerasTensor,
+    features: "keras.KerasTensor",
     units: list[int],
     activation: str,
     dropout: float,
     dropout_layers: int = 1,
-) -> keras.KerasTensor:
+) -> "keras.KerasTensor":
+    layers = backend.keras.layers
     for width in units or [None]:
         if width:
             features = layers.Dense(width, activation=activation)(features)
@@ -118,34 +119,87 @@ def _hidden(
     return features
 
 
-def _recurrent(layer: type[keras.layers.RNN], name: str) -> Callable[..., keras.KerasTensor]:
+def _recurrent(layer: str, name: str) -> Callable[..., "keras.KerasTensor"]:
     def recurrent(
-        token_ids: keras.KerasTensor,
+        token_ids: "keras.KerasTensor",
         embed: Embed,
         *,
-        units: params.Positive,
+        units: params.Width,
         activation: Activation = "tanh",
         dropout: params.Rate = 0.0,
         recurrent_dropout: params.Rate = 0.0,
-    ) -> keras.KerasTensor:
+    ) -> "keras.KerasTensor":
         """One recurrent layer over the vectors of a review; its last state."""
+        make = getattr(backend.keras.layers, layer)
         settings = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
-        read = layer(units, activation=activation, name=name, **settings)
+        read = make(units, activation=activation, name=name, **settings)
         return read(embed(token_ids, masked=True))
 
     return recurrent
 
 
-NETWORKS: dict[str, Callable[..., keras.KerasTensor]] = {
+NETWORKS: dict[str, Callable[..., "keras.KerasTensor"]] = {
     "dense": dense,
     "bag_of_words": bag_of_words,
     # Elman, 1990
-    "simple_rnn": _recurrent(layers.SimpleRNN, "simple_rnn"),
+    "simple_rnn": _recurrent("SimpleRNN", "simple_rnn"),
     # Hochreiter and Schmidhuber, 1997
-    "lstm": _recurrent(layers.LSTM, "lstm"),
+    "lstm": _recurrent("LSTM", "lstm"),
     # Cho et al., 2014, in the form with two biases
-    "gru": _recurrent(layers.GRU, "gru"),
+    "gru": _recurrent("GRU", "gru"),
 }
+
+
+def options(name: str, entry: Any, task: str | None = None) -> Options:
+    """The options that an entry of `models` sets, checked; Keras is not needed for it.
+
+    Args:
+        name: the entry's name, for messages.
+        entry: the entry, as `params.yaml` has it.
+        task: a key of `ajuste.tasks.TASKS`, which `loss` must be for and the default one is of;
+            None where the entry is not in use, so that any will do.
+
+    Raises:
+        FaultsError: an option is unknown, missing, or has a value that does not fit.
+    """
+    key = f"models.{name}"
+    params.checked(entry, dict[str, Any], key)
+    network = entry.get("network")
+    if not isinstance(network, str) or network not in NETWORKS:
+        raise params.FaultsError(params.FILE, [_no_network(key, entry)])
+    found = params.checked(entry, _schema(network), key)
+    tasks = [TASKS[task]] if task else TASKS.values()
+    losses = list(dict.fromkeys(loss for one in tasks for loss in one.losses))
+    if found.loss not in (None, *losses):
+        valid = params.not_one_of(found.loss, losses, f" for `task: {task}`" if task else "")
+        fault = f"`{key}.loss` is {params.shown(found.loss)}; {valid}"
+        raise params.FaultsError(params.FILE, [fault])
+    return found.model_copy(update={"loss": found.loss or losses[0]})
+
+
+def _no_network(key: str, entry: dict[str, Any]) -> str:
+    """What is wrong with `network` of an entry, without which no option can be judged."""
+    if "network" in entry:
+        network = entry["network"]
+        valid = params.not_one_of(network, NETWORKS)
+        return f"`{key}.network` is {params.shown(network)}; {valid}"
+    for option in entry:
+        if params.meant(option, ["network"]):
+            return f"`{key}.{option}` is not known; did you mean `network`?"
+    return f"`{key}.network` is missing; valid: {', '.join(NETWORKS)}"
+
+
+@cache
+def _schema(network: str) -> type[Options]:
+    """The options of a network: the common ones, and the keyword-only arguments of its builder."""
+    arguments = inspect.signature(NETWORKS[network]).parameters
+    own = {
+        name: (argument.annotation, ... if argument.default is argument.empty else argument.default)
+        for name, argument in arguments.items()
+        if argument.kind is argument.KEYWORD_ONLY
+    }
+    base = EmbeddingOptions if "embed" in arguments else Options
+    return create_model(network, __base__=base, **own)
 
 
 def build(
@@ -155,7 +209,7 @@ def build(
     max_length: int,
     task: str = "binary",
     outputs: int = 1,
-) -> tuple[keras.Model, Options]:
+) -> tuple["keras.Model", Options]:
     """The network that an entry of `models` describes.
 
     Args:
@@ -171,57 +225,33 @@ def build(
         common to all networks, `loss` among them.
 
     Raises:
-        PipelineError: an option is unknown, missing, or has a value that does not fit.
+        FaultsError: an option is unknown, missing, or has a value that does not fit.
     """
-    key = f"models.{name}"
-    network = entry.get("network")
-    if not isinstance(network, str) or network not in NETWORKS:
-        raise PipelineError(
-            f"params.yaml: `{key}.network` is {network!r}; valid: {', '.join(NETWORKS)}"
-        )
-    builder = NETWORKS[network]
-    own = _own_options(builder)
-    reads_vectors = "embed" in inspect.signature(builder).parameters
-    schema = create_model(network, __base__=EmbeddingOptions if reads_vectors else Options, **own)
-    try:
-        options = schema.model_validate(entry)
-    except ValidationError as error:
-        raise PipelineError(f"params.yaml: {params.describe(error, key, schema)}") from None
-    losses = TASKS[task].losses
-    if options.loss not in (None, *losses):
-        raise PipelineError(
-            f"params.yaml: `{key}.loss` is {options.loss!r}; valid for `task: {task}`: "
-            f"{', '.join(losses)}"
-        )
-    options = options.model_copy(update={"loss": options.loss or losses[0]})
+    keras = backend.keras
+    chosen = options(name, entry, task)
+    builder = NETWORKS[chosen.network]
     token_ids = keras.Input((max_length,), dtype="int32", name="token_ids")
-    inputs = [token_ids, _embedding(options, embedding_matrix)] if reads_vectors else [token_ids]
-    features = builder(*inputs, **{option: getattr(options, option) for option in own})
-    head = layers.Dense(outputs, activation=TASKS[task].activation, name="output")
+    inputs = [token_ids]
+    if isinstance(chosen, EmbeddingOptions):
+        inputs.append(_embedding(chosen, embedding_matrix))
+    own = inspect.getfullargspec(builder).kwonlyargs
+    features = builder(*inputs, **{option: getattr(chosen, option) for option in own})
+    head = keras.layers.Dense(outputs, activation=TASKS[task].activation, name="output")
     model = keras.Model(token_ids, head(features), name=name)
-    _penalize(model, options)
-    return model, options
+    _penalize(model, chosen)
+    return model, chosen
 
 
-def _own_options(builder: Callable[..., keras.KerasTensor]) -> dict[str, Any]:
-    """The keyword-only arguments of a builder, as the fields of a schema."""
-    return {
-        name: (argument.annotation, ... if argument.default is argument.empty else argument.default)
-        for name, argument in inspect.signature(builder).parameters.items()
-        if argument.kind is argument.KEYWORD_ONLY
-    }
-
-
-def _penalize(model: keras.Model, options: Options) -> None:
+def _penalize(model: "keras.Model", options: Options) -> None:
     """Put the L1 and L2 penalties on all weights that are trained, but not on biases."""
     if options.l1 or options.l2:
-        penalty = keras.regularizers.L1L2(options.l1, options.l2)
+        penalty = backend.keras.regularizers.L1L2(options.l1, options.l2)
         for weight in model.trainable_weights:
             if len(weight.shape) > 1:
                 weight.regularizer = penalty
 
 
-def compile_model(model: keras.Model, options: Options, steps: int) -> None:
+def compile_model(model: "keras.Model", options: Options, steps: int) -> None:
     """Give a network its loss and its optimizer.
 
     Args:
@@ -232,19 +262,21 @@ def compile_model(model: keras.Model, options: Options, steps: int) -> None:
             2013).
         steps: the batches of the whole training.
     """
+    optimizers = backend.keras.optimizers
     rate: Any = options.learning_rate
     if options.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
-    make = OPTIMIZERS[options.optimizer]
+        rate = optimizers.schedules.CosineDecay(rate, steps)
+    make = getattr(optimizers, OPTIMIZERS[options.optimizer])
     optimizer = make(learning_rate=rate, global_clipnorm=options.clip_norm)
     model.compile(optimizer, loss=options.loss)
 
 
-def _embedding(options: Options, matrix: np.ndarray) -> Embed:
-    def embed(token_ids: keras.KerasTensor, masked: bool) -> keras.KerasTensor:
+def _embedding(options: EmbeddingOptions, matrix: np.ndarray) -> Embed:
+    def embed(token_ids: "keras.KerasTensor", masked: bool) -> "keras.KerasTensor":
+        layers = backend.keras.layers
         if options.embedding == "scratch":
             size = options.max_features
-            token_ids = ops.where(token_ids < size, token_ids, UNKNOWN)
+            token_ids = backend.keras.ops.where(token_ids < size, token_ids, UNKNOWN)
             return layers.Embedding(
                 size, options.embedding_width, mask_zero=masked, name="embedding"
             )(token_ids)

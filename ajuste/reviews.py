@@ -18,11 +18,8 @@ import pandas as pd
 from ajuste.download import check_digest, check_member, download
 from ajuste.errors import PipelineError
 from ajuste.packages import data_file
+from ajuste.schema import SENTIMENT
 from ajuste.tables import read_csv
-
-SENTIMENT = ["negative", "positive"]
-STARS = ["1", "2", "3", "4", "7", "8", "9", "10"]  # none that is lukewarm was taken into the corpus
-STAR_RANGE = ["1", "10"]
 
 
 def bundled(digest: str) -> pd.DataFrame:

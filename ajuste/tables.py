@@ -9,9 +9,6 @@ from ajuste.errors import PipelineError
 
 Row = tuple[int, dict[str, str]]
 
-SEPARATOR = r'^[^"\r\n]$'
-"""What may stand between two fields: one character, no quote and no line end."""
-
 
 def read_csv(path: Path, needed: list[str], separator: str = ",") -> Iterator[Row]:
     """Yield `(line, fields)` for every record of a CSV file in UTF-8, with or without a BOM.

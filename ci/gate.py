@@ -4,22 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-from pydantic import FiniteFloat, ValidationError
+from typing import Any
 
 from ajuste import params
 from ajuste.compare import LOWER_IS_BETTER, WORSE, Comparison
 from ajuste.errors import PipelineError
+from ajuste.schema import Gate
 from ci.revision import Result
 from ci.trainings import Side
-
-
-class Gate(params.Params):
-    """`gate` in `params.yaml`."""
-
-    bounds: dict[params.Name, FiniteFloat]
-    allow: list[Literal["drop", "overfitting"]]
 
 
 @dataclass(frozen=True)
@@ -43,10 +35,7 @@ def load(given: dict[str, Any]) -> Gate:
     """
     if "gate" not in given:
         raise PipelineError("params.yaml: no `gate` at the top level; it holds the check's bounds")
-    try:
-        return Gate.model_validate(given["gate"], strict=True)
-    except ValidationError as error:
-        raise PipelineError(f"params.yaml: {params.describe(error, 'gate', Gate)}") from None
+    return params.checked(given["gate"], Gate, "gate")
 
 
 def hold(gate: Gate, base: Side, head: Side, comparison: Comparison | None) -> Outcome:

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from ajuste.errors import PipelineError, run
 from ajuste.files import replacing
-from ajuste.tables import SEPARATOR, Row, read_csv
+from ajuste.schema import SEPARATOR
+from ajuste.tables import Row, read_csv
 from ajuste.tasks import probabilities, probability_names
 
 if TYPE_CHECKING:

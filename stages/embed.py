@@ -3,13 +3,13 @@
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from ajuste import params, vectors
-from ajuste.errors import PipelineError, run
+from ajuste import check, params, schema, vectors
+from ajuste.errors import PipelineError
 from ajuste.files import replacing, write_json
+from ajuste.schema import BundledVectors, StanfordVectors, VectorFile
 from ajuste.text import SPECIAL, VOCABULARY_FILE, read_vocabulary
 
 VOCABULARY = Path("data/tokens") / VOCABULARY_FILE
@@ -19,32 +19,8 @@ METRICS = Path("metrics/embed.json")
 MISSING_SHOWN = 10
 
 
-class Bundled(params.Params):
-    """`embed.bundled`: the digest of the package's array."""
-
-    sha256: params.Sha256
-
-
-class Stanford(params.Params):
-    """`embed.stanford`: where the archive is, its digest, and which of its widths to take."""
-
-    url: params.Name
-    sha256: params.Sha256
-    width: Literal[50, 100, 200, 300]
-
-
-class File(params.Params):
-    """`embed.file`: a text file of vectors, and how many numbers each line holds."""
-
-    path: params.Name
-    width: params.Positive
-
-
-SOURCES = {"bundled": Bundled, "stanford": Stanford, "file": File}
-
-
 def lookup(
-    words: Collection[str], source: Bundled | Stanford | File, downloads: Path
+    words: Collection[str], source: BundledVectors | StanfordVectors | VectorFile, downloads: Path
 ) -> vectors.Vectors:
     """The vectors that the source has for `words`.
 
@@ -52,11 +28,11 @@ def lookup(
         PipelineError: the vectors cannot be had, or are not what `source` says.
     """
     match source:
-        case Bundled(sha256=digest):
+        case BundledVectors(sha256=digest):
             return vectors.bundled(words, digest)
-        case Stanford(url=url, sha256=digest, width=width):
+        case StanfordVectors(url=url, sha256=digest, width=width):
             return vectors.stanford(words, url, digest, width, downloads)
-        case File(path=path, width=width):
+        case VectorFile(path=path, width=width):
             return vectors.from_file(words, Path(path), width)
 
 
@@ -134,16 +110,16 @@ def coverage(counts: dict[str, int], covered: np.ndarray) -> dict[str, float | s
 def main() -> None:
     """Look up the vocabulary in the source that `embed.source` names; write matrix and coverage."""
     counts = read_vocabulary(VOCABULARY)
-    name = params.load("embed.source", Literal[*SOURCES])
-    source = params.load(f"embed.{name}", SOURCES[name])
+    settings = params.load("embed", schema.Embed)
     wanted = {*counts, *(part for word in counts for pair in parts_of(word) for part in pair)}
-    found = lookup(wanted, source, DOWNLOADS)
+    found = lookup(wanted, getattr(settings, settings.source), DOWNLOADS)
     if not found.keys() & counts.keys():
         raise PipelineError(
-            f"{VOCABULARY}: not one of its {len(counts):,} words has a vector in {name}; choose "
+            f"{VOCABULARY}: not one of its {len(counts):,} words has a vector in "
+            f"{settings.source}; choose "
             "vectors of the reviews' language with `embed.source`"
         )
-    matrix, covered = embed(list(counts), found, params.load("embed.standardize", bool))
+    matrix, covered = embed(list(counts), found, settings.standardize)
     with replacing(MATRIX) as temporary, temporary.open("wb") as file:
         np.save(file, matrix)
     metrics = coverage(counts, covered)
@@ -152,4 +128,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run("embed", main)
+    check.run("embed", main)

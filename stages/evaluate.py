@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ajuste import fit, model_file, params, remedies, scores
-from ajuste.errors import run
+from ajuste import check, fit, model_file, params, remedies, scores
 from ajuste.files import read_arrays, reading, replacing, write_json
+from ajuste.schema import Evaluate
 from ajuste.tasks import SEPARATOR, TASKS, decode, output_names
 from ajuste.text import Encoder, tokens
 
@@ -19,17 +19,6 @@ TRAIN_METRICS = Path("metrics/train")
 PRECISION = "%.9g"  # which gives a float32 back as it was
 METRICS = Path("metrics/evaluate.json")
 REPORTS = Path("reports/evaluate")
-
-
-class Evaluate(params.Params):
-    """`evaluate`: where the slices are cut, and the bounds of the verdict on the fit."""
-
-    short_words: params.Count
-    long_words: params.Count
-    rare_count: params.Positive
-    rare_share: params.Share
-    negations: list[params.Name]
-    fit: fit.Bounds
 
 
 def slices(words: list[list[str]], counts: dict[str, int], cuts: Evaluate) -> dict[str, np.ndarray]:
@@ -137,4 +126,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run("evaluate", main)
+    check.run("evaluate", main)

@@ -1,16 +1,19 @@
-"""Divide the reviews into training, validation and test; no text stands in two of them."""
+"""Divide the reviews into training, validation and test.
+
+No text, no copy and no near-duplicate of it (see `ajuste.duplicates`) stands in two of them.
+"""
 
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
-from pydantic import model_validator
 
-from ajuste import params
-from ajuste.errors import PipelineError, run
+from ajuste import check, params, schema
+from ajuste.duplicates import near_duplicates, united
+from ajuste.errors import PipelineError
 from ajuste.files import reading, replacing, write_json
-from ajuste.tasks import NUMERIC, TASKS, split_labels
+from ajuste.schema import Split
+from ajuste.tasks import NUMERIC, split_labels
 from ajuste.text import text_key
 
 REVIEWS = Path("data/raw/reviews.parquet")
@@ -20,34 +23,37 @@ METRICS = Path("metrics/split.json")
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
-class Split(params.Params):
-    """`split`: the shares of the reviews that are held out, and the key that chooses them."""
+def grouped(text: pd.Series) -> pd.Series:
+    """What each review is grouped by; those of one group go to one part together.
 
-    seed: params.Seed
-    validation: params.Rate
-    test: params.Rate
+    Copies are one group, and so are near-duplicates and what those are near-duplicates of.
 
-    @model_validator(mode="after")
-    def _leaves_some_to_train(self) -> "Split":
-        if self.validation <= 0 or self.test <= 0 or self.validation + self.test >= 1:
-            raise ValueError("`validation` and `test` must be above 0, and below 1 together")
-        return self
+    Args:
+        text: the `text_key` of each review.
+
+    Returns:
+        A series of str with the index of `text`: the first of the group's, in alphabetical order.
+    """
+    texts = sorted(set(text))
+    group = pd.Series(united(len(texts), near_duplicates([words.split() for words in texts])))
+    first = pd.Series(texts).groupby(group).transform("first")
+    return text.map(dict(zip(texts, first, strict=True)))
 
 
-def assign(reviews: pd.DataFrame, task: str, split: Split) -> pd.Series:
+def assign(reviews: pd.DataFrame, group: pd.Series, task: str, split: Split) -> pd.Series:
     """The part of each review: `train`, `validation` or `test`, or null where it is left out.
 
-    Reviews of one text (see `text_key`) always go together. Where a review has one of several
-    labels, each class is divided by itself, so the parts have the same balance. The order is that
-    of a keyed hash of the text: which part a review goes to depends on the seed and on the texts,
-    not on the order of the rows.
+    Reviews of one group always go together. Where a review has one of several labels, the parts
+    have the same balance of them. The groups go in the order of a keyed hash: which part a review
+    goes to depends on the seed and on the texts, not on the order of the rows.
 
     Where the source comes split (`official_split`), its test half is the test part as it is, its
-    training half is divided into the other two, and a training review whose text is in the test
-    half is left out.
+    training half is divided into the other two, and a training review of a group that reaches into
+    the test half is left out.
 
     Args:
         reviews: with the columns `review`, `label` and maybe `official_split`.
+        group: what they are grouped by (see `grouped`).
         task: what the labels are for.
         split: the shares held out and the key of the hash. With an official split, `validation`
             is a share of the training half and `test` is not used.
@@ -55,41 +61,42 @@ def assign(reviews: pd.DataFrame, task: str, split: Split) -> pd.Series:
     Returns:
         A series with the index of `reviews`.
     """
-    table = pd.DataFrame({"label": reviews["label"], "text": reviews["review"].map(text_key)})
-    if task not in ("binary", "multiclass"):
-        table["label"] = ""
-    table["order"] = [_order(text, split.seed) for text in table["text"]]
     part = pd.Series(TRAIN, index=reviews.index, dtype="object")
     free = pd.Series(True, index=reviews.index)
-    held_out = {VALIDATION: split.validation, TEST: split.test}
+    shares = {VALIDATION: split.validation, TEST: split.test}
     if "official_split" in reviews:
         official_test = reviews["official_split"] == TEST
-        copies = table["text"].isin(table.loc[official_test, "text"]) & ~official_test
+        reaching = group.isin(group[official_test]) & ~official_test
         part[official_test] = TEST
-        part[copies] = None
-        free = ~official_test & ~copies
-        held_out = {VALIDATION: split.validation}
-    # A text under two labels goes by the first of them, and stays in one piece.
-    table["label"] = table.groupby("text")["label"].transform("min")
-    for _, same_label in table[free].groupby("label"):
-        wanted = {name: round(share * len(same_label)) for name, share in held_out.items()}
-        groups = same_label.groupby("order", sort=True).groups
-        for members in groups.values():
-            # The first part that still has room for the whole group; training takes the rest.
-            name = next((n for n, room in wanted.items() if len(members) <= room), TRAIN)
-            if name != TRAIN:
-                wanted[name] -= len(members)
-            part[members] = name
+        part[reaching] = None
+        free = ~official_test & ~reaching
+        shares = {VALIDATION: split.validation}
+    label = reviews["label"]
+    if task not in ("binary", "multiclass"):
+        label = pd.Series("", index=reviews.index)
+    order = group.map(lambda text: _order(text, split.seed))
+    sizes = pd.crosstab(order[free], label[free])  # a row a group, in order
+    room = {name: (share * sizes.sum()).round().to_numpy() for name, share in shares.items()}
+    parts = []
+    for size in sizes.to_numpy():
+        # The first part that still has room for the whole group; training takes the rest.
+        name = next((name for name, left in room.items() if (size <= left).all()), TRAIN)
+        if name != TRAIN:
+            room[name] = room[name] - size
+        parts.append(name)
+    part[free] = order[free].map(dict(zip(sizes.index, parts, strict=True)))
     return part
 
 
-def divide(reviews: pd.DataFrame, task: str, split: Split) -> dict[str, pd.DataFrame]:
+def divide(
+    reviews: pd.DataFrame, group: pd.Series, task: str, split: Split
+) -> dict[str, pd.DataFrame]:
     """The reviews of each part (see `assign`), in an order that the seed and the texts decide.
 
     Raises:
         PipelineError: a part is empty or lacks one of the classes, since there are too few reviews.
     """
-    part = assign(reviews, task, split)
+    part = assign(reviews, group, task, split)
     order = reviews["review"].map(lambda text: _order(text, split.seed))
     shuffled = reviews.assign(order=order).sort_values(["order", "label"]).index
     parts = {}
@@ -106,6 +113,24 @@ def divide(reviews: pd.DataFrame, task: str, split: Split) -> dict[str, pd.DataF
     return parts
 
 
+def alike(text: pd.Series, group: pd.Series) -> dict[str, int]:
+    """How many reviews are kept together, and why.
+
+    Args:
+        text: the `text_key` of each review.
+        group: what it is grouped by.
+
+    Returns:
+        `copies`, the reviews whose text is another's too; `near_duplicates`, those whose group
+        holds more than one text; `groups` that the split deals out.
+    """
+    return {
+        "copies": int(text.duplicated(keep=False).sum()),
+        "near_duplicates": int((text.groupby(group).transform("nunique") > 1).sum()),
+        "groups": group.nunique(),
+    }
+
+
 def _classes(task: str, labels: pd.Series) -> set[str]:
     if task in NUMERIC:
         return set()
@@ -120,17 +145,22 @@ def main() -> None:
     """Divide what `fetch` got; write a table for each part."""
     with reading(REVIEWS):
         reviews = pd.read_parquet(REVIEWS)
-    parts = divide(reviews, params.load("task", Literal[*TASKS]), params.load("split", Split))
+    text = reviews["review"].map(text_key)
+    group = grouped(text)
+    task, split = params.load("task", schema.Task), params.load("split", Split)
+    parts = divide(reviews, group, task, split)
     for name, table in parts.items():
         with replacing(FOLDER / f"{name}.parquet") as temporary:
             table.to_parquet(temporary, index=False)
     sizes = {name: len(table) for name, table in parts.items()}
     left_out = len(reviews) - sum(sizes.values())
-    write_json(METRICS, {**sizes, "left_out": left_out})
+    together = alike(text, group)
+    write_json(METRICS, {**sizes, "left_out": left_out, **together})
     print("split: " + ", ".join(f"{size:,} {name}" for name, size in sizes.items()))
+    print(f"split: {together['near_duplicates']:,} reviews are kept with near-duplicates of theirs")
     if left_out:
         print(f"split: {left_out:,} training reviews left out, as they are in the test half too")
 
 
 if __name__ == "__main__":
-    run("split", main)
+    check.run("split", main)

@@ -2,15 +2,14 @@
 
 from pathlib import Path
 from statistics import median
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from ajuste import params
-from ajuste.errors import PipelineError, run
+from ajuste import check, params, schema
+from ajuste.errors import PipelineError
 from ajuste.files import read_json, reading, write_arrays, write_json
-from ajuste.tasks import TASKS, encode
+from ajuste.tasks import encode
 from ajuste.text import Encoder, count_words, tokens
 
 SPLIT = Path("data/split")
@@ -19,18 +18,10 @@ FOLDER = Path("data/tokens")
 METRICS = Path("metrics/tokenize.json")
 
 
-class Tokenize(params.Params):
-    """`tokenize`: which words are known, and how much of a review is kept."""
-
-    min_count: params.Positive
-    max_length: params.Positive
-    keep: Literal["first", "last"]
-
-
 def main() -> None:
     """Fit the encoder on the training part; encode every part."""
-    settings = params.load("tokenize", Tokenize)
-    task = params.load("task", Literal[*TASKS])
+    settings = params.load("tokenize", schema.Tokenize)
+    task = params.load("task", schema.Task)
     labels = read_json(LABELS)
     words, targets = {}, {}
     for part in ("train", "validation", "test"):
@@ -79,4 +70,4 @@ def summary(
 
 
 if __name__ == "__main__":
-    run("tokenize", main)
+    check.run("tokenize", main)

@@ -3,24 +3,39 @@
 import math
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from dvclive import Live
 
-from ajuste import backend, gradients, model_file, networks, params, tasks
+from ajuste import (
+    backend,
+    check,
+    environment,
+    gradients,
+    model_file,
+    networks,
+    params,
+    schema,
+    tasks,
+)
 from ajuste.backend import keras
-from ajuste.errors import PipelineError, run
+from ajuste.checkpoint import Checkpoint, Curve, identity
+from ajuste.errors import PipelineError
 from ajuste.files import read_arrays, replacing, write_json
 from ajuste.text import PADDING, Encoder
 
 TOKENS = Path("data/tokens")
 MATRIX = Path("data/embedding/matrix.npy")
 FOLDER = Path("data/model")
+MODEL = FOLDER / "model.keras"
 METRICS = Path("metrics/train")
 THROUGH_TIME = Path("reports/train/gradient_through_time.csv")
 RECORD = Path("data/record/train.json")  # of this run and no other: neither hashed nor in Git
+ENVIRONMENT = Path("reports/train/environment.json")  # in Git, not hashed
+CHECKPOINT = Path("data/checkpoint/train.npz")  # no output of the stage: DVC removes those first
+CODE = [Path(__file__), *sorted(Path(params.__file__).parent.glob("*.py"))]
 
 GRADIENT_REVIEWS = 256  # a gradient over so many is steady, and takes a second
 
@@ -34,23 +49,88 @@ class DivergedError(PipelineError):
     good_epochs: int = 0
 
 
+class Batches(keras.utils.PyDataset):
+    """The batches of each epoch, in an order that the seed and the number of the epoch give.
+
+    Keras draws its own order from a state that cannot be kept; and with a seed set it is the same
+    in every epoch. Its hook for the end of an epoch is called once too often, so `begin` is to be
+    called by a callback.
+    """
+
+    def __init__(self, part: Arrays, batch_size: int, seed: int) -> None:
+        super().__init__()
+        self.part, self.batch_size, self.seed = part, batch_size, seed
+        self.begin(0)
+
+    def begin(self, epoch: int, logs: Scores | None = None) -> None:
+        """Lay out the order of an epoch, counted from 0."""
+        self.order = batch_order(len(self.part["targets"]), self.seed, epoch)
+
+    @property
+    def num_batches(self) -> int:
+        """The batches of an epoch."""
+        return steps_per_epoch(len(self.order), self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """A batch of this epoch: `token_ids` and `targets`."""
+        rows = self.order[index * self.batch_size :][: self.batch_size]
+        return self.part["token_ids"][rows], self.part["targets"][rows]
+
+
+def batch_order(reviews: int, seed: int, epoch: int) -> np.ndarray:
+    """The order in which an epoch, counted from 0, takes the reviews: int64 (reviews,)."""
+    return np.random.default_rng((seed, epoch)).permutation(reviews)
+
+
 class Watch(keras.callbacks.Callback):
     """After every epoch, measures both parts alike, and how large the gradient is in each layer.
 
     Keras' own training loss is a mean over an epoch during which the weights moved and dropout was
     on. Here it is measured at the end of the epoch, without dropout, on as many training reviews as
     there are validation reviews, so that the gap between the two curves is the generalization gap.
-    It all goes to `live`; the validation scores also to Keras' logs, for early stopping.
+    It all goes to `live`.
+
+    With `patience` it keeps the weights of the epoch with the lowest validation loss, and ends the
+    training after so many epochs without a lower one. Every epoch leaves a checkpoint.
     """
 
-    def __init__(self, live: Live, task: str, loss: str, train: Arrays, validation: Arrays) -> None:
+    def __init__(
+        self,
+        live: Live,
+        task: str,
+        loss: str,
+        train: Arrays,
+        validation: Arrays,
+        patience: int,
+        checkpoint: Checkpoint,
+    ) -> None:
         super().__init__()
         self.live, self.task, self.loss = live, task, loss
         self.parts = {"train": first(train, len(validation["targets"])), "validation": validation}
         self.baseline_loss = tasks.baseline_loss(loss, train["targets"])
-        self.good_epochs = 0
-        self.good_weights: list[np.ndarray] = []
+        self.patience, self.checkpoint = patience, checkpoint
+        self.curve: Curve = []
+        self.last: list[np.ndarray] = []
+        self.best: list[np.ndarray] = []
         self.warned: set[str] = set()
+
+    def go_on(self, model: keras.Model) -> None:
+        """Take a training up where it was cut off, if that is asked for; the curves with it."""
+        curve, self.best = self.checkpoint.restore(model)
+        self.last = model.get_weights() if curve else []
+        for found in curve:
+            self._log(found)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch with the lowest validation loss, counted from 1; the first of equal ones."""
+        losses = [found["validation/loss"] for found in self.curve]
+        return min(range(len(losses)), key=losses.__getitem__, default=-1) + 1
+
+    @property
+    def has_waited_enough(self) -> bool:
+        """Whether `patience` is over."""
+        return bool(self.patience) and len(self.curve) - self.best_epoch >= self.patience
 
     def on_train_begin(self, logs: Scores | None = None) -> None:
         """Prepare the measuring of gradients."""
@@ -67,7 +147,7 @@ class Watch(keras.callbacks.Callback):
             raise DivergedError(f"the loss is {logs['loss']:.3g} after batch {batch + 1}")
 
     def on_epoch_end(self, epoch: int, logs: Scores) -> None:
-        """Measure and log.
+        """Measure, log, and keep the state.
 
         Raises:
             DivergedError: a loss is not finite.
@@ -79,15 +159,28 @@ class Watch(keras.callbacks.Callback):
         for part, measured in found.items():
             if not math.isfinite(measured["loss"]):
                 raise DivergedError(f"the {part} loss is {measured['loss']:.3g}")
-        self.good_epochs, self.good_weights = epoch + 1, self.model.get_weights()
         logs |= {f"val_{name}": value for name, value in found["validation"].items()}
-        norms = self.layer_norms()
+        self._log(flatten({**found, "gradient": self.layer_norms()}))
+        self.last = self.model.get_weights()
+        if self.patience and self.best_epoch == epoch + 1:
+            self.best = self.last
+        self.checkpoint.save(self.model, self.curve, self.best)
+        self.model.stop_training = self.has_waited_enough
+
+    def _log(self, found: dict[str, float]) -> None:
+        self.curve.append(found)
+        epoch = len(self.curve)
+        norms = {
+            name.removeprefix("gradient/"): value
+            for name, value in found.items()
+            if name.startswith("gradient/")
+        }
         for layer, sentence in gradients.trouble(norms, self.baseline_loss).items():
             if layer not in self.warned:
                 self.warned.add(layer)
-                print(f"train: warning, epoch {epoch + 1}: {sentence}")
-        self.live.step = epoch + 1
-        for name, value in flatten({**found, "gradient": norms}).items():
+                print(f"train: warning, epoch {epoch}: {sentence}")
+        self.live.step = epoch
+        for name, value in found.items():
             self.live.log_metric(name, value)
         self.live.sync()
 
@@ -121,6 +214,8 @@ def fit(
     train: Arrays,
     validation: Arrays,
     live: Live,
+    seed: int,
+    checkpoint: Checkpoint,
 ) -> int:
     """Compile and train a network.
 
@@ -134,6 +229,9 @@ def fit(
         train: `token_ids`, int32 (n, max_length), and `targets`, float32 (n, outputs).
         validation: the same of the validation part.
         live: takes the curves (see `Watch`).
+        seed: of the order of the reviews.
+        checkpoint: where each epoch leaves its state. A training that was cut off goes on from
+            there, if that is asked for, and ends as if it had not been.
 
     Returns:
         The epoch that is kept, counted from 1.
@@ -143,31 +241,36 @@ def fit(
     """
     steps = steps_per_epoch(len(train["targets"]), options.batch_size)
     networks.compile_model(model, options, steps * options.epochs)
-    watch = Watch(live, task, options.loss, train, validation)
-    best = keras.callbacks.EarlyStopping(
-        monitor="val_loss", mode="min", patience=options.patience, restore_best_weights=True
-    )
+    batches = Batches(train, options.batch_size, seed)
+    watch = Watch(live, task, options.loss, train, validation, options.patience, checkpoint)
+    watch.go_on(model)
+    done = len(watch.curve)
     try:
-        model.fit(
-            train["token_ids"],
-            train["targets"],
-            batch_size=options.batch_size,
-            epochs=options.epochs,
-            callbacks=[watch, best] if options.patience else [watch],
-            verbose=backend.verbosity(),
-        )
+        if done < options.epochs and not watch.has_waited_enough:
+            model.fit(
+                batches,
+                initial_epoch=done,
+                epochs=options.epochs,
+                shuffle=False,  # of `Batches`, which has an order
+                callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin), watch],
+                verbose=backend.verbosity(),
+            )
     except DivergedError as error:
+        good = len(watch.curve)
         kept = "no epoch had ended, so nothing is kept"
-        if watch.good_epochs:
-            model.set_weights(watch.good_weights)
-            kept = f"{FOLDER} holds the weights of epoch {watch.good_epochs}"
+        if good:
+            model.set_weights(watch.last)
+            kept = f"{FOLDER} holds the weights of epoch {good}"
         diverged = DivergedError(
-            f"training has diverged: {error} of epoch {watch.good_epochs + 1}; lower the "
+            f"training has diverged: {error} of epoch {good + 1}; lower the "
             f"`learning_rate` of the model or set its `clip_norm` ({kept})"
         )
-        diverged.good_epochs = watch.good_epochs
+        diverged.good_epochs = good
         raise diverged from None
-    return best.best_epoch + 1 if options.patience else options.epochs
+    if not options.patience:
+        return options.epochs
+    model.set_weights(watch.best)
+    return watch.best_epoch
 
 
 def summary(
@@ -236,16 +339,20 @@ def main() -> None:
     started = time.monotonic()
     name = params.load("model", params.Name)
     entry = params.load(f"models.{name}", dict[str, Any])
-    task = params.load("task", Literal[*tasks.TASKS])
-    backend.seed(params.load("seed", params.Seed))
-    train, validation = (read_arrays(TOKENS / f"{part}.npz") for part in ("train", "validation"))
+    task = params.load("task", schema.Task)
+    seed = params.load("seed", params.Seed)
+    backend.seed(seed)
+    files = {part: TOKENS / f"{part}.npz" for part in ("train", "validation")}
+    train, validation = (read_arrays(path) for path in files.values())
     matrix = np.load(MATRIX, allow_pickle=False)
     shape = train["token_ids"].shape[1], task, train["targets"].shape[1]
     model, options = networks.build(name, entry, matrix, *shape)
+    settings = {"seed": seed, "task": task, "entry": entry, **environment.describe()}
+    checkpoint = Checkpoint(CHECKPOINT, identity(settings, [*files.values(), MATRIX, *CODE]))
     # DVCLive writes in place; DVC records nothing of a stage that did not end.
     with Live(str(METRICS), dvcyaml=None, save_dvc_exp=False) as live:
         try:
-            kept_epoch = fit(model, options, task, train, validation, live)
+            kept_epoch = fit(model, options, task, train, validation, live, seed, checkpoint)
         except DivergedError as error:
             if error.good_epochs:
                 save(model)
@@ -258,13 +365,15 @@ def main() -> None:
     with replacing(THROUGH_TIME) as temporary:
         table = through_time(model, options.loss, train)
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
+    environment.record(ENVIRONMENT, MODEL)
     write_json(RECORD, {"seconds": round(time.monotonic() - started, 1)})
+    checkpoint.remove()
     print(f"train: {name}, epoch {kept_epoch} kept, {_shown(result)}")
 
 
 def save(model: keras.Model) -> None:
     """Write what it takes to use the model: the network and the encoder of its texts."""
-    model_file.save(model, FOLDER / "model.keras")
+    model_file.save(model, MODEL)
     Encoder.load(TOKENS).save(FOLDER)
 
 
@@ -276,4 +385,4 @@ def _shown(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    run("train", main)
+    check.run("train", main)

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import Literal
 
 import pandas as pd
 
@@ -15,10 +14,11 @@ os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when Great Expectations is 
 import great_expectations as gx
 import great_expectations.expectations as gxe
 
-from ajuste import params
-from ajuste.errors import PipelineError, run
+from ajuste import check, params, schema
+from ajuste.errors import PipelineError
 from ajuste.files import read_json, reading, write_json, write_text
-from ajuste.tasks import NUMERIC, SEPARATOR, TASKS, split_labels
+from ajuste.schema import Validate
+from ajuste.tasks import NUMERIC, SEPARATOR, split_labels
 from ajuste.text import TAGS, text_key
 
 REVIEWS = Path("data/raw/reviews.parquet")
@@ -30,19 +30,6 @@ ORIGINS_SHOWN = 5
 OTHER_MARKUP = rf"(?i)</?(?:{TAGS})\b[^<>]*>"
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]"
 NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
-
-
-class Validate(params.Params):
-    """`validate`: the bounds. The shares are of all reviews."""
-
-    min_reviews: params.Positive
-    min_words: params.Count
-    max_words: params.Positive
-    min_class_share: params.Share
-    max_duplicates: params.Share
-    max_conflicts: params.Share
-    max_markup: params.Share
-    max_control: params.Share
 
 
 def suite(bounds: Validate, task: str, labels: list[str]) -> gx.ExpectationSuite:
@@ -323,7 +310,7 @@ def page(outcomes: list[Outcome]) -> str:
 def main() -> None:
     """Validate what `fetch` got; write metrics and report, whether or not all is as expected."""
     bounds = params.load("validate", Validate)
-    task = params.load("task", Literal[*TASKS])
+    task = params.load("task", schema.Task)
     labels = read_json(LABELS)
     with reading(REVIEWS):
         table = pd.read_parquet(REVIEWS)
@@ -343,4 +330,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run("validate", main)
+    check.run("validate", main)

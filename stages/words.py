@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pydantic import model_validator
 
-from ajuste import params
-from ajuste.errors import run
+from ajuste import check, params, schema
 from ajuste.files import read_array, replacing, write_json
 from ajuste.text import SPECIAL, VOCABULARY_FILE, read_vocabulary
 
@@ -25,23 +23,6 @@ FEWEST = 3  # two points lie on a line, whatever they are
 LOOKS = {"positive": ("#0072b2", "o"), "negative": ("#b34700", "^")}
 SIDES = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)]
 GAPS = [6, 12, 18]  # points
-
-
-class Words(params.Params):
-    """`words`: the words of either sentiment, and those whose neighbours are listed."""
-
-    positive: list[params.Name]
-    negative: list[params.Name]
-    neighbours_of: list[params.Name]
-    neighbours: params.Positive
-
-    @model_validator(mode="after")
-    def _each_word_once(self) -> "Words":
-        words = [*self.positive, *self.negative]
-        twice = sorted({word for word in words if words.count(word) > 1})
-        if twice:
-            raise ValueError(f"in `positive` and `negative` more than once: {', '.join(twice)}")
-        return self
 
 
 def unit_rows(matrix: np.ndarray) -> np.ndarray:
@@ -240,7 +221,7 @@ def _draw_words(axes: Axes, table: pd.DataFrame) -> None:
 
 def main() -> None:
     """Measure and map the chosen words, list neighbours; words without a vector are left out."""
-    settings = params.load("words", Words)
+    settings = params.load("words", schema.Words)
     unit = unit_rows(read_array(MATRIX)[len(SPECIAL) :])
     vocabulary = read_vocabulary(VOCABULARY)
     rows = {word: row for row, word in enumerate(vocabulary) if unit[row].any()}
@@ -282,4 +263,4 @@ def summary(measured: dict[str, float | None]) -> str:
 
 
 if __name__ == "__main__":
-    run("words", main)
+    check.run("words", main)

@@ -3,16 +3,16 @@
 import csv
 import io
 import json
+import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from ajuste.errors import PipelineError
 from ajuste.files import read_json
 from ajuste.git import git, show
+from ajuste.params import parse
 from study import plan
 from study.plan import Experiment, Plan
 
@@ -91,7 +91,7 @@ def base(root: Path) -> Base:
     text = show(root, commit, "params.yaml")
     if not text:
         raise PipelineError("params.yaml: not in the last commit; run from the repository's root")
-    return Base(root, commit, _yaml(text))
+    return Base(root, commit, parse(text, "params.yaml"))
 
 
 def ref(commit: str, name: str) -> str:
@@ -102,7 +102,8 @@ def ref(commit: str, name: str) -> str:
 def is_done(start: Base, experiment: Experiment) -> bool:
     """Whether there is an experiment of this name with the parameters that are asked for."""
     text = show(start.root, ref(start.commit, experiment.name), "params.yaml")
-    return bool(text) and _yaml(text) == plan.merged(start.params, experiment.overrides)
+    asked = plan.merged(start.params, experiment.overrides)
+    return bool(text) and parse(text, "params.yaml") == asked
 
 
 def header(start: Base, experiment: Experiment) -> str:
@@ -170,8 +171,10 @@ def reason(log: str) -> str:
     """Why a run failed: the last line of its log that says something.
 
     That is what the stage itself said last; DVC's own error where it said nothing or was killed.
+    A line that is indented goes on with the one before it.
     """
-    lines = [line.strip() for line in log.splitlines()[1:] if line.strip()]
+    lines = re.sub("\n +", "; ", log).splitlines()[1:]
+    lines = [line.strip() for line in lines if line.strip()]
     faults = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     started = max(
         (at for at, line in enumerate(lines) if line.startswith("> ")), default=len(lines)
@@ -179,10 +182,6 @@ def reason(log: str) -> str:
     said = [line for line in lines[started + 1 :] if not line.startswith(("ERROR: ", "WARNING: "))]
     killed = [fault for fault in faults if "exited with -" in fault]
     return (killed or said or faults or lines or ["no reason given"])[-1]
-
-
-def _yaml(text: str) -> dict[str, Any]:
-    return YAML(typ="safe", pure=True).load(text)
 
 
 def _column(text: str, name: str, separator: str) -> list[float]:

@@ -10,9 +10,10 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from ajuste import params, remedies
+from ajuste.check import faults
 from ajuste.errors import PipelineError
 
 REMEDY = "-remedy"
@@ -49,9 +50,6 @@ class Study(params.Params):
     intro: str = ""
     follow: bool = False
     experiments: Annotated[list[Entry], Field(min_length=1)]
-
-
-SCHEMAS = {1: Study, 3: Entry, 4: Expected}  # by how deep the key of a fault lies
 
 
 @dataclass(frozen=True)
@@ -92,10 +90,7 @@ def load(path: Path) -> Plan:
     if not path.is_file():
         raise PipelineError(f"{path}: not found; name a list such as studies/lecture.yaml")
     try:
-        return plan(Study.model_validate(params.read(path), strict=True))
-    except ValidationError as error:
-        faults = "; ".join(_fault(fault) for fault in error.errors())
-        raise PipelineError(f"{path}: {faults}") from None
+        return plan(params.checked(params.read(path), Study, name=path, named=_named))
     except PipelineError as error:
         message = str(error)
         raise PipelineError(message if str(path) in message else f"{path}: {message}") from None
@@ -109,21 +104,21 @@ def plan(study: Study) -> Plan:
     """
     experiments = [one for entry in study.experiments for one in spread(entry)]
     names = [experiment.name for experiment in experiments]
-    faults = [
+    wrong = [
         f"`{name}` is no name for an experiment: letters, digits, `-`, `_` and `.`"
         for name in names
         if not re.fullmatch(NAME, name) or ".." in name or name.endswith((".", ".lock"))
     ]
     twice = [name for name, count in Counter(names).items() if count > 1]
-    faults += [f"two experiments are named `{name}`" for name in twice]
+    wrong += [f"two experiments are named `{name}`" for name in twice]
     if study.follow:
-        faults += [
+        wrong += [
             f"`{name}{REMEDY}` is what the remedy of `{name}` is named; give it another name"
             for name in names
             if f"{name}{REMEDY}" in names
         ]
-    if faults:
-        raise PipelineError("; ".join(faults))
+    if wrong:
+        raise PipelineError("; ".join(wrong))
     return Plan(study.title, study.intro, study.follow, experiments)
 
 
@@ -174,29 +169,38 @@ def merged(given: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
         for part in parents:
             if part not in place and key.startswith("models."):
                 place[part] = {}
-            place = place.get(part)
+            place = _below(place, part, key)
             if not isinstance(place, dict):
                 raise PipelineError(f"no `{key}` in params.yaml: `{part}` has nothing under it")
-        if last not in place and not key.startswith("models."):
-            raise PipelineError(f"no `{key}` in params.yaml; there is: {', '.join(place)}")
+        if not key.startswith("models."):
+            _below(place, last, key)
         place[last] = value
     return result
 
 
+def _below(place: dict[str, Any], part: str, key: str) -> Any:
+    if part not in place:
+        raise PipelineError(f"no `{key}` in params.yaml; {params.not_one_of(part, place)}")
+    return place[part]
+
+
 def check(study: Plan, given: dict[str, Any]) -> None:
-    """Hold the overrides of a list against the parameters (see `merged`).
+    """Hold the parameters of each experiment of a list against the schema.
 
     Raises:
-        PipelineError: a key is not there; all are named at once.
+        PipelineError: an override has a key that is not there (see `merged`), or brings a fault
+            that `given` does not have; all are named at once.
     """
-    faults = []
+    before = faults(given)
+    found = []
     for experiment in study.experiments:
         try:
-            merged(given, experiment.overrides)
+            brought = faults(merged(given, experiment.overrides))
         except PipelineError as error:
-            faults.append(f"experiment `{experiment.name}`: {error}")
-    if faults:
-        raise PipelineError("; ".join(faults))
+            brought = [str(error)]
+        found += [f"experiment `{experiment.name}`: {one}" for one in brought if one not in before]
+    if found:
+        raise params.FaultsError(study.title, found)
 
 
 def digest(values: dict[str, Any]) -> str:
@@ -268,18 +272,9 @@ def _in_name(value: Any) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-") or "none"
 
 
-def _fault(fault: Any) -> str:
-    place = fault["loc"]
-    name = ".".join(map(str, place))
-    if place[0] == "experiments" and len(place) > 1:
+def _named(place: params.Place) -> str:
+    """What a place in the file is called: experiments are counted from 1."""
+    if place[:1] == ("experiments",) and len(place) > 1:
         rest = ".".join(map(str, place[2:])) or "it"
-        name = f"experiment {place[1] + 1}: `{rest}`"
-    else:
-        name = f"`{name}`"
-    if fault["type"] == "extra_forbidden":
-        return f"{name} is not known; valid: {', '.join(SCHEMAS[len(place)].model_fields)}"
-    if fault["type"] == "missing":
-        return f"{name} is missing"
-    message = fault["msg"][0].lower() + fault["msg"][1:]
-    hint = " (put quotes around it)" if fault["type"] == "string_type" else ""
-    return f"{name}: {message}, not {fault['input']!r}{hint}"
+        return f"experiment {place[1] + 1}: `{rest}`"
+    return f"`{'.'.join(map(str, place))}`"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from ajuste import reviews
+from ajuste import reviews, schema
 from ajuste.download import sha256
 from ajuste.errors import PipelineError
 from ajuste.packages import data_file
@@ -43,7 +43,9 @@ LABELLED = [name for name in MEMBERS if name[-5].isdigit() and "unsup" not in na
 
 
 def test_the_bundled_reviews_are_the_training_half_of_the_corpus():
-    table, labels = fetch.fetch(fetch.Bundled(**PINNED["bundled"]), "binary", Path("unused"))
+    table, labels = fetch.fetch(
+        schema.BundledReviews(**PINNED["bundled"]), "binary", Path("unused")
+    )
     assert labels == ["negative", "positive"]
     assert table["label"].value_counts().to_dict() == {"negative": 12500, "positive": 12500}
     assert table["review"].str.startswith("I rented I AM CURIOUS-YELLOW").sum() == 1
@@ -104,7 +106,9 @@ def test_an_archive_that_is_none_is_refused(tmp_path):
 )
 def test_the_stars_are_those_of_the_file_names(tmp_path, task, expected):
     digest = archive(tmp_path / "a.tar.gz", MEMBERS)
-    source = fetch.Stanford(url="https://example.org/a.tar.gz", sha256=digest, label="stars")
+    source = schema.StanfordReviews(
+        url="https://example.org/a.tar.gz", sha256=digest, label="stars"
+    )
     table, labels = fetch.fetch(source, task, tmp_path)
     assert table["label"].tolist() == ["9", "3", "10", "1"]
     assert labels == expected
@@ -121,16 +125,17 @@ def test_the_stars_are_those_of_the_file_names(tmp_path, task, expected):
     ],
 )
 def test_a_task_that_the_source_has_no_labels_for(source, kind, task, fit):
+    kinds = {"bundled": schema.BundledReviews, "stanford": schema.StanfordReviews}
     values = PINNED[source] | ({"label": kind} if source == "stanford" else {})
     with pytest.raises(PipelineError) as error:
-        fetch.fetch(fetch.SOURCES[source](**values), task, Path("never made"))
+        fetch.fetch(kinds[source](**values), task, Path("never made"))
     for said in (source, kind, task, f"set `task` to {fit}", "data.stanford.label"):
         assert said in str(error.value)
 
 
 def test_the_ends_of_a_range_are_numbers_and_are_kept_as_the_shortest_text(tmp_path):
     (tmp_path / "a.csv").write_text("review,stars\nx,7\n")
-    source = fetch.Csv[fetch.CSV_LABELS["regression"]](
+    source = schema.Csv[schema.CSV_LABELS["regression"]](
         path=str(tmp_path / "a.csv"), separator=",", text="review", label="stars", labels=[1, 2.5e6]
     )
     assert fetch.fetch(source, "regression", tmp_path)[1] == ["1", "2500000"]
@@ -141,11 +146,11 @@ def test_the_ends_of_a_range_are_numbers_and_are_kept_as_the_shortest_text(tmp_p
     [
         ("binary", ["a", "b", "c"], "at most 2 items"),
         ("multiclass", ["a"], "at least 2 items"),
-        ("multiclass", [1, 2, 3], "put quotes around it"),
+        ("multiclass", ["1", 2, "3"], "put quotes around it"),
         ("multilabel", [], "at least 1 item"),
         ("multilabel", ["a|b"], "not 'a|b'"),
         ("multilabel", [" a"], "not ' a'"),
-        ("regression", ["low", "high"], "valid number, not 'low'"),
+        ("regression", ["low", 10], "valid number, not 'low'"),
         ("regression", [1, 5, 10], "at most 2 items"),
         ("unit_regression", [10, 1], "the lowest number first"),
         ("unit_regression", [3, 3], "names one twice"),
@@ -167,7 +172,7 @@ def test_labels_that_do_not_fit_the_task_are_one_line(in_tmp, task, labels, said
 
 def test_a_csv_keeps_every_row_its_order_and_its_own_words(tmp_path):
     shutil.copy(ROOT / "data/examples/resenas.csv", tmp_path)
-    own = fetch.Csv[list[str]](**{**PINNED["csv"], "path": str(tmp_path / "resenas.csv")})
+    own = schema.Csv[list[str]](**{**PINNED["csv"], "path": str(tmp_path / "resenas.csv")})
     table, labels = fetch.fetch(own, "binary", tmp_path)
     expected = pd.read_csv(tmp_path / "resenas.csv")
     assert labels == ["mala", "buena"]
@@ -183,7 +188,7 @@ def test_a_csv_keeps_every_row_its_order_and_its_own_words(tmp_path):
         ({"source": "csv", "csv": {**PINNED["csv"], "path": "none.csv"}}, "no such file"),
         ({"source": "csv", "csv": {**PINNED["csv"], "labels": ["a"]}}, "data.csv.labels"),
         ({"source": "csv", "csv": {**PINNED["csv"], "labels": ["a", "a"]}}, "names one twice"),
-        ({"source": "csv", "csv": {**PINNED["csv"], "labels": [0, 1]}}, "put quotes around it"),
+        ({"source": "csv", "csv": {**PINNED["csv"], "labels": ["a", 1]}}, "put quotes around it"),
         ({"source": "csv", "csv": {**PINNED["csv"], "separator": "\n"}}, "data.csv.separator"),
         ({"source": "stanford", "stanford": {**PINNED["stanford"], "url": "http://127.0.0.1:9/a"}},
          "cannot be reached"),

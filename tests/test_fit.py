@@ -9,7 +9,7 @@ from fit_cases import Case
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ajuste import fit
+from ajuste import fit, schema
 
 ROOT = Path(__file__).parent.parent
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -19,7 +19,7 @@ RUNS = [
     Case(**run) for run in json.loads((ROOT / "tests/fit_runs.json").read_text(encoding="utf-8"))
 ]
 CASES = DRAWN + RUNS
-BOUNDS = fit.Bounds(**PARAMS["evaluate"]["fit"])
+BOUNDS = schema.FitBounds(**PARAMS["evaluate"]["fit"])
 
 
 def judge(case: Case, bounds=BOUNDS) -> fit.Fit:

@@ -96,6 +96,12 @@ def test_a_file_in_spanish_with_its_own_labels(clone):
     ("settings", "said"),
     [
         (["model=transformer"], "'models.transformer' are missing from 'params.yaml'"),
+        (
+            ["+models.gru.unit=64", "split.seed=-1"],
+            "split: params.yaml: 2 faults\n"
+            "  `split.seed`: input should be greater than or equal to 0, not -1\n"
+            "  `models.gru.unit` is not known; did you mean `units`?\n",
+        ),
         (["data.source=kaggle"], "should be 'bundled', 'stanford' or 'csv', not 'kaggle'"),
         (["data.source=csv", "data.csv.label=stars"], "no column `stars`"),
         (

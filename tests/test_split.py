@@ -24,6 +24,19 @@ def table(count: int = 200, copies: int = 0) -> pd.DataFrame:
     )
 
 
+def group_of(reviews: pd.DataFrame) -> pd.Series:
+    return stage.grouped(reviews["review"].map(text_key))
+
+
+def assign(reviews: pd.DataFrame, task: str = "binary", seed: int = 1) -> pd.Series:
+    split = SPLIT.model_copy(update={"seed": seed})
+    return stage.assign(reviews, group_of(reviews), task, split)
+
+
+def divide(reviews: pd.DataFrame, task: str = "binary") -> dict[str, pd.DataFrame]:
+    return stage.divide(reviews, group_of(reviews), task, SPLIT)
+
+
 def parts_of_texts(reviews: pd.DataFrame, part: pd.Series) -> pd.Series:
     return part.groupby(reviews["review"].map(text_key)).nunique()
 
@@ -31,18 +44,18 @@ def parts_of_texts(reviews: pd.DataFrame, part: pd.Series) -> pd.Series:
 @given(st.integers(40, 120), st.integers(0, 40), st.integers(0, 2**32))
 def test_no_text_stands_in_two_parts(count, copies, seed):
     reviews = table(count, copies)
-    part = stage.assign(reviews, "binary", SPLIT.model_copy(update={"seed": seed}))
+    part = assign(reviews, seed=seed)
     assert part.notna().all()
     assert parts_of_texts(reviews, part).max() == 1
 
 
 def test_a_text_under_two_labels_stays_in_one_part():
     reviews = pd.concat([table(60), table(60).assign(label="positive")], ignore_index=True)
-    assert parts_of_texts(reviews, stage.assign(reviews, "binary", SPLIT)).max() == 1
+    assert parts_of_texts(reviews, assign(reviews)).max() == 1
 
 
 def test_the_sizes_are_the_shares_and_the_classes_are_balanced():
-    parts = stage.divide(table(200, copies=20), "binary", SPLIT)
+    parts = divide(table(200, copies=20))
     assert {name: len(part) for name, part in parts.items()} == {
         "train": 176,
         "validation": 22,
@@ -54,46 +67,82 @@ def test_the_sizes_are_the_shares_and_the_classes_are_balanced():
 
 def test_every_review_goes_somewhere_once():
     reviews = table(100, copies=10)
-    parts = stage.divide(reviews, "binary", SPLIT)
+    parts = divide(reviews)
     origins = pd.concat(parts.values())["origin"]
     assert sorted(origins) == sorted(reviews["origin"])
 
 
-def test_the_order_of_the_rows_changes_nothing():
-    reviews = table(100)
-    turned = reviews.iloc[::-1].reset_index(drop=True)
-    one, other = stage.divide(reviews, "binary", SPLIT), stage.divide(turned, "binary", SPLIT)
+def edited(reviews: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Reviews of 30 words, and the first `count` again with a word changed and another label."""
+    texts = [" ".join(f"w{number}x{place}" for place in range(30)) for number in reviews.index]
+    reviews = reviews.assign(review=texts)
+    again = reviews[:count].assign(label=["positive", "negative"] * (count // 2))
+    again["review"] = again["review"].str.replace("x7 ", "x7a ")
+    return pd.concat([reviews, again], ignore_index=True)
+
+
+@given(st.integers(0, 2**32))
+def test_near_duplicates_stand_in_one_part_and_the_parts_are_as_large_as_ever(seed):
+    part = assign(edited(table(200), 40), seed=seed)
+    assert part[:40].tolist() == part[200:].tolist()
+    assert part.value_counts().to_dict() == {"train": 192, "validation": 24, "test": 24}
+
+
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_changes_nothing(random):
+    reviews = edited(table(100), 20)
+    rows = list(reviews.index)
+    random.shuffle(rows)
+    one, other = divide(reviews), divide(reviews.iloc[rows].reset_index(drop=True))
     for name in one:
         assert one[name]["review"].tolist() == other[name]["review"].tolist()
+        assert one[name]["label"].tolist() == other[name]["label"].tolist()
 
 
 def test_the_parts_are_not_ordered_by_label():
-    labels = stage.divide(table(200), "binary", SPLIT)["train"]["label"]
+    labels = divide(table(200))["train"]["label"]
     changes = (labels != labels.shift()).sum()
     assert changes > 40
 
 
 def test_another_seed_is_another_split():
     reviews = table(100)
-    assert (
-        stage.assign(reviews, "binary", SPLIT)
-        != stage.assign(reviews, "binary", SPLIT.model_copy(update={"seed": 2}))
-    ).any()
+    assert (assign(reviews) != assign(reviews, seed=2)).any()
 
 
 def test_more_reviews_leave_most_of_the_others_where_they_were():
-    part = stage.assign(table(200), "binary", SPLIT)
-    larger = stage.assign(table(210), "binary", SPLIT)
+    part = assign(table(200))
+    larger = assign(table(210))
     assert (part == larger.iloc[:200]).mean() > 0.95
 
 
 def test_an_official_split_is_kept_and_its_copies_are_left_out():
     reviews = table(100, copies=5)
     reviews["official_split"] = ["train"] * 100 + ["test"] * 5
-    part = stage.assign(reviews, "binary", SPLIT)
+    part = assign(reviews)
     assert (part[100:] == "test").all()
     assert part[:5].isna().all()
     assert part[5:100].value_counts().to_dict() == {"train": 85, "validation": 10}
+
+
+def test_near_duplicates_of_an_official_test_review_are_left_out():
+    reviews = edited(table(100), 6)
+    reviews["official_split"] = ["train"] * 100 + ["test"] * 6
+    part = assign(reviews)
+    assert part[:6].isna().all()
+    assert (part[100:] == "test").all()
+    assert part[6:100].notna().all()
+
+
+def test_what_is_kept_together_is_counted():
+    reviews = edited(table(100), 6)
+    copies = pd.concat([reviews, reviews[90:95]], ignore_index=True)
+    text = copies["review"].map(text_key)
+    assert stage.alike(text, stage.grouped(text)) == {
+        "copies": 10,
+        "near_duplicates": 12,
+        "groups": 100,
+    }
 
 
 @pytest.mark.parametrize(
@@ -105,18 +154,18 @@ def test_an_official_split_is_kept_and_its_copies_are_left_out():
 )
 def test_labels_that_are_no_classes_are_divided_together(task, texts):
     reviews = table(200, copies=20).assign(label=texts * 55)
-    parts = stage.divide(reviews, task, SPLIT)
+    parts = divide(reviews, task)
     assert {name: len(part) for name, part in parts.items()} == {
         "train": 176,
         "validation": 22,
         "test": 22,
     }
-    assert parts_of_texts(reviews, stage.assign(reviews, task, SPLIT)).max() == 1
+    assert parts_of_texts(reviews, assign(reviews, task)).max() == 1
 
 
 def test_each_of_several_classes_is_divided_by_itself():
     reviews = table(200).assign(label=[str(number % 4) for number in range(200)])
-    for part in stage.divide(reviews, "multiclass", SPLIT).values():
+    for part in divide(reviews, "multiclass").values():
         assert part["label"].value_counts().nunique() == 1
 
 
@@ -132,18 +181,18 @@ def test_a_class_that_a_part_lacks(task, label, said):
     reviews["label"] = "drama"
     reviews.loc[0, "label"] = label
     with pytest.raises(PipelineError, match=said):
-        stage.divide(reviews, task, SPLIT)
+        divide(reviews, task)
 
 
 def test_an_empty_part():
     reviews = table(4).assign(label=["1", "2", "3", "4"])
     with pytest.raises(PipelineError, match="too few reviews, none falls to validation"):
-        stage.divide(reviews, "regression", SPLIT)
+        divide(reviews, "regression")
 
 
 def test_too_few_reviews():
     with pytest.raises(PipelineError, match="too few reviews"):
-        stage.divide(table(6), "binary", SPLIT)
+        divide(table(6))
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.0, 0.1), (0.1, 0.0)])

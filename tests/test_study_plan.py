@@ -1,9 +1,12 @@
 import pytest
+from conftest import ROOT
 
+from ajuste import params
 from ajuste.errors import PipelineError
 from study import plan
 from study.plan import Experiment
 
+PARAMS = params.read(ROOT / "params.yaml")
 GIVEN = {
     "seed": 1,
     "model": "gru",
@@ -66,10 +69,13 @@ def test_a_grid_without_braces_appends_its_values(tmp_path):
     ("text", "message"),
     [
         ("title: T", "`experiments` is missing"),
-        ("titel: T\ntitle: T\nexperiments: [{name: a}]", "`titel` is not known; valid: title, int"),
+        (
+            "titel: T\ntitle: T\nexperiments: [{name: a}]",
+            "`titel` is not known; did you mean",
+        ),
         (
             "title: T\nexperiments: [{name: a, sett: {}}]",
-            "experiment 1: `sett` is not known; valid",
+            "experiment 1: `sett` is not known; did you mean `set`?",
         ),
         (
             "title: T\nexperiments: [{name: a}, {name: b, expected: {loss: 1}}]",
@@ -105,12 +111,12 @@ def test_faults_are_named_in_one_line(tmp_path, text, message):
     with pytest.raises(PipelineError) as caught:
         load(tmp_path, text)
     assert message in str(caught.value)
-    assert str(caught.value).startswith(f"{tmp_path / 'list.yaml'}: ")
+    assert str(caught.value).startswith(str(tmp_path / "list.yaml"))
     assert "\n" not in str(caught.value)
 
 
 def test_all_faults_are_named_at_once(tmp_path):
-    with pytest.raises(PipelineError, match=r"experiment 1: `x`.*; experiment 2: `y`"):
+    with pytest.raises(PipelineError, match=r"2 faults\n  experiment 1: `x`.*\n .*2: `y`"):
         load(tmp_path, "title: T\nexperiments: [{name: a, x: 1}, {name: b, y: 1}]")
 
 
@@ -132,6 +138,32 @@ def test_a_key_that_no_stage_reads_is_refused(key):
     study = plan.Plan("T", "", False, [Experiment("a", {key: 1})])
     with pytest.raises(PipelineError, match=f"experiment `a`: no `{key}` in params.yaml"):
         plan.check(study, GIVEN)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"modle": "nn"}, "no `modle` in params.yaml; did you mean `model`? valid: seed, model"),
+        ({"splt.seed": 2}, "no `splt.seed` in params.yaml; did you mean `split`? valid: seed"),
+        ({"seed.x": 1}, "no `seed.x` in params.yaml: `seed` has nothing under it"),
+        ({"model": "lsmt"}, "`model` is 'lsmt'; did you mean `lstm`?"),
+        ({"models.lstm.unit": 3}, "`models.lstm.unit` is not known; did you mean `units`?"),
+        ({"models.gru.epochs": -1}, "`models.gru.epochs`: input should be greater than 0, not -1"),
+        ({"task": "regression"}, "`task`: the labels of bundled (sentiment) are not fit"),
+    ],
+)
+def test_an_override_that_no_stage_would_take_is_named(overrides, said):
+    given = {**PARAMS, "colour": "red"}  # which is no fault of the list
+    study = plan.Plan("T", "", False, [Experiment("good", {"seed": 2}), Experiment("a", overrides)])
+    with pytest.raises(PipelineError) as caught:
+        plan.check(study, given)
+    assert str(caught.value).startswith(f"T: experiment `a`: {said}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda it: it.stem)
+def test_the_lists_that_come_along_have_no_faults(path):
+    plan.check(plan.load(path), PARAMS)
 
 
 @pytest.mark.parametrize(

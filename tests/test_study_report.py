@@ -226,6 +226,10 @@ def test_the_markdown_names_its_pictures():
     ("log", "expected"),
     [
         ("> python -m train\ntrain: bad units\nERROR: failed to reproduce", "train: bad units"),
+        (
+            "> python -m train\ntrain: 2 faults\n  `a` is\n  `b` is",
+            "train: 2 faults; `a` is; `b` is",
+        ),
         ("> python -m train\nhalfway\nERROR: failed, exited with -9", "failed, exited with -9"),
         ("> python -m train\nERROR: failed, exited with 1", "failed, exited with 1"),
         ("ERROR: Invalid `--set-param` value", "Invalid `--set-param` value"),

@@ -1,4 +1,6 @@
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import numpy as np
@@ -61,19 +63,66 @@ def network(patience=0, epochs=6, task="binary", **changes):
         "patience": patience,
         **changes,
     }
+    entry = {name: value for name, value in entry.items() if value is not None}
+    backend.keras.utils.clear_session()  # so that layers have the names they have in a new process
     backend.seed(1)
     matrix = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
     return networks.build("gru", entry, matrix, 12, task)
 
 
-def fit(stage, model, options, log=None, task="binary"):
-    return stage.fit(model, options, task, parts(), parts(1), log or Log())
+def fit(stage, model, options, log=None, task="binary", checkpoint=None, reviews=None):
+    from ajuste.checkpoint import Checkpoint
+
+    with TemporaryDirectory() as folder:
+        checkpoint = checkpoint or Checkpoint(Path(folder) / "train.npz", "this one")
+        both = reviews or parts(), parts(1)
+        return stage.fit(model, options, task, *both, log or Log(), 1, checkpoint)
 
 
 def test_without_patience_every_epoch_runs_and_the_last_is_kept(stage):
     model, options = network()
     assert fit(stage, model, options) == 6
     assert model.history.epoch == list(range(6))
+
+
+def test_every_epoch_takes_every_review_once_and_in_an_order_of_its_own(stage):
+    part = {"token_ids": np.arange(10)[:, None], "targets": np.arange(10)[:, None]}
+    batches = stage.Batches(part, 4, seed=1)
+    seen = []
+    for epoch in range(3):
+        batches.begin(epoch)
+        taken = [batches[i] for i in range(batches.num_batches)]
+        assert [len(targets) for _, targets in taken] == [4, 4, 2]
+        assert all((token_ids == targets).all() for token_ids, targets in taken)
+        seen.append(np.concatenate([targets[:, 0] for _, targets in taken]).tolist())
+    assert all(sorted(order) == list(range(10)) for order in seen)
+    assert len(set(map(tuple, seen))) == 3
+    batches.begin(1)
+    assert batches[0][1][:, 0].tolist() == seen[1][:4]
+    assert stage.batch_order(10, 2, 0).tolist() != seen[0]
+
+
+def test_the_batches_reach_the_network_in_their_order(stage):
+    from ajuste.backend import keras, tf
+
+    reviews = parts()
+    reviews["token_ids"][:, 0] = np.arange(64)  # by which a review is known
+    taken = []
+
+    class Spy(keras.layers.Layer):
+        def call(self, token_ids, training=None):
+            if training:
+                tf.py_function(
+                    lambda ids: taken.extend(ids.numpy().tolist()), [token_ids[:, 0]], []
+                )
+            return tf.cast(token_ids[:, 1:2], tf.float32)
+
+    _, options = network(epochs=3)
+    token_ids = keras.Input((12,), dtype="int32")
+    model = keras.Model(token_ids, keras.layers.Dense(1)(Spy()(token_ids)))
+    fit(stage, model, options, reviews=reviews)
+    orders = [stage.batch_order(64, 1, epoch).tolist() for epoch in range(3)]
+    assert np.reshape(taken, (3, 64)).tolist() == orders
 
 
 def test_with_patience_the_best_epoch_is_kept(stage):
@@ -109,7 +158,9 @@ def test_measuring_changes_nothing_of_the_training(stage):
     fit(stage, model, options)
     plain, _ = network(**dense)
     networks.compile_model(plain, options, 24)
-    plain.fit(parts()["token_ids"], parts()["targets"], batch_size=16, epochs=6, verbose=0)
+    batches = stage.Batches(parts(), 16, 1)
+    ordered = stage.keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin)
+    plain.fit(batches, epochs=6, shuffle=False, callbacks=[ordered], verbose=0)
     pairs = zip(model.get_weights(), plain.get_weights(), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
 
@@ -181,7 +232,8 @@ def test_a_training_that_diverges_at_once_keeps_nothing(stage):
 
 def test_a_vanishing_gradient_is_said_once(stage, capsys):
     log = Log()
-    watch = stage.Watch(log, "binary", "binary_crossentropy", parts(), parts(1))
+    forget = SimpleNamespace(save=lambda *given: None)
+    watch = stage.Watch(log, "binary", "binary_crossentropy", parts(), parts(1), 0, forget)
     watch.set_model(network()[0])
     watch.layer_norms = lambda: {"gru": 1e-7, "output": 0.1}
     for epoch in range(3):

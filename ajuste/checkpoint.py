@@ -1,0 +1,103 @@
+"""A training that was cut off, on disk: all it takes to go on as if it had not been.
+
+Keras' own `BackupAndRestore` leaves out the state of dropout and of early stopping, and the curves.
+"""
+
+import json
+import os
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ajuste.backend import keras
+from ajuste.files import read_arrays, write_arrays
+
+ASK = "AJUSTE_RESUME"
+"""The environment variable that, set to 1, asks a training to go on where one was cut off."""
+
+Curve = list[dict[str, float]]
+"""What was measured at the end of each epoch, by the name of the metric."""
+
+
+def identity(settings: dict[str, Any], files: Iterable[Path]) -> str:
+    """A digest that two trainings share if they give the same weights.
+
+    Args:
+        settings: every parameter of the training, and what it runs with, as JSON can hold it.
+        files: what it reads, and its code.
+    """
+    digest = sha256(json.dumps(settings, sort_keys=True).encode())
+    for path in files:
+        digest.update(sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the state of a training is kept, and which training it is (see `identity`)."""
+
+    path: Path
+    training: str
+
+    def save(self, model: keras.Model, curve: Curve, best: list[np.ndarray]) -> None:
+        """Keep what the epochs that `curve` tells of have left.
+
+        Args:
+            model: compiled; its weights, the states of its random generators and of its optimizer.
+            curve: what was measured so far.
+            best: the weights of the best epoch so far.
+        """
+        arrays = {f"state_{i}": np.array(value) for i, value in enumerate(_state(model))}
+        arrays |= {f"best_{i}": weight for i, weight in enumerate(best)}
+        told = json.dumps({"training": self.training, "curve": curve, "best": len(best)})
+        write_arrays(self.path, told=np.array(told), **arrays)
+
+    def restore(self, model: keras.Model) -> tuple[Curve, list[np.ndarray]]:
+        """Bring a model to where `save` found it, if that is asked for (see `ASK`).
+
+        Args:
+            model: compiled, as the training began with it.
+
+        Returns:
+            The curve and the best weights that were kept. Both are empty, and the model is as it
+            was, where nothing was asked for or there is nothing to go on from; it says so.
+        """
+        if os.environ.get(ASK, "0") in ("", "0"):
+            return [], []
+        try:
+            arrays = read_arrays(self.path)
+            told = json.loads(str(arrays.pop("told")))
+        except FileNotFoundError:
+            print("train: no training was cut off; it starts from the beginning")
+            return [], []
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            print(f"train: {self.path} is damaged; the training starts from the beginning")
+            return [], []
+        if told["training"] != self.training:
+            print(
+                f"train: what {self.path} holds was cut off with other parameters, data, code or "
+                "versions; the training starts from the beginning"
+            )
+            return [], []
+        model.optimizer.build(model.trainable_variables)
+        for i, variable in enumerate(_state(model)):
+            variable.assign(arrays[f"state_{i}"])
+        print(f"train: goes on after epoch {len(told['curve'])}")
+        return told["curve"], [arrays[f"best_{i}"] for i in range(told["best"])]
+
+    def remove(self) -> None:
+        """Forget a training that has come to its end."""
+        self.path.unlink(missing_ok=True)
+
+
+def _state(model: keras.Model) -> list[keras.Variable]:
+    # Beside its weights a model has the states of its random generators, and of metrics, which
+    # every epoch begins anew.
+    of_metrics = {id(variable) for variable in model.metrics_variables}
+    own = [variable for variable in model.variables if id(variable) not in of_metrics]
+    return [*own, *model.optimizer.variables]
