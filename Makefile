@@ -9,6 +9,7 @@ help: ## Show this list
 .PHONY: repro
 repro: .venv/installed ## Set up, run what the last run does not cover, show the metrics
 	@python -m ajuste.check
+	@python -m ajuste.intact
 	dvc repro
 	@echo
 	@python -m ajuste.summary
@@ -65,6 +66,15 @@ lock: .venv/installed ## Write requirements.lock anew from requirements.txt
 	uv pip compile requirements.txt --output-file requirements.lock --quiet --upgrade \
 	  --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 	  --custom-compile-command "make lock"
+
+.PHONY: audit
+audit: .venv/installed ## Look for known vulnerabilities in what is locked (asks PyPI)
+	@uvx --quiet pip-audit@2.10.1 --strict --require-hashes --disable-pip --progress-spinner off \
+	  --requirement requirements.lock 2> .venv/audit || { \
+	  said=$$(tail -n 1 .venv/audit); \
+	  case "$$said" in Found*) ;; *) said="not done, PyPI does not tell of all: $$said" ;; esac; \
+	  echo "audit: $$said" >&2; exit 1; }
+	@tail -n 1 .venv/audit
 
 .PHONY: clean
 clean: ## Remove the environment; data and cache stay
