@@ -9,7 +9,7 @@ help: ## Show this list
 .PHONY: repro
 repro: .venv/installed ## Set up, run what the last run does not cover, show the metrics
 	@python -m ajuste.check
-	@python -m ajuste.intact
+	@python -m ajuste.recover
 	dvc repro
 	@echo
 	@python -m ajuste.summary
@@ -46,6 +46,10 @@ pr-report: .venv/installed ## Say what a change does to the metrics (BASE=main H
 	@python -m ci.pull_request --base "$(BASE)" --output "$(OUTPUT)" \
 	  $(if $(HEAD),--head "$(HEAD)") $(if $(SEEDS),--seeds "$(SEEDS)")
 
+.PHONY: verify
+verify: .venv/installed ## Run the last commit anew, compare with what is committed
+	@python -m reliability.verify
+
 .PHONY: test
 test: .venv/installed ## Set up, lint, run every test
 	ruff check .
@@ -55,6 +59,10 @@ test: .venv/installed ## Set up, lint, run every test
 .PHONY: test-fast
 test-fast: .venv/installed ## The tests that need no TensorFlow: seconds
 	pytest -m "not slow"
+
+.PHONY: test-long
+test-long: .venv/installed ## The tests that take many minutes: every network twice
+	pytest -m long
 
 .PHONY: format
 format: .venv/installed ## Lay the code out and mend what can be mended

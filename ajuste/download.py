@@ -1,14 +1,14 @@
 """Fetch a large file once: with a progress bar, resumed after a break, its digest checked."""
 
 import sys
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 
 import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
 from ajuste.errors import PipelineError
-from ajuste.files import sha256
+from ajuste.files import check_readable, sha256
 
 CHUNK = 1 << 16  # what a transfer that breaks off may lose
 TIMEOUT_SECONDS = 30
@@ -18,8 +18,9 @@ def check_digest(path: Path, expected: str, advice: str) -> None:
     """Compare a file with its pinned SHA-256.
 
     Raises:
-        PipelineError: they differ; `advice` says what to do.
+        PipelineError: they differ, or it cannot be read; `advice` says what to do.
     """
+    check_readable(path, advice)
     found = sha256(path)
     if found != expected:
         raise PipelineError(f"{path}: SHA-256 is {found}, expected {expected}; {advice}")
@@ -95,14 +96,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, requests.ConnectionError):
         return "cannot be reached"
     return " ".join(str(error).split())
-
-
-def check_member(name: str, archive: Path) -> None:
-    """Refuse an archive whose member would land outside the folder it is unpacked into.
-
-    Raises:
-        PipelineError: `name` is absolute, climbs with `..`, or names a drive.
-    """
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive:
-        raise PipelineError(f"{archive}: refused, its member {name!r} points outside; get another")

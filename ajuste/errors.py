@@ -4,12 +4,49 @@ import re
 import sys
 from collections.abc import Callable
 
+SHOWN = 5
+LONGEST_EXCERPT = 60
+
 
 class PipelineError(Exception):
     """A problem that the user can mend. Its message is one line: what, where, what to do.
 
-    Only the faults of a file of parameters, where there are several, have a line each.
+    Where several faults are told at once, each has a line. What a line quotes may hold anything, so
+    it is made `printable`.
     """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n  ".join(map(printable, lines)))
+
+
+def printable(text: str) -> str:
+    """With all that has no shape escaped: line ends, commands to a terminal, marks of direction."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
+def excerpt(text: str) -> str:
+    """The beginning of a text that may be long, to quote it in a message."""
+    return text if len(text) <= LONGEST_EXCERPT else text[: LONGEST_EXCERPT - 3] + "..."
+
+
+class Lines:
+    """Numbers of lines, for a message: how many there are, and the first five of them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first: list[int] = []
+
+    def add(self, number: int) -> None:
+        """Note one more."""
+        self.count += 1
+        if self.count <= SHOWN:
+            self._first.append(number)
+
+    def __str__(self) -> str:
+        more = ", ..." if self.count > SHOWN else ""
+        return f"lines {', '.join(map(str, self._first))}{more}"
 
 
 def run(name: str, main: Callable[[], None]) -> None:
@@ -21,13 +58,14 @@ def run(name: str, main: Callable[[], None]) -> None:
             that may not be read, become one line on standard error, and so does a lack of memory;
             any other exception is a defect of this project and keeps its traceback.
     """
+    sys.stdout.reconfigure(errors="backslashreplace")  # a label may hold what a terminal lacks
     try:
         main()
     except PipelineError as error:
         sys.exit(f"{name}: {error}")
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        sys.exit(f"{name}: {error.strerror or error}{where}")
+        sys.exit(printable(f"{name}: {error.strerror or error}{where}"))
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,23 @@ from ajuste.errors import PipelineError
 
 UNFINISHED = ".*.part"
 """What is left beside a target if the process is killed while it writes; nobody reads it."""
+
+
+def check_readable(path: Path, advice: str) -> None:
+    """Refuse what cannot be read as a file; a FIFO or a device could be waited for without end.
+
+    Raises:
+        PipelineError: it is missing, a folder or a device, or may not be read; `advice` says what
+            to do.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            kind = "folder" if path.is_dir() else "device or a pipe"
+            raise PipelineError(f"{path}: a {kind}, where a file is needed; {advice}")
+        path.open("rb").close()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise PipelineError(f"{path}: {reason}; {advice}") from None
 
 
 @contextmanager

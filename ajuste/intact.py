@@ -1,4 +1,4 @@
-"""Whether the pipeline's files are the ones that DVC recorded: `python -m ajuste.intact`.
+"""Whether the files of the pipeline are those that DVC recorded.
 
 DVC takes a file whose time and size are unchanged, and an object of its cache that is read-only,
 for what they were. So a bit that flips on the disk goes unseen: `dvc status` says that all is up
@@ -9,60 +9,88 @@ to date, and `dvc checkout` copies the damaged object. `cache.verify` changes no
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import re
 from fnmatch import fnmatchcase
 from pathlib import Path
-from subprocess import run as command
 from typing import Any
 
-from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from voluptuous import Invalid
 
-from ajuste.errors import PipelineError, run
+from ajuste.errors import PipelineError
 from ajuste.files import UNFINISHED
 
-LOCK = Path("dvc.lock")
-PIPELINE = Path("dvc.yaml")
+LOCK = "dvc.lock"
+PIPELINE = "dvc.yaml"
+OBJECT = re.compile(r"^[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?$")  # in a cache; DVC writes to other names
 
 
 def md5(path: Path) -> str:
-    """The hash that DVC has of a file, or of a folder, which is that of a list of its files."""
+    """The hash by which DVC knows a file, or a folder: then it is that of a list of its files."""
     if not path.is_dir():
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "md5").hexdigest()
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     inside = [(inner.relative_to(path).parts, inner) for inner in path.rglob("*")]
     listed = [
         {"md5": md5(inner), "relpath": "/".join(parts)}
         for parts, inner in sorted(inside)
         if inner.is_file() and not fnmatchcase(inner.name, UNFINISHED)
     ]
-    return hashlib.md5(json.dumps(listed).encode()).hexdigest() + ".dir"
+    return hashlib.md5(json.dumps(listed).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
-def recorded(lock: Path) -> dict[str, str]:
+def stages(text: str, name: str = LOCK) -> dict[str, Any]:
+    """The stages in the text of a `dvc.lock`.
+
+    Raises:
+        PipelineError: it is not whole.
+    """
+    try:
+        found = YAML(typ="safe", pure=True).load(text)["stages"]
+        for stage in found.values():
+            [one["path"] for one in [*stage.get("deps", []), *stage.get("outs", [])]]
+    except (YAMLError, TypeError, KeyError, AttributeError):
+        raise PipelineError(
+            f"{name}: not what DVC writes (cut off as it was written?); `python -m ajuste.recover` "
+            "puts the last committed one back, and `dvc repro` takes what came after it out of the "
+            "cache"
+        ) from None
+    return found
+
+
+def recorded(root: Path) -> dict[str, str]:
     """The path of every output with the hash that DVC last had of it; none without a lock.
 
     Raises:
-        PipelineError: the file is torn, or holds what Git leaves of a conflict.
+        PipelineError: `dvc.lock` is not whole.
     """
+    lock = root / LOCK
     if not lock.exists():
         return {}
-    try:
-        stages = COMPILED_LOCKFILE_SCHEMA(_yaml(lock))["stages"].values()
-    except (YAMLError, UnicodeDecodeError, Invalid):
-        raise PipelineError(
-            f"{lock}: torn or in conflict; `git checkout {lock}` brings back the last committed "
-            "one, and `dvc repro` what came after it, out of the cache"
-        ) from None
-    outs = [out for stage in stages for out in stage.get("outs", [])]
-    return {out["path"]: out["md5"] for out in outs if "md5" in out}
+    found = stages(lock.read_text(encoding="utf-8", errors="replace")).values()
+    outputs = [output for stage in found for output in stage.get("outs", [])]
+    return {output["path"]: output["md5"] for output in outputs if "md5" in output}
 
 
-def changed(outputs: dict[str, str]) -> list[Path]:
-    """The outputs that are there and are not what was recorded."""
-    return [Path(o) for o, digest in outputs.items() if Path(o).exists() and md5(Path(o)) != digest]
+def changed(root: Path, outputs: dict[str, str]) -> list[str]:
+    """Those outputs that are there and have another hash than what was recorded."""
+    there = [output for output in outputs if (root / output).exists()]
+    return [output for output in there if md5(root / output) != outputs[output]]
+
+
+def is_whole(path: Path) -> bool:
+    """Whether an object of a cache has the hash that its path says."""
+    return md5(path) == path.parent.name + path.name.removesuffix(".dir")
+
+
+def damaged(cache: Path) -> list[Path]:
+    """The objects in a cache of DVC (`files/md5`) that are not whole."""
+    named = [path for path in sorted(cache.rglob("*")) if OBJECT.match(_name(path, cache))]
+    return [path for path in named if path.is_file() and not is_whole(path)]
+
+
+def _name(path: Path, cache: Path) -> str:
+    return path.relative_to(cache).as_posix()
 
 
 def demand(stage: str) -> None:
@@ -76,45 +104,12 @@ def demand(stage: str) -> None:
     """
     if "DVC_STAGE" not in os.environ:
         return
-    outputs = recorded(LOCK)
-    read = _yaml(PIPELINE)["stages"][stage]["deps"]
-    for path in changed({dep: outputs[dep] for dep in read if dep in outputs}):
+    root = Path.cwd()
+    outputs = recorded(root)
+    pipeline = YAML(typ="safe", pure=True).load((root / PIPELINE).read_text(encoding="utf-8"))
+    read = [dep for dep in pipeline["stages"][stage]["deps"] if dep in outputs]
+    for dep in changed(root, {dep: outputs[dep] for dep in read}):
         raise PipelineError(
-            f"{path}: damaged, it is not what {LOCK} has; `python -m ajuste.intact` finds what "
+            f"{dep}: damaged, it is not what {LOCK} has; `python -m ajuste.recover` finds what "
             "else is, then `dvc repro` makes it anew"
         )
-
-
-def damaged(cache: Path) -> Iterator[Path]:
-    """The objects of a cache of DVC whose content is not what their name says."""
-    for path in sorted((cache / "files/md5").glob("??/*")):
-        name = path.parent.name + path.name.removesuffix(".dir")
-        if len(name) == 32 and md5(path) != name:
-            yield path
-
-
-def main() -> None:
-    """Name what is damaged, and bring DVC to see it.
-
-    A damaged object of the cache is deleted. A file of the workspace that is not what was recorded
-    stays, with a new time, so that DVC hashes it: the next `dvc repro` makes it anew.
-    """
-    outputs = recorded(LOCK)
-    told = command(["dvc", "cache", "dir"], capture_output=True, text=True, check=False)
-    if told.returncode:
-        raise PipelineError(f"`dvc cache dir` failed: {' '.join(told.stderr.split())}")
-    for path in damaged(Path(told.stdout.strip())):
-        path.unlink()
-        print(f"intact: {path}: damaged, deleted")
-    for path in changed(outputs):
-        for file in [path, *path.rglob("*")]:
-            file.touch()
-        print(f"intact: {path}: not what {LOCK} has")
-
-
-def _yaml(path: Path) -> Any:
-    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-
-
-if __name__ == "__main__":
-    run("intact", main)

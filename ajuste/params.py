@@ -44,8 +44,8 @@ class FaultsError(PipelineError):
 
     def __init__(self, name: Path | str, faults: list[str]) -> None:
         faults = [" ".join(fault.splitlines()) for fault in faults]  # a key may hold a line end
-        lines = faults if len(faults) == 1 else [f"{len(faults)} faults", *faults]
-        super().__init__(f"{name}: " + "\n  ".join(lines))
+        first, *others = faults if len(faults) == 1 else [f"{len(faults)} faults", *faults]
+        super().__init__(f"{name}: {first}", *others)
         self.faults = faults
 
 

@@ -22,8 +22,8 @@ from ajuste.tasks import TASKS
 
 Task = Literal[*TASKS]
 
-SEPARATOR = r'^[^"\r\n]$'
-"""What may stand between two fields of a CSV file: one character, no quote and no line end."""
+SEPARATOR = r'^[^"\r\n\x00]$'
+"""What may stand between two fields of a CSV file: one character, no quote, line end or NUL."""
 
 SENTIMENT = ["negative", "positive"]
 STARS = ["1", "2", "3", "4", "7", "8", "9", "10"]  # none that is lukewarm was taken into the corpus
@@ -76,12 +76,13 @@ class StanfordReviews(Params):
 
 
 class AnyCsv(Params):
-    """`data.csv`: a user's own file, its two columns, and its labels, whatever the task."""
+    """`data.csv`: a user's own file, its columns, and its labels, whatever the task."""
 
     path: FileName
     separator: Annotated[str, Field(pattern=SEPARATOR)]
     text: Name
     label: Name
+    group: Name | None
     labels: Annotated[list[Any], Field(min_length=1)]
 
 
@@ -135,9 +136,10 @@ class Validate(Params):
 
 
 class Split(Params):
-    """`split`: the shares of the reviews that are held out, and the key that chooses them."""
+    """`split`: the shares of the reviews that are held out, and what chooses them."""
 
     seed: Seed
+    by: Literal["review", "group"]
     validation: Rate
     test: Rate
 

@@ -55,6 +55,23 @@ NUMERIC = ("regression", "unit_regression")
 """The tasks whose labels are numbers; the `labels` of the data are then the ends of their range."""
 
 
+def check_labels(task: str, labels: Sequence[str]) -> None:
+    """Hold labels, in the form that `encode` takes them in, against what the task asks for.
+
+    Raises:
+        ValueError: there are too few or too many of them, one stands twice, or they are no range.
+    """
+    fewest, most = {"multiclass": (2, math.inf), "multilabel": (1, math.inf)}.get(task, (2, 2))
+    if not fewest <= len(labels) <= most:
+        raise ValueError(f"{len(labels)} labels do not fit task {task}")
+    if len(set(labels)) < len(labels):
+        raise ValueError("a label stands twice")
+    if task in NUMERIC:
+        low, high = map(float, labels)
+        if not -math.inf < low < high < math.inf:
+            raise ValueError("the labels are not the lowest and the highest number")
+
+
 def encode(task: str, texts: Sequence[str], labels: Sequence[str]) -> np.ndarray:
     """The targets of reviews, float32 (n, outputs).
 

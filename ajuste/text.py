@@ -1,5 +1,6 @@
 """From raw text to token ids: one path, taken in training and in use alike."""
 
+import hashlib
 import html
 import unicodedata
 from collections import Counter
@@ -11,15 +12,19 @@ from typing import Literal
 
 import numpy as np
 import regex
+from pydantic import model_validator
 
-from ajuste.errors import PipelineError
-from ajuste.files import read_json, reading, write_json, write_text
+from ajuste import params
+from ajuste.errors import PipelineError, excerpt
+from ajuste.files import check_readable, read_json, write_json, write_text
+from ajuste.tasks import TASKS, check_labels
 
 PADDING, UNKNOWN = 0, 1
 SPECIAL = ["<padding>", "<unknown>"]  # no word: `tokens` never yields an angle bracket
 
 VOCABULARY_FILE = "vocabulary.tsv"
 ENCODER_FILE = "encoder.json"
+MEND = "run `dvc repro`, or `dvc pull`"
 
 # By name, since `I <3 it, but <sigh> who knows > me` is prose.
 TAGS = (
@@ -27,6 +32,11 @@ TAGS = (
     "strong|sub|sup|table|tbody|td|th|tr|tt|u|ul"
 )
 _MARKUP = regex.compile(rf"(?i)</?(?:br|{TAGS})\b[^<>]*>")
+# What Python's `html` refuses, and on what its `unicodedata` would spend hours: thousands of digits
+# in a reference, and of marks on a letter. Thirty are enough (Unicode's Stream-Safe Text Format).
+_ENDLESS_REFERENCE = regex.compile(r"&#[0-9]{100,}")
+_ENDLESS_MARKS = regex.compile(r"(\p{M}{30})\p{M}+")
+_VOCABULARY_LINE = regex.compile(r"([^\t]+)\t([0-9]{1,18})")
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2019\u02bc\uff07\u00b4`", "'"))
 # Scripts written without spaces give one token a character: what stands between spaces there is a
 # phrase, and hardly any phrase comes twice.
@@ -51,8 +61,9 @@ def tokens(text: str) -> list[str]:
     >>> tokens("Don&#39;t miss it!<br />\u00c9pico \U0001f600")
     ["don't", 'miss', 'it', '\xe9pico', '\U0001f600']
     """
-    text = _MARKUP.sub(" ", html.unescape(text))
-    text = unicodedata.normalize("NFC", text).lower().translate(_APOSTROPHES)
+    text = _MARKUP.sub(" ", html.unescape(_ENDLESS_REFERENCE.sub(" ", text)))
+    text = unicodedata.normalize("NFC", _ENDLESS_MARKS.sub(r"\1", text))
+    text = text.lower().translate(_APOSTROPHES)
     return _TOKEN.findall(text)
 
 
@@ -73,6 +84,21 @@ def count_words(token_lists: Iterable[Sequence[str]], min_count: int) -> dict[st
     counts = Counter(token for tokens_ in token_lists for token in tokens_)
     kept = ((word, count) for word, count in counts.items() if count >= min_count)
     return dict(sorted(kept, key=lambda item: (-item[1], item[0])))
+
+
+class _Settings(params.Params):
+    """`encoder.json`: what an `Encoder` is made with, and the digest of its vocabulary."""
+
+    max_length: params.Positive
+    keep: Literal["first", "last"]
+    task: Literal[*TASKS]
+    labels: list[params.Name]
+    vocabulary_sha256: params.Sha256
+
+    @model_validator(mode="after")
+    def _labels_fit_the_task(self) -> "_Settings":
+        check_labels(self.task, self.labels)
+        return self
 
 
 @dataclass(frozen=True)
@@ -125,12 +151,14 @@ class Encoder:
             *(f"{word}\t0" for word in SPECIAL),
             *(f"{w}\t{n}" for w, n in self.counts.items()),
         ]
-        write_text(folder / VOCABULARY_FILE, "\n".join(lines) + "\n")
+        vocabulary = "\n".join(lines) + "\n"
+        write_text(folder / VOCABULARY_FILE, vocabulary)
         settings = {
             "max_length": self.max_length,
             "keep": self.keep,
             "task": self.task,
             "labels": self.labels,
+            "vocabulary_sha256": hashlib.sha256(vocabulary.encode()).hexdigest(),
         }
         write_json(folder / ENCODER_FILE, settings)
 
@@ -139,25 +167,50 @@ class Encoder:
         """Read what `save` wrote.
 
         Raises:
-            PipelineError: a file is missing or is not what `save` wrote.
+            PipelineError: a file is missing or is not what `save` wrote, or the two do not belong
+                together.
         """
+        path = folder / ENCODER_FILE
+        check_readable(path, MEND)
         try:
-            counts = read_vocabulary(folder / VOCABULARY_FILE)
-            return cls(counts=counts, **read_json(folder / ENCODER_FILE))
-        except (FileNotFoundError, TypeError) as error:
+            settings = params.checked(read_json(path), _Settings).model_dump()
+        except params.FaultsError as error:
+            raise PipelineError(f"{path}: {'; '.join(error.faults)}; {MEND}") from None
+        counts = read_vocabulary(folder / VOCABULARY_FILE)
+        digest = hashlib.sha256((folder / VOCABULARY_FILE).read_bytes()).hexdigest()
+        if digest != settings.pop("vocabulary_sha256"):
             raise PipelineError(
-                f"{folder}: no usable encoder ({error}); run `dvc repro`, or `dvc pull`"
-            ) from None
+                f"{folder / VOCABULARY_FILE}: not the vocabulary that {ENCODER_FILE} was written "
+                f"with; {MEND}"
+            )
+        return cls(counts=counts, **settings)
 
 
 def read_vocabulary(path: Path) -> dict[str, int]:
     """The words and counts of a `vocabulary.tsv`, in the order of their ids, which begin at 2.
 
     Raises:
-        PipelineError: the file is not one that `Encoder.save` wrote.
+        PipelineError: it is missing or is not what `Encoder.save` wrote; it names the line.
     """
-    with reading(path):
-        *lines, rest = path.read_text(encoding="utf-8").split("\n")[len(SPECIAL) :]
-        if rest:
-            raise ValueError("the last line has no end")
-        return {word: int(count) for word, count in (line.split("\t") for line in lines)}
+    check_readable(path, MEND)
+    content = path.read_bytes()
+    try:
+        lines = content.decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+        raise PipelineError(f"{path}, line {number}: not UTF-8; {MEND}") from None
+    if lines.pop():
+        raise PipelineError(f"{path}, line {len(lines) + 1}: cut, without a line end; {MEND}")
+    counts: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        match = _VOCABULARY_LINE.fullmatch(line)
+        special = SPECIAL[number - 1] if number <= len(SPECIAL) else None
+        if not match or match[1] in counts or special not in (None, match[1]):
+            raise PipelineError(
+                f"{path}, line {number}: {excerpt(line)!r} is no word with its count, or stands "
+                f"twice; {MEND}"
+            )
+        counts[match[1]] = int(match[2])
+    if len(counts) <= len(SPECIAL):
+        raise PipelineError(f"{path}: holds no words; {MEND}")
+    return {word: count for word, count in counts.items() if word not in SPECIAL}

@@ -7,8 +7,9 @@ import numpy as np
 
 from ajuste import model_file
 from ajuste.backend import keras
-from ajuste.tasks import decode
-from ajuste.text import PADDING, UNKNOWN, Encoder, tokens
+from ajuste.errors import PipelineError
+from ajuste.tasks import decode, output_names
+from ajuste.text import PADDING, SPECIAL, UNKNOWN, Encoder, tokens
 
 
 class Classifier:
@@ -23,9 +24,12 @@ class Classifier:
         """Read the folder that the stage `train` wrote; it needs nothing from outside.
 
         Raises:
-            PipelineError: a file is missing or damaged.
+            PipelineError: a file is missing or damaged, or they do not belong together.
         """
-        return cls(model_file.load(folder / "model.keras"), Encoder.load(folder))
+        encoder = Encoder.load(folder)
+        model = model_file.load(folder / "model.keras")
+        _check_fit(model, encoder, folder)
+        return cls(model, encoder)
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
         """What the network says of each text (see `ajuste.tasks`).
@@ -50,3 +54,22 @@ class Classifier:
         said = decode(self.encoder.task, predictions, self.encoder.labels)
         nothing = np.isnan(predictions).all(axis=1)
         return [None if n else label for n, label in zip(nothing, said, strict=True)]
+
+
+def _check_fit(model: keras.Model, encoder: Encoder, folder: Path) -> None:
+    labels = len(output_names(encoder.task, encoder.labels))
+    for what, found, expected in (
+        ("takes", model.input_shape, (None, encoder.max_length)),
+        ("gives", model.output_shape, (None, labels)),
+        *(
+            ("knows", (layer.input_dim,), (len(SPECIAL) + len(encoder.counts),))
+            for layer in model.layers
+            # Where `max_features` bounds what is known, the ids come to it by way of that bound.
+            if isinstance(layer, keras.layers.Embedding) and layer.input is model.inputs[0]
+        ),
+    ):
+        if found != expected:
+            raise PipelineError(
+                f"{folder}: the model {what} {found}, its encoder {expected}; they are of two "
+                "trainings, run `dvc repro`"
+            )

@@ -4,15 +4,15 @@ import argparse
 import csv
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 from tqdm import tqdm
 
-from ajuste.errors import PipelineError, run
+from ajuste.errors import Lines, PipelineError, excerpt, run
 from ajuste.files import replacing
 from ajuste.schema import SEPARATOR
 from ajuste.tables import Row, read_csv
@@ -49,7 +49,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error("give a text, or --csv FILE --output FILE")
     if bool(asked.csv) != bool(asked.output):
         parser.error("--csv and --output go together")
-    if not re.fullmatch(SEPARATOR, asked.separator):
+    surrogate = "\ud800" <= asked.separator <= "\udfff"  # a byte that is no UTF-8
+    if surrogate or not re.fullmatch(SEPARATOR, asked.separator):
         parser.error("--separator takes one character, no quote and no line end")
     if asked.output and asked.output.exists():
         if not asked.output.is_file():
@@ -90,14 +91,14 @@ def score_csv(asked: argparse.Namespace) -> None:
     if taken := [name for name in added if name in columns]:
         raise PipelineError(f"{asked.csv}, line 1: has a column `{taken[0]}` already; rename it")
 
-    count, unknown = 0, []
+    count, unknown = 0, Lines()
     with (
         replacing(asked.output) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
         tqdm(unit=" rows", disable=not sys.stderr.isatty()) as bar,
     ):
-        writer = csv.writer(file, delimiter=asked.separator, lineterminator="\n")
-        writer.writerow([*columns, *added])
+        write_row = row_writer(file, asked.separator)
+        write_row([*columns, *added])
         for batch in chain([first], rows):
             predictions = classifier.predict([row[asked.column] for _, row in batch])
             for (line, row), label, values in zip(
@@ -107,17 +108,30 @@ def score_csv(asked: argparse.Namespace) -> None:
                 strict=True,
             ):
                 if label is None:
-                    unknown.append(line)
+                    unknown.add(line)
                     answer = [""] * len(added)
                 else:
                     answer = [label, *(f"{value:.6f}" for value in values)]
-                writer.writerow([*row.values(), *answer])
+                write_row([*row.values(), *answer])
             count += len(batch)
             bar.update(len(batch))
-    if unknown:
-        shown = ", ".join(map(str, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-        print(f"{len(unknown):,} rows without a known word (lines {shown})", file=sys.stderr)
+    if unknown.count:
+        print(f"{unknown.count:,} rows without a known word ({unknown})", file=sys.stderr)
     print(f"{asked.output}: {count:,} rows")
+
+
+def row_writer(file: TextIO, separator: str) -> Callable[[list[str]], object]:
+    """What writes one record to a CSV file, so that any reader gets the fields back as they are."""
+    plain, quoted = (
+        csv.writer(file, delimiter=separator, lineterminator="\n", quoting=quoting)
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
+
+    def write(fields: list[str]) -> None:
+        # Before 3.13, Python puts no quotes around a carriage return.
+        (quoted if any("\r" in field for field in fields) else plain).writerow(fields)
+
+    return write
 
 
 def score_texts(asked: argparse.Namespace) -> None:
@@ -133,7 +147,9 @@ def score_texts(asked: argparse.Namespace) -> None:
         print("unknown" if label is None else shown(classifier.encoder.task, label, row))
     if None in labels:
         text = asked.text[labels.index(None)]
-        raise PipelineError(f"{text!r}: no word that the model knows; give it a longer text")
+        raise PipelineError(
+            f"{excerpt(text)!r}: no word that the model knows; give it a longer text"
+        )
 
 
 def shown(task: str, label: str, prediction: np.ndarray) -> str:

@@ -35,7 +35,9 @@ def fetch(
             labels = given_labels(label, task, "stanford")
             return reviews.stanford(url, digest, downloads, label), labels
         case Csv():
-            table = reviews.from_csv(Path(source.path), source.text, source.label, source.separator)
+            table = reviews.from_csv(
+                Path(source.path), source.text, source.label, source.group, source.separator
+            )
             return table, [x if isinstance(x, str) else f"{x:.15g}" for x in source.labels]
 
 

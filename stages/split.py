@@ -1,11 +1,13 @@
 """Divide the reviews into training, validation and test.
 
-No text, no copy and no near-duplicate of it (see `ajuste.duplicates`) stands in two of them.
+No text, no copy and no near-duplicate of it (see `ajuste.duplicates`) stands in two of them; nor,
+where that is asked for, does a film.
 """
 
 from hashlib import blake2b
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ajuste import check, params, schema
@@ -35,9 +37,30 @@ def grouped(text: pd.Series) -> pd.Series:
         A series of str with the index of `text`: the first of the group's, in alphabetical order.
     """
     texts = sorted(set(text))
-    group = pd.Series(united(len(texts), near_duplicates([words.split() for words in texts])))
-    first = pd.Series(texts).groupby(group).transform("first")
-    return text.map(dict(zip(texts, first, strict=True)))
+    return _named(text, texts, near_duplicates([words.split() for words in texts]))
+
+
+def joined(group: pd.Series, about: pd.Series) -> pd.Series:
+    """The groups, with those made one that hold reviews about the same thing.
+
+    Args:
+        group: what each review is grouped by.
+        about: what it is about; null says nothing.
+
+    Returns:
+        A series like `group`.
+    """
+    names = sorted(set(group))
+    place = group.map(dict(zip(names, range(len(names)), strict=True)))
+    first = place.groupby(about).transform("first")
+    return _named(group, names, np.stack([first, place], axis=1)[first.notna()].astype(int))
+
+
+def _named(group: pd.Series, names: list[str], pairs: np.ndarray) -> pd.Series:
+    """Each group by the first name, in alphabetical order, of those that the pairs unite."""
+    first = pd.Series(names, dtype=object)
+    first = first.groupby(united(len(names), pairs)).transform("first")
+    return group.map(dict(zip(names, first, strict=True)))
 
 
 def assign(reviews: pd.DataFrame, group: pd.Series, task: str, split: Split) -> pd.Series:
@@ -114,20 +137,19 @@ def divide(
 
 
 def alike(text: pd.Series, group: pd.Series) -> dict[str, int]:
-    """How many reviews are kept together, and why.
+    """How many reviews are kept together.
 
     Args:
         text: the `text_key` of each review.
-        group: what it is grouped by.
+        group: what it is grouped by (see `grouped`).
 
     Returns:
         `copies`, the reviews whose text is another's too; `near_duplicates`, those whose group
-        holds more than one text; `groups` that the split deals out.
+        holds more than one text.
     """
     return {
         "copies": int(text.duplicated(keep=False).sum()),
         "near_duplicates": int((text.groupby(group).transform("nunique") > 1).sum()),
-        "groups": group.nunique(),
     }
 
 
@@ -143,19 +165,26 @@ def _order(text: str, seed: int) -> str:
 
 def main() -> None:
     """Divide what `fetch` got; write a table for each part."""
+    task, split = params.load("task", schema.Task), params.load("split", Split)
     with reading(REVIEWS):
         reviews = pd.read_parquet(REVIEWS)
     text = reviews["review"].map(text_key)
     group = grouped(text)
-    task, split = params.load("task", schema.Task), params.load("split", Split)
+    together = alike(text, group)
+    if split.by == "group":
+        if "group" not in reviews:
+            raise PipelineError(
+                "`split.by` is group, and these reviews do not say what they are about; name the "
+                "column that does in `data.csv.group`, or set `split.by` to review"
+            )
+        group = joined(group, reviews["group"])
     parts = divide(reviews, group, task, split)
     for name, table in parts.items():
         with replacing(FOLDER / f"{name}.parquet") as temporary:
             table.to_parquet(temporary, index=False)
     sizes = {name: len(table) for name, table in parts.items()}
     left_out = len(reviews) - sum(sizes.values())
-    together = alike(text, group)
-    write_json(METRICS, {**sizes, "left_out": left_out, **together})
+    write_json(METRICS, {**sizes, "left_out": left_out, **together, "groups": group.nunique()})
     print("split: " + ", ".join(f"{size:,} {name}" for name, size in sizes.items()))
     print(f"split: {together['near_duplicates']:,} reviews are kept with near-duplicates of theirs")
     if left_out:

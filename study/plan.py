@@ -93,7 +93,9 @@ def load(path: Path) -> Plan:
         return plan(params.checked(params.read(path), Study, name=path, named=_named))
     except PipelineError as error:
         message = str(error)
-        raise PipelineError(message if str(path) in message else f"{path}: {message}") from None
+        raise PipelineError(
+            *(message if str(path) in message else f"{path}: {message}").split("\n  ")
+        ) from None
 
 
 def plan(study: Study) -> Plan:

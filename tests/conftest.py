@@ -1,5 +1,4 @@
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -73,33 +72,16 @@ def clone(tmp_path_factory):
 @pytest.fixture(scope="session")
 def small_clone(clone):
     """A function that makes a throwaway repository: 1,200 of the bundled reviews, one epoch."""
-    from ajuste import reviews
-
-    pinned = re.search(r"sha256: (\w+)", (ROOT / "params.yaml").read_text(encoding="utf-8"))[1]
+    from reliability import clones
 
     def make() -> Path:
         folder = clone()
-        table = reviews.bundled(pinned).groupby("label").head(600).reset_index(drop=True)
+        table = clones.bundled_slice(ROOT, 1200)
         exclaims, long = table["review"].str.contains("!"), table["review"].str.len() > 1000
         table["marks"] = exclaims.map({True: "!", False: ""}) + long.map({True: "|long", False: ""})
         table["kind"] = table["label"] + long.map({True: " long", False: " short"})
         table["length"] = table["review"].str.split().str.len()
-        columns = ["review", "label", "marks", "kind", "length"]
-        table.to_csv(folder / "data/slice.csv", columns=columns, index=False)
-        params = folder / "params.yaml"
-        edit(
-            params,
-            {
-                "source: bundled\n  # 25": "source: csv\n  # 25",
-                "data/examples/resenas.csv": "data/slice.csv",
-                "text: rese\u00f1a": "text: review",
-                "label: opini\u00f3n": "label: label",
-                "- mala": "- negative",
-                "- buena": "- positive",
-            },
-        )
-        text = re.sub(r"epochs: \d+", "epochs: 1", params.read_text(encoding="utf-8"))
-        params.write_text(text, encoding="utf-8")
+        clones.shrink(folder, table)
         run("git", "add", "--all", cwd=folder)
         run("git", "commit", "--quiet", "--message", "a slice", cwd=folder)
         return folder
@@ -109,18 +91,21 @@ def small_clone(clone):
 
 @pytest.fixture(scope="session")
 def reproduced(small_clone):
-    """A small clone in which the pipeline has run, with its results committed; only to copy."""
-    folder = small_clone()
-    run("dvc", "repro", cwd=folder)
-    run("git", "add", "--all", cwd=folder)
-    run("git", "commit", "--quiet", "--message", "results", cwd=folder)
-    return folder
+    """A throwaway repository, small, as it is before its pipeline has run, and after."""
+    start = small_clone()
+    done = start.with_name(f"{start.name}-reproduced")
+    shutil.copytree(start, done, symlinks=True)
+    run("dvc", "repro", "--force", cwd=done)
+    return start, done
 
 
 @pytest.fixture
 def copy(reproduced, tmp_path):
-    """A copy of the reproduced repository, its cache included."""
-    return shutil.copytree(reproduced, tmp_path / "copy", symlinks=True)
+    """A copy of the reproduced repository, with its results committed and its cache."""
+    folder = shutil.copytree(reproduced[1], tmp_path / "copy", symlinks=True)
+    run("git", "add", "--all", cwd=folder)
+    run("git", "commit", "--quiet", "--message", "results", cwd=folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

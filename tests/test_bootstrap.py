@@ -32,7 +32,7 @@ def answers(task, reviews, seed):
 
 
 @pytest.mark.parametrize("task", TASKS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(reviews=st.integers(1, 12), seed=st.integers(0, 2**32 - 1), data=st.data())
 def test_a_weight_is_how_often_a_review_counts(task, reviews, seed, data):
     targets, predictions = answers(task, reviews, seed)

@@ -97,7 +97,7 @@ def test_two_seeds_are_not_told_apart_by_the_reviews_alone():
     assert found.verdict == SAME
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_the_interval_leaves_out_zero_just_where_the_verdict_says_so(put_right, put_wrong):
     before, after = (answers.quality() for answers in changed(put_right, put_wrong, 200))

@@ -4,7 +4,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ajuste.download import check_member, download
+from ajuste.archive import check_member
+from ajuste.download import download
 from ajuste.errors import PipelineError
 
 CONTENT = bytes(range(256)) * 4000

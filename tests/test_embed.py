@@ -46,9 +46,9 @@ def test_no_line_end_is_no_fault_where_the_count_is_right():
         (b"good 1 0\nba", "line 2: 0 numbers after the word, expected 2"),
         (b"good 1 0 3\nbad 1 0 3\n", "line 1: 3 numbers after the word, expected 2"),
         (b"3 2\ngood 1 0\nbad -1 0\n", "2 vectors, 3 announced"),
-        (b"2 3\ngood 1 0 3\nbad 1 0 3\n", "line 2: 3 numbers after the word, expected 2"),
-        (b"good 1 nan\n", "line 1: a number is not finite"),
-        (b"good 1 x\n", "line 1: could not convert"),
+        (b"2 3\ngood 1 0 3\nbad 1 0 3\n", "line 1: vectors of 3 numbers announced, expected 2"),
+        (b"good 1 nan\n", "line 1: 'nan' is no finite decimal number"),
+        (b"good 1 x\n", "line 1: 'x' is no finite decimal number"),
         (b"go\xe9d 1 0\n", "line 1: the word is not UTF-8"),
     ],
 )

@@ -3,9 +3,11 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from sklearn.feature_extraction.text import CountVectorizer
 
 from ajuste import reviews, schema
 from ajuste.download import sha256
@@ -31,13 +33,22 @@ def archive(path: Path, members: dict[str, bytes], link: str | None = None) -> s
     return sha256(path)
 
 
+def urls(*films: str) -> bytes:
+    return "".join(f"http://www.imdb.com/title/{film}/usercomments\n" for film in films).encode()
+
+
 MEMBERS = {
     "aclImdb/README": b"about",
+    "aclImdb/train/urls_pos.txt": urls("tt1", "tt2"),
+    "aclImdb/train/urls_neg.txt": urls("tt2"),
     "aclImdb/train/pos/0_9.txt": b"good",
     "aclImdb/train/neg/0_3.txt": "mal\u00edsima".encode(),
     "aclImdb/train/unsup/0_0.txt": b"not labelled",
     "aclImdb/test/pos/0_10.txt": b"great",
     "aclImdb/test/neg/1_1.txt": b"awful",
+    "aclImdb/test/urls_pos.txt": urls("tt4"),
+    "aclImdb/test/urls_neg.txt": urls("tt5", "tt6"),
+    "aclImdb/train/urls_unsup.txt": urls("tt7"),
 }
 LABELLED = [name for name in MEMBERS if name[-5].isdigit() and "unsup" not in name]
 
@@ -51,6 +62,28 @@ def test_the_bundled_reviews_are_the_training_half_of_the_corpus():
     assert table["review"].str.startswith("I rented I AM CURIOUS-YELLOW").sum() == 1
     assert table["review"].duplicated().sum() == 96
     assert table["review"].str.len().min() > 0
+
+
+def test_the_bundled_reviews_of_one_film_share_more_rare_words_than_those_of_two():
+    """So the list of films is in step with the package."""
+    table, _ = fetch.fetch(schema.BundledReviews(**PINNED["bundled"]), "binary", Path("unused"))
+    assert table["group"].nunique() == 3456
+    assert table["group"].value_counts().max() == 30
+    table = table[10000:15000]
+    rare = CountVectorizer(binary=True, min_df=2, max_df=30).fit_transform(table["review"])
+    shared = np.asarray(rare[1:].multiply(rare[:-1]).sum(axis=1)).ravel()
+    same = (table["group"] == table["group"].shift())[1:]
+    # 2.11 and 0.04; of a list that is one row off 1.80 and 1.38
+    assert shared[same].mean() > 2
+    assert shared[~same].mean() < 0.1
+
+
+def test_a_list_of_films_that_is_cut_short_is_refused(tmp_path, monkeypatch):
+    lines = reviews.FILMS.read_text().splitlines(keepends=True)
+    (tmp_path / "films.csv").write_text("".join(lines[:-1]))
+    monkeypatch.setattr(reviews, "FILMS", tmp_path / "films.csv")
+    with pytest.raises(PipelineError, match=r"there are 25,000; run `git checkout"):
+        reviews.bundled(PINNED["bundled"]["sha256"])
 
 
 def test_a_bundled_file_that_is_not_the_pinned_one_is_refused():
@@ -71,7 +104,24 @@ def test_stanford_keeps_the_official_halves(tmp_path):
         "label": ["positive", "negative", "positive", "negative"],
         "origin": [name.removeprefix("aclImdb/") for name in LABELLED],
         "official_split": ["train", "train", "test", "test"],
+        "group": ["tt1", "tt2", "tt4", "tt6"],
     }  # fmt: skip
+
+
+def test_the_order_of_the_files_in_the_archive_is_that_of_the_rows_and_nothing_else(tmp_path):
+    tables = []
+    for name, members in (("a", MEMBERS), ("b", dict(reversed(MEMBERS.items())))):
+        digest = archive(tmp_path / f"{name}.tar.gz", members)
+        url = f"https://example.org/{name}.tar.gz"
+        tables.append(reviews.stanford(url, digest, tmp_path, "sentiment"))
+    assert tables[0].equals(tables[1][::-1].reset_index(drop=True))
+
+
+def test_a_review_of_no_known_film_is_refused(tmp_path):
+    members = {**MEMBERS, "aclImdb/train/pos/2_9.txt": b"fine"}
+    digest = archive(tmp_path / "a.tar.gz", members)
+    with pytest.raises(PipelineError, match=r"no film of train/pos/2_9\.txt \(and 0 others\)"):
+        reviews.stanford("https://example.org/a.tar.gz", digest, tmp_path, "sentiment")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +186,12 @@ def test_a_task_that_the_source_has_no_labels_for(source, kind, task, fit):
 def test_the_ends_of_a_range_are_numbers_and_are_kept_as_the_shortest_text(tmp_path):
     (tmp_path / "a.csv").write_text("review,stars\nx,7\n")
     source = schema.Csv[schema.CSV_LABELS["regression"]](
-        path=str(tmp_path / "a.csv"), separator=",", text="review", label="stars", labels=[1, 2.5e6]
+        path=str(tmp_path / "a.csv"),
+        separator=",",
+        text="review",
+        label="stars",
+        group=None,
+        labels=[1, 2.5e6],
     )
     assert fetch.fetch(source, "regression", tmp_path)[1] == ["1", "2500000"]
 
@@ -179,6 +234,16 @@ def test_a_csv_keeps_every_row_its_order_and_its_own_words(tmp_path):
     assert table["review"].tolist() == expected["rese\u00f1a"].tolist()
     assert table["label"].tolist() == expected["opini\u00f3n"].tolist()
     assert table["origin"].iloc[0] == "line 2"
+    assert "group" not in table
+
+
+def test_a_csv_may_have_a_column_of_what_a_review_is_about(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("review,label,product\nx,a,kettle\ny,b, kettle \nz,a, \n")
+    table = reviews.from_csv(path, "review", "label", "product", ",")
+    assert table["group"].fillna("").tolist() == ["kettle", "kettle", ""]
+    with pytest.raises(PipelineError, match="no column `film`"):
+        reviews.from_csv(path, "review", "label", "film", ",")
 
 
 @pytest.mark.parametrize(

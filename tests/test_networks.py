@@ -197,7 +197,7 @@ def test_the_cosine_schedule_ends_at_zero(networks):
 
 
 def test_no_model_and_a_damaged_one_are_one_line(networks, model_file, tmp_path):
-    with pytest.raises(PipelineError, match="no trained model"):
+    with pytest.raises(PipelineError, match="no such file"):
         model_file.load(tmp_path / "model.keras")
     (tmp_path / "model.keras").write_bytes(b"PK no zip")
     with pytest.raises(PipelineError, match="not a readable model"):

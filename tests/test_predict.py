@@ -201,7 +201,7 @@ def test_the_folder_of_the_model_is_all_that_it_takes(finished, tmp_path):
 def test_no_model(finished, tmp_path):
     done = predict(SENTENCE, "--model", str(tmp_path), cwd=finished, check=False)
     assert done.returncode == 1
-    assert "no trained model; run `dvc repro`" in done.stderr
+    assert "no such file or directory; run `dvc repro`, or `dvc pull`" in done.stderr
 
 
 def test_the_summary_shows_the_three_parts(finished):

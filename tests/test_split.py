@@ -1,13 +1,17 @@
+from random import Random
+
 import pandas as pd
 import pytest
-from hypothesis import given
+from conftest import edit
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ajuste.errors import PipelineError
+from ajuste.files import read_json
 from ajuste.text import text_key
 from stages import split as stage
 
-SPLIT = stage.Split(seed=1, validation=0.1, test=0.1)
+SPLIT = stage.Split(seed=1, validation=0.1, test=0.1, by="review")
 
 
 def table(count: int = 200, copies: int = 0) -> pd.DataFrame:
@@ -81,6 +85,7 @@ def edited(reviews: pd.DataFrame, count: int) -> pd.DataFrame:
     return pd.concat([reviews, again], ignore_index=True)
 
 
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32))
 def test_near_duplicates_stand_in_one_part_and_the_parts_are_as_large_as_ever(seed):
     part = assign(edited(table(200), 40), seed=seed)
@@ -88,11 +93,10 @@ def test_near_duplicates_stand_in_one_part_and_the_parts_are_as_large_as_ever(se
     assert part.value_counts().to_dict() == {"train": 192, "validation": 24, "test": 24}
 
 
-@given(st.randoms(use_true_random=False))
-def test_the_order_of_the_rows_changes_nothing(random):
+@settings(max_examples=20, deadline=None)
+@given(st.permutations(range(120)))
+def test_the_order_of_the_rows_changes_nothing(rows):
     reviews = edited(table(100), 20)
-    rows = list(reviews.index)
-    random.shuffle(rows)
     one, other = divide(reviews), divide(reviews.iloc[rows].reset_index(drop=True))
     for name in one:
         assert one[name]["review"].tolist() == other[name]["review"].tolist()
@@ -138,11 +142,53 @@ def test_what_is_kept_together_is_counted():
     reviews = edited(table(100), 6)
     copies = pd.concat([reviews, reviews[90:95]], ignore_index=True)
     text = copies["review"].map(text_key)
-    assert stage.alike(text, stage.grouped(text)) == {
-        "copies": 10,
-        "near_duplicates": 12,
-        "groups": 100,
-    }
+    assert stage.alike(text, stage.grouped(text)) == {"copies": 10, "near_duplicates": 12}
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32))
+def test_the_reviews_of_one_film_stand_in_one_part(seed):
+    reviews = edited(table(300), 20)
+    chance = Random(seed)
+    films = pd.Series([chance.choice([*"abcdefgh", None]) for _ in range(20)] * 16)
+    reviews["group"] = films + (reviews.index // 20).map(str)
+    group = stage.joined(group_of(reviews), reviews["group"])
+    split = SPLIT.model_copy(update={"seed": seed})
+    part = stage.assign(reviews, group, "binary", split)
+    assert part.groupby(reviews["group"]).nunique().max() == 1
+    assert part[:20].tolist() == part[300:].tolist()
+    sizes = reviews["label"].groupby(part).value_counts()
+    assert (sizes["validation"] - 16).abs().max() <= 2
+    assert (sizes["test"] - 16).abs().max() <= 2
+
+
+def test_films_with_a_near_duplicate_in_common_are_one_group_and_no_film_is_none():
+    reviews = edited(table(100), 2)
+    reviews["group"] = ["a", "b", None, None, "c", *[None] * 95, "c", None]
+    group = stage.joined(group_of(reviews), reviews["group"])
+    assert group[0] == group[4] == group[100]
+    assert group[1] == group[101] != group[0]
+    assert group.nunique() == 99
+
+
+def test_a_split_by_group_needs_groups(in_tmp):
+    stage.REVIEWS.parent.mkdir(parents=True)
+    table(100).to_parquet(stage.REVIEWS)
+    edit(in_tmp / "params.yaml", {"by: review": "by: group"})
+    with pytest.raises(PipelineError, match=r"name the column that does in `data\.csv\.group`"):
+        stage.main()
+
+
+def test_a_split_by_group_keeps_films_in_one_part_and_says_how_many_groups(in_tmp):
+    stage.REVIEWS.parent.mkdir(parents=True)
+    films = [str(number // 4) for number in range(100)]
+    table(100).assign(group=films).to_parquet(stage.REVIEWS)
+    edit(in_tmp / "params.yaml", {"by: review": "by: group"})
+    stage.main()
+    assert read_json(stage.METRICS)["groups"] == 25
+    parts = [pd.read_parquet(stage.FOLDER / f"{name}.parquet") for name in ("train", "test")]
+    lines = [part["origin"].str.removeprefix("line ").astype(int) // 4 for part in parts]
+    assert not set(lines[0]) & set(lines[1])
 
 
 @pytest.mark.parametrize(
@@ -198,4 +244,4 @@ def test_too_few_reviews():
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.0, 0.1), (0.1, 0.0)])
 def test_shares_that_leave_nothing(shares):
     with pytest.raises(ValueError, match="below 1 together"):
-        stage.Split(seed=1, validation=shares[0], test=shares[1])
+        stage.Split(seed=1, validation=shares[0], test=shares[1], by="review")

@@ -84,7 +84,14 @@ def test_what_is_shared_imports_no_stage():
         assert {module.parent.name for module in imported(path)} <= {"ajuste"}
 
 
-@pytest.mark.parametrize(("folder", "below"), [("study", {"ajuste"}), ("ci", {"ajuste", "study"})])
+@pytest.mark.parametrize(
+    ("folder", "below"),
+    [
+        ("study", {"ajuste"}),
+        ("ci", {"ajuste", "study"}),
+        ("reliability", {"ajuste", "stages", "study"}),
+    ],
+)
 def test_imports_point_one_way(folder, below):
     for path in (ROOT / folder).glob("*.py"):
         assert {module.parent.name for module in imported(path)} <= {folder, *below}
@@ -99,7 +106,7 @@ def test_heavy_imports_stand_where_they_are_needed(heavy):
     }
     importing = {
         path.relative_to(ROOT).as_posix()
-        for folder in ("ajuste", "stages", "serving", "study", "ci")
+        for folder in ("ajuste", "stages", "serving", "study", "ci", "reliability")
         for path in (ROOT / folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if heavy in roots(node)

@@ -16,6 +16,13 @@ def stage():
     return train
 
 
+@pytest.fixture(scope="module")
+def training():
+    from ajuste import training
+
+    return training
+
+
 class Log:
     """Stands in for DVCLive: keeps what it is given, by metric and step."""
 
@@ -30,14 +37,14 @@ class Log:
         pass
 
 
-def test_metrics_are_named_as_dvclive_names_them(stage):
+def test_metrics_are_named_as_dvclive_names_them(training):
     nested = {"train": {"loss": 1.0}, "kept_epoch": 3}
-    assert stage.flatten(nested) == {"train/loss": 1.0, "kept_epoch": 3}
+    assert training.flatten(nested) == {"train/loss": 1.0, "kept_epoch": 3}
 
 
-def test_the_lectures_count_of_batches(stage):
-    assert stage.steps_per_epoch(60_000, 128) == 469
-    assert 5 * stage.steps_per_epoch(60_000, 128) == 2_345
+def test_the_lectures_count_of_batches(training):
+    assert training.steps_per_epoch(60_000, 128) == 469
+    assert 5 * training.steps_per_epoch(60_000, 128) == 2_345
 
 
 def parts(seed=0, count=64):
@@ -85,9 +92,9 @@ def test_without_patience_every_epoch_runs_and_the_last_is_kept(stage):
     assert model.history.epoch == list(range(6))
 
 
-def test_every_epoch_takes_every_review_once_and_in_an_order_of_its_own(stage):
+def test_every_epoch_takes_every_review_once_and_in_an_order_of_its_own(training):
     part = {"token_ids": np.arange(10)[:, None], "targets": np.arange(10)[:, None]}
-    batches = stage.Batches(part, 4, seed=1)
+    batches = training.Batches(part, 4, seed=1)
     seen = []
     for epoch in range(3):
         batches.begin(epoch)
@@ -99,10 +106,10 @@ def test_every_epoch_takes_every_review_once_and_in_an_order_of_its_own(stage):
     assert len(set(map(tuple, seen))) == 3
     batches.begin(1)
     assert batches[0][1][:, 0].tolist() == seen[1][:4]
-    assert stage.batch_order(10, 2, 0).tolist() != seen[0]
+    assert training.batch_order(10, 2, 0).tolist() != seen[0]
 
 
-def test_the_batches_reach_the_network_in_their_order(stage):
+def test_the_batches_reach_the_network_in_their_order(stage, training):
     from ajuste.backend import keras, tf
 
     reviews = parts()
@@ -121,7 +128,7 @@ def test_the_batches_reach_the_network_in_their_order(stage):
     token_ids = keras.Input((12,), dtype="int32")
     model = keras.Model(token_ids, keras.layers.Dense(1)(Spy()(token_ids)))
     fit(stage, model, options, reviews=reviews)
-    orders = [stage.batch_order(64, 1, epoch).tolist() for epoch in range(3)]
+    orders = [training.batch_order(64, 1, epoch).tolist() for epoch in range(3)]
     assert np.reshape(taken, (3, 64)).tolist() == orders
 
 
@@ -137,11 +144,11 @@ def test_with_patience_the_best_epoch_is_kept(stage):
     assert summary["validation"]["loss"] == pytest.approx(min(losses.values()))
 
 
-def test_the_curves_are_measured_at_the_end_of_an_epoch_and_without_dropout(stage):
+def test_the_curves_are_measured_at_the_end_of_an_epoch_and_without_dropout(stage, training):
     model, options = network(dropout=0.5, l2=0.01)
     log = Log()
     fit(stage, model, options, log)
-    now = stage.measure(model, "binary", options.loss, parts())
+    now = training.measure(model, "binary", options.loss, parts())
     assert log.metrics["train/loss"][6] == pytest.approx(now["loss"])
     assert log.metrics["train/accuracy"][6] == now["accuracy"]
     # Keras' own holds the dropout, the penalty and the earlier batches
@@ -149,7 +156,7 @@ def test_the_curves_are_measured_at_the_end_of_an_epoch_and_without_dropout(stag
     assert set(log.metrics["gradient/gru"]) == set(range(1, 7))
 
 
-def test_measuring_changes_nothing_of_the_training(stage):
+def test_measuring_changes_nothing_of_the_training(stage, training):
     """With a dense network: Keras' recurrent layers draw a dropout mask in evaluation too."""
     from ajuste import networks
 
@@ -158,8 +165,8 @@ def test_measuring_changes_nothing_of_the_training(stage):
     fit(stage, model, options)
     plain, _ = network(**dense)
     networks.compile_model(plain, options, 24)
-    batches = stage.Batches(parts(), 16, 1)
-    ordered = stage.keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin)
+    batches = training.Batches(parts(), 16, 1)
+    ordered = training.keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin)
     plain.fit(batches, epochs=6, shuffle=False, callbacks=[ordered], verbose=0)
     pairs = zip(model.get_weights(), plain.get_weights(), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
@@ -215,7 +222,7 @@ def test_a_training_that_diverges_stops_and_keeps_its_last_good_epoch(stage):
         fit(stage, model, options, log)
     assert "the loss is nan after batch 3 of epoch 3" in str(error.value)
     assert "`clip_norm`" in str(error.value)
-    assert "holds the weights of epoch 2" in str(error.value)
+    assert "the weights of epoch 2 are kept" in str(error.value)
     assert "\n" not in str(error.value)
     assert set(log.metrics["train/loss"]) == {1, 2}
     pairs = zip(model.get_weights(), healthy.get_weights(), strict=True)
@@ -230,10 +237,10 @@ def test_a_training_that_diverges_at_once_keeps_nothing(stage):
     assert error.value.good_epochs == 0
 
 
-def test_a_vanishing_gradient_is_said_once(stage, capsys):
+def test_a_vanishing_gradient_is_said_once(training, capsys):
     log = Log()
     forget = SimpleNamespace(save=lambda *given: None)
-    watch = stage.Watch(log, "binary", "binary_crossentropy", parts(), parts(1), 0, forget)
+    watch = training.Watch(log, "binary", "binary_crossentropy", parts(), parts(1), 0, forget)
     watch.set_model(network()[0])
     watch.layer_norms = lambda: {"gru": 1e-7, "output": 0.1}
     for epoch in range(3):

@@ -1,0 +1,352 @@
+"""What holds for any input at all: of texts, readers, the split, token ids and statistics."""
+
+import csv
+import io
+import json
+import unicodedata
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from test_bootstrap import LABELS, answers
+
+from ajuste import bootstrap, compare, fit, scores, tables, vectors
+from ajuste.schema import FitBounds
+from ajuste.tasks import TASKS
+from ajuste.text import PADDING, SPECIAL, UNKNOWN, Encoder, text_key, tokens
+from serving.predict import row_writer
+from stages import split as stage
+
+quick = settings(deadline=None, max_examples=40)
+few = settings(deadline=None, max_examples=20)
+
+any_text = st.text(st.characters(categories=None))  # surrogates, as a command line may have them
+unicode_text = st.text(st.characters(exclude_categories=["Cs"]))
+seeds = st.integers(0, 2**32 - 1)
+
+# Texts
+
+plain = st.characters(exclude_categories=["Cs"], exclude_characters="&<>\u226e\u226f")
+"""What is no markup and does not become any when it is composed or decomposed."""
+
+
+@quick
+@given(any_text)
+def test_any_text_has_words_that_can_be_written(text):
+    for token in tokens(text):
+        token.encode("utf-8")
+        assert len(tokens(token)) == 1
+        assert not set(token) & set("\t\r\n <>")
+
+
+@quick
+@given(st.text(plain))
+def test_composed_or_not_is_the_same(text):
+    composed, decomposed = (unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
+    assert tokens(composed) == tokens(decomposed) == tokens(text)
+
+
+def has_one_case(character: str) -> bool:
+    """Whether a letter in upper case comes back; that of a sigma hangs on what follows it."""
+    upper = character.upper()
+    return upper.lower() == character.lower() and len(upper) == 1 and upper != "\u03a3"
+
+
+@quick
+@given(st.text(plain.filter(has_one_case)))
+def test_upper_case_is_the_same(text):
+    assert tokens(text.upper()) == tokens(text)
+
+
+@quick
+@given(unicode_text, st.sampled_from([" ", "  \t", "\n", " ... ", "<br />", " <b> ", " \u2014 "]))
+def test_what_stands_between_words_is_no_part_of_the_key(text, between):
+    words = tokens(text)
+    assume(words)
+    assert text_key(between.join(words)) == text_key(text)
+    assert text_key(f"{between}{text} {between}") == text_key(text)
+
+
+@quick
+@given(st.text("\u0301\u0327\u0344\u0f73ae<", max_size=200))
+def test_many_marks_on_a_letter_are_cut_alike_each_time(text):
+    once = tokens(text)
+    assert tokens(" ".join(once)) == once
+
+
+# Readers
+
+any_character = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+cells = st.text(st.sampled_from('\r\n",;\t ') | any_character, max_size=10)
+
+
+def tables_of(columns: int):
+    row = st.tuples(*[cells] * columns)
+    names = st.lists(cells, min_size=columns, max_size=columns, unique=True).filter(any)
+    return st.tuples(names, st.lists(row, min_size=1, max_size=6))
+
+
+@settings(deadline=None, max_examples=120)
+@given(
+    st.integers(1, 4).flatmap(tables_of),
+    st.sampled_from(",;\t|a"),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+    st.booleans(),
+)
+def test_any_table_that_csv_wrote_is_read(tmp_path_factory, table, separator, end, quoting, mark):
+    names, rows = table
+    assume(not names[0].startswith("\ufeff"))
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    with path.open("w", encoding="utf-8-sig" if mark else "utf-8", newline="") as file:
+        csv.writer(file, delimiter=separator, lineterminator=end, quoting=quoting).writerows(
+            [names, *rows]
+        )
+    read = list(tables.read_csv(path, names, separator))
+    assert [tuple(row.values()) for _, row in read] == rows
+    assert all(list(row) == names for _, row in read)
+    assert [line for line, _ in read] == sorted({line for line, _ in read})
+
+
+@quick
+@given(st.lists(st.tuples(cells, cells, cells), min_size=1), st.sampled_from(",;\t"))
+def test_what_predict_writes_is_read_as_it_was(tmp_path_factory, rows, separator):
+    path = tmp_path_factory.getbasetemp() / "written.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        write = row_writer(file, separator)
+        for row in [("a", "b", "c"), *rows]:
+            write(row)
+    read = [tuple(row.values()) for _, row in tables.read_csv(path, ["a"], separator)]
+    assert read == rows
+
+
+words = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters=" \r\n\ufeff"), min_size=1
+)
+numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+@quick
+@given(
+    st.integers(2, 5).flatmap(
+        lambda width: st.dictionaries(
+            words, st.lists(numbers, min_size=width, max_size=width), min_size=1
+        )
+    ),
+    st.booleans(),
+    st.sampled_from(["\n", "\r\n", " \n"]),
+    st.sampled_from(["{!r}", "{:.9g}", "{:+.8e}"]),
+)
+def test_any_vectors_come_back(table, header, end, how):
+    width = len(next(iter(table.values())))
+    lines = [f"{len(table)} {width}"] if header else []
+    lines += [" ".join([word, *map(how.format, vector)]) for word, vector in table.items()]
+    content = "".join(line + end for line in lines).encode()
+    found = vectors.parse(io.BytesIO(content), table.keys(), width, "vectors.txt")
+    assert list(found) == list(table)
+    for word, vector in table.items():
+        assert found[word].tolist() == vector
+
+
+# The split
+
+reviews = st.lists(
+    st.tuples(st.text("ab. \u00e9<", max_size=6), st.sampled_from(["good", "bad"])),
+    min_size=1,
+    max_size=60,
+).map(lambda rows: pd.DataFrame(rows, columns=["review", "label"]))
+halves = st.tuples(st.floats(0.05, 0.45), st.floats(0.05, 0.45))
+
+
+def parts(table: pd.DataFrame, shares: tuple[float, float], seed: int) -> pd.Series:
+    group = stage.grouped(table["review"].map(text_key))
+    chosen = stage.Split(seed=seed, by="review", validation=shares[0], test=shares[1])
+    return stage.assign(table, group, "binary", chosen)
+
+
+@few
+@given(reviews, halves, seeds, st.randoms(use_true_random=False))
+def test_each_review_falls_to_one_part_whatever_the_order(table, shares, seed, chance):
+    part = parts(table, shares, seed)
+    assert set(part) <= {"train", "validation", "test"}
+    assert part.groupby(table["review"].map(text_key)).nunique().max() == 1
+    order = chance.sample(range(len(table)), len(table))
+    turned = parts(table.iloc[order].reset_index(drop=True), shares, seed)
+    assert turned.tolist() == part.iloc[order].tolist()
+
+
+@few
+@given(reviews, halves, seeds)
+def test_no_part_is_larger_than_its_share_of_each_class(table, shares, seed):
+    part = parts(table, shares, seed)
+    for _, of_class in part.groupby(table["label"]):
+        for name, share in zip(("validation", "test"), shares, strict=True):
+            assert (of_class == name).sum() <= round(share * len(of_class))
+
+
+@few
+@given(reviews, halves, seeds, st.data())
+def test_an_official_test_half_stays_and_nothing_of_it_is_trained_on(table, shares, seed, data):
+    half = st.sampled_from(["train", "test"])
+    official = data.draw(st.lists(half, min_size=len(table), max_size=len(table)))
+    table = table.assign(official_split=official)
+    part = parts(table, shares, seed)
+    assert ((part == "test") == (table["official_split"] == "test")).all()
+    key = table["review"].map(text_key)
+    assert not set(key[part == "test"]) & set(key[part.isin(["train", "validation"])])
+
+
+# Token ids
+
+vocabularies = st.lists(st.text("abc\u00e9\U0001f600'7/", min_size=1, max_size=4), unique=True)
+
+
+@quick
+@given(
+    vocabularies,
+    st.integers(1, 6),
+    st.sampled_from(["first", "last"]),
+    st.lists(st.lists(st.text("abc\u00e9", max_size=2), max_size=12), max_size=6),
+)
+def test_what_is_kept_of_a_text_is_one_end_of_its_known_words(vocabulary, length, keep, texts):
+    encoder = Encoder(dict.fromkeys(vocabulary, 5), length, keep, "binary", ["a", "b"])
+    names = dict(enumerate(vocabulary, start=len(SPECIAL)))
+    token_ids = encoder.encode(texts)
+    assert token_ids.shape == (len(texts), length)
+    for row, text in zip(token_ids.tolist(), texts, strict=True):
+        known = [word for word in text if word in vocabulary]
+        kept = known[:length] if keep == "first" else known[-length:]
+        expected = kept or [UNKNOWN]
+        assert [names.get(id_, id_) for id_ in row[: len(expected)]] == expected
+        assert set(row[len(expected) :]) <= {PADDING}
+
+
+@few
+@given(st.lists(unicode_text), st.integers(1, 10**6))
+def test_an_encoder_of_any_texts_comes_back(tmp_path_factory, texts, length):
+    counts = {word: 1 + place for place, word in enumerate({w for t in texts for w in tokens(t)})}
+    assume(counts)
+    folder = tmp_path_factory.getbasetemp() / "encoder"
+    encoder = Encoder(counts, length, "last", "binary", ["\u2028", '"\\'])
+    encoder.save(folder)
+    found = Encoder.load(folder)
+    assert found == encoder
+    assert list(found.counts) == list(counts)
+
+
+# Statistics
+
+
+@pytest.mark.parametrize("task", TASKS)
+@few
+@given(count=st.integers(2, 30), seed=seeds)
+def test_no_score_depends_on_the_order_and_each_interval_holds_its_score(task, count, seed):
+    targets, predictions = answers(task, count, seed)
+    order = np.random.default_rng(seed).permutation(count)
+    loss = TASKS[task].losses[0]
+    found = scores.score(task, loss, targets, predictions, LABELS[task])
+    turned = scores.score(task, loss, targets[order], predictions[order], LABELS[task])
+    assert turned == pytest.approx(found, nan_ok=True)
+    for name in found:
+        if f"{name}_low" in found:
+            assert 0 <= found[f"{name}_low"] <= found[name] <= found[f"{name}_high"] <= 1
+    for name in ("roc_auc", "average_precision", "calibration_error", "f1", "macro_f1"):
+        assert found.get(name) is None or 0 <= found[name] <= 1
+
+
+@pytest.mark.parametrize("task", TASKS)
+@few
+@given(count=st.integers(2, 12), seed=seeds)
+def test_resampled_scores_do_not_depend_on_the_order(task, count, seed):
+    targets, predictions = answers(task, count, seed)
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(count)
+    weights = next(bootstrap.resamples(count, 8, seed))
+    given_ = (task, TASKS[task].losses[0])
+    found = bootstrap.scores(*given_, targets, predictions, LABELS[task], weights)
+    turned = bootstrap.scores(
+        *given_, targets[order], predictions[order], LABELS[task], weights[:, order]
+    )
+    for name, values in found.items():
+        np.testing.assert_allclose(turned[name], values, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+def qualities(trainings: int, count: int, exact: bool):
+    value = st.sampled_from([0.0, 1.0]) if exact else st.floats(0, 10)
+    rows = st.lists(st.lists(value, min_size=count, max_size=count), min_size=1, max_size=trainings)
+    return rows.map(np.array)
+
+
+sides = st.tuples(st.integers(2, 12), st.booleans()).flatmap(
+    lambda drawn: st.tuples(qualities(3, *drawn), qualities(3, *drawn))
+)
+
+
+@settings(deadline=None, max_examples=120)
+@given(sides, st.booleans(), seeds)
+def test_a_difference_turns_around_with_its_sides_and_not_with_its_rows(two, paired, seed):
+    before, after = two
+    test = compare.judge(before, after, paired)
+    assert test.low <= test.value <= test.high
+    assert 0 <= test.p <= 1
+    turned = compare.judge(after, before, paired)
+    assert (-turned.high, -turned.value, -turned.low) == pytest.approx(
+        (test.low, test.value, test.high), abs=1e-9
+    )
+    assert (turned.p, turned.detectable) == pytest.approx((test.p, test.detectable), abs=1e-6)
+    order = np.random.default_rng(seed).permutation(before.shape[1])
+    mixed = compare.judge(before[:, order], after[:, order], paired)
+    assert (mixed.low, mixed.value, mixed.high) == pytest.approx(
+        (test.low, test.value, test.high), abs=1e-9
+    )
+    assert compare.judge(before, before, paired=True).p == 1
+
+
+@quick
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_mcnemar_is_the_sign_test_of_what_changed(pairs):
+    before, after = (np.array(side, dtype=float) for side in zip(*pairs, strict=True))
+    put_right, put_wrong, p = compare._mcnemar(before, after)
+    assert put_right == sum(new and not old for old, new in pairs)
+    assert put_wrong == sum(old and not new for old, new in pairs)
+    tail = stats.binom.cdf(min(put_right, put_wrong), put_right + put_wrong, 0.5)
+    assert p == pytest.approx(min(1, 2 * tail))
+
+
+curves = st.lists(st.floats(0, 10), min_size=3, max_size=15).map(np.array)
+
+
+@quick
+@given(curves, st.floats(0.1, 10), st.floats(-5, 5))
+def test_smoothing_stays_within_a_curve_and_moves_with_it(curve, scale, shift):
+    smooth = fit.smooth(curve)
+    assert len(smooth) == len(curve)
+    assert curve.min() <= smooth.min() <= smooth.max() <= curve.max()
+    np.testing.assert_allclose(fit.smooth(curve[::-1]), smooth[::-1], atol=1e-9)
+    np.testing.assert_allclose(fit.smooth(scale * curve + shift), scale * smooth + shift, atol=1e-7)
+    np.testing.assert_allclose(fit.smooth(-curve), -smooth, atol=1e-9)
+    assert fit.noise(curve) >= 0
+
+
+losses = st.lists(
+    st.tuples(*[st.floats(0, 1e6, allow_subnormal=False)] * 2), min_size=1, max_size=20
+)
+
+
+@quick
+@given(losses, st.floats(0.01, 10), st.floats(0, 1), st.data())
+def test_any_curves_have_a_verdict_in_one_line_of_json(pairs, baseline, error, data):
+    train, validation = (np.array(side) for side in zip(*pairs, strict=True))
+    kept = data.draw(st.integers(1, len(pairs)))
+    bounds = FitBounds(max_gap=0.15, max_rise=0.05, min_explained=0.3, min_progress=0.05)
+    found = fit.judge(fit.Curves(train, validation, kept, baseline, error), bounds)
+    assert found.verdict in ("overfitting", "underfitting", "optimal", "undecided")
+    assert found.reason.isprintable()
+    json.dumps(found.as_json(), allow_nan=False)
+    if found.numbers:
+        assert found.numbers["rise"] >= 0
+        assert found.numbers["rise_after_best"] >= 0
+        assert 1 <= found.numbers["best_epoch"] <= len(pairs)
