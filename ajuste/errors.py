@@ -72,8 +72,8 @@ def run(name: str, main: Callable[[], None]) -> None:
         # TensorFlow's own, by its name, since not all that comes here imports TensorFlow.
         if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":
             raise
-        reason = re.sub(r"{{.*?}}|\[Op:.*?\]", "", " ".join(str(error).split()))[:200].strip()
+        wanted = re.search(r"OOM when allocating tensor with shape\S+|Unable .*", str(error))
         sys.exit(
-            f"{name}: out of memory ({reason}); lower `batch_size` or `units` of the model, "
-            "`tokenize.max_length`, or the number of reviews"
+            f"{name}: out of memory{f' ({wanted[0]})' if wanted else ''}; lower `batch_size` or "
+            "`units` of the model, `tokenize.max_length`, or the number of reviews"
         )
