@@ -75,6 +75,15 @@ lock: .venv/installed ## Write requirements.lock anew from requirements.txt
 	  --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 	  --custom-compile-command "make lock"
 
+.PHONY: audit
+audit: .venv/installed ## Look for known vulnerabilities in what is locked (asks PyPI)
+	@uvx --quiet pip-audit@2.10.1 --strict --require-hashes --disable-pip --progress-spinner off \
+	  --requirement requirements.lock 2> .venv/audit || { \
+	  said=$$(tail -n 1 .venv/audit); \
+	  case "$$said" in Found*) ;; *) said="not done, PyPI does not tell of all: $$said" ;; esac; \
+	  echo "audit: $$said" >&2; exit 1; }
+	@tail -n 1 .venv/audit
+
 .PHONY: clean
 clean: ## Remove the environment; data and cache stay
 	rm -rf .venv

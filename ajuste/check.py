@@ -7,7 +7,7 @@ it, but do not depend on it in `dvc.yaml`: else a new network would have the rev
 from collections.abc import Callable
 from typing import Any
 
-from ajuste import errors, networks, params, schema
+from ajuste import errors, intact, networks, params, schema
 from ajuste.params import FaultsError
 from ajuste.tasks import TASKS
 
@@ -70,10 +70,14 @@ def demand() -> None:
 
 
 def run(name: str, main: Callable[[], None]) -> None:
-    """Check `params.yaml`, then call the `main` of a stage (see `ajuste.errors.run`)."""
+    """Check `params.yaml` and the inputs of a stage, then call its `main`.
+
+    See `ajuste.intact.demand` and `ajuste.errors.run`.
+    """
 
     def checked() -> None:
         demand()
+        intact.demand(name)
         main()
 
     errors.run(name, checked)

@@ -1,5 +1,6 @@
 """Errors as part of the interface: one line that says what, where and what to do."""
 
+import re
 import sys
 from collections.abc import Callable
 
@@ -54,8 +55,8 @@ def run(name: str, main: Callable[[], None]) -> None:
     Args:
         name: what the user called, put in front of the message (`fetch`, `predict`).
         main: the entry point. A `PipelineError`, and an `OSError` such as a full disk or a file
-            that may not be read, become one line on standard error; any other exception is a
-            defect of this project and keeps its traceback.
+            that may not be read, become one line on standard error, and so does a lack of memory;
+            any other exception is a defect of this project and keeps its traceback.
     """
     sys.stdout.reconfigure(errors="backslashreplace")  # a label may hold what a terminal lacks
     try:
@@ -67,3 +68,12 @@ def run(name: str, main: Callable[[], None]) -> None:
         sys.exit(printable(f"{name}: {error.strerror or error}{where}"))
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        # TensorFlow's own, by its name, since not all that comes here imports TensorFlow.
+        if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":
+            raise
+        wanted = re.search(r"OOM when allocating tensor with shape\S+|Unable .*", str(error))
+        sys.exit(
+            f"{name}: out of memory{f' ({wanted[0]})' if wanted else ''}; lower `batch_size` or "
+            "`units` of the model, `tokenize.max_length`, or the number of reviews"
+        )

@@ -15,6 +15,9 @@ import numpy as np
 
 from ajuste.errors import PipelineError
 
+UNFINISHED = ".*.part"
+"""What is left beside a target if the process is killed while it writes; nobody reads it."""
+
 
 def check_readable(path: Path, advice: str) -> None:
     """Refuse what cannot be read as a file; a FIFO or a device could be waited for without end.
@@ -47,6 +50,9 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk has no name of its own
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -67,9 +73,28 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, text + "\n")
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Give one line to whatever is said of a file that is not what was written.
+
+    Raises:
+        PipelineError: the file is damaged. That it is missing or may not be read stays an OSError.
+    """
+    try:
+        yield
+    except Exception as error:  # a flipped bit can be anything to pandas, NumPy and zipfile
+        if isinstance(error, OSError) and error.errno:
+            raise
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise PipelineError(
+            f"{path}: damaged ({reason}); delete it, then `dvc repro`, or `dvc checkout`"
+        ) from None
+
+
 def read_json(path: Path) -> Any:
-    """The value in a JSON file written by `write_json`."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """The value in a JSON file written by `write_json`; see `reading` for errors."""
+    with reading(path):
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
@@ -86,9 +111,15 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The named arrays of an `.npz`; pickled objects are refused."""
-    with np.load(path, allow_pickle=False) as arrays:
+    """The named arrays of an `.npz`; pickled objects are refused. See `reading` for errors."""
+    with reading(path), np.load(path, allow_pickle=False) as arrays:
         return dict(arrays)
+
+
+def read_array(path: Path) -> np.ndarray:
+    """The array of an `.npy`; pickled objects are refused. See `reading` for errors."""
+    with reading(path):
+        return np.load(path, allow_pickle=False)
 
 
 def sha256(path: Path) -> str:

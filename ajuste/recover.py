@@ -1,47 +1,27 @@
-"""Put back what DVC cannot read any more after it was killed: `python -m ajuste.recover`.
+"""Put right what DVC does not: `python -m ajuste.recover`.
 
 DVC 3.67 writes `dvc.lock` and its list of locks in place. Cut off there, they stop every later
 `dvc repro`. Nothing is lost with them: the last `dvc.lock` is in Git, and what has been computed
-since is in the cache, from where `dvc repro` takes it.
+since is in the cache, from where `dvc repro` takes it. And it does not see a bit that flipped on
+the disk (see `ajuste.intact`): here it is brought to.
 """
 
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from dvc.dvcfile import Lockfile
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from ajuste import intact
 from ajuste.errors import PipelineError, run
 from ajuste.files import write_text
 from ajuste.git import show
+from ajuste.intact import LOCK
 
-LOCK = "dvc.lock"
 RUNNING = ".dvc/tmp/rwlock"  # who reads and writes what at the moment
-
-
-def stages(text: str, name: str = LOCK) -> dict[str, Any]:
-    """The stages in the text of a `dvc.lock`.
-
-    Raises:
-        PipelineError: it is not whole.
-    """
-    try:
-        found = YAML(typ="safe", pure=True).load(text)["stages"]
-        for stage in found.values():
-            [one["path"] for one in [*stage.get("deps", []), *stage.get("outs", [])]]
-    except (YAMLError, TypeError, KeyError, AttributeError):
-        raise PipelineError(
-            f"{name}: not what DVC writes (cut off as it was written?); `python -m ajuste.recover` "
-            "puts the last committed one back, and `dvc repro` takes what came after it out of the "
-            "cache"
-        ) from None
-    return found
 
 
 def recover(root: Path) -> list[str]:
@@ -54,10 +34,7 @@ def recover(root: Path) -> list[str]:
     Raises:
         PipelineError: `root` is no repository of DVC.
     """
-    try:
-        repo = Repo(str(root))
-    except DvcException as error:
-        raise PipelineError(f"DVC: {' '.join(str(error).split())}") from None
+    repo = _repository(root)
     torn = []
     with suppress(LockError), repo.lock:
         if (root / LOCK).exists() and not _is_whole(repo):
@@ -73,6 +50,44 @@ def recover(root: Path) -> list[str]:
     return torn
 
 
+def expose(root: Path) -> list[str]:
+    """Have DVC see what was damaged, so that the next `dvc repro` makes it anew.
+
+    Objects of the cache that are damaged are deleted. Outputs that are not what `dvc.lock` has stay
+    and get a new time, upon which DVC hashes them; they may have been changed on purpose.
+
+    Returns:
+        What was found.
+
+    Raises:
+        PipelineError: `root` is no repository of DVC, or its `dvc.lock` is not whole.
+    """
+    objects = intact.damaged(cache(root))
+    for path in objects:
+        path.unlink()
+    outputs = intact.changed(root, intact.recorded(root))
+    for output in outputs:
+        for path in [root / output, *(root / output).rglob("*")]:
+            path.touch()
+    return [*map(str, objects), *outputs]
+
+
+def cache(root: Path) -> Path:
+    """Where the objects of a repository are.
+
+    Raises:
+        PipelineError: DVC cannot read its settings.
+    """
+    return Path(_repository(root).cache.local.path)
+
+
+def _repository(root: Path) -> Repo:
+    try:
+        return Repo(str(root))
+    except DvcException as error:
+        raise PipelineError(f"DVC: {' '.join(str(error).split())}") from None
+
+
 def _is_whole(repo: Repo) -> bool:
     try:
         Lockfile(repo, str(Path(repo.root_dir) / LOCK)).load()
@@ -82,9 +97,11 @@ def _is_whole(repo: Repo) -> bool:
 
 
 def main() -> None:
-    """Put back what is torn here, and name it."""
+    """Put back what is torn here, have DVC see what is damaged, and name it all."""
     for name in recover(Path.cwd()):
         print(f"recover: {name} was cut off as DVC wrote it; put back")
+    for name in expose(Path.cwd()):
+        print(f"recover: {name} is not what DVC recorded; `dvc repro` will see that")
 
 
 if __name__ == "__main__":

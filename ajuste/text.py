@@ -176,8 +176,6 @@ class Encoder:
             settings = params.checked(read_json(path), _Settings).model_dump()
         except params.FaultsError as error:
             raise PipelineError(f"{path}: {'; '.join(error.faults)}; {MEND}") from None
-        except (ValueError, RecursionError) as error:
-            raise PipelineError(f"{path}: not readable as JSON ({error}); {MEND}") from None
         counts = read_vocabulary(folder / VOCABULARY_FILE)
         digest = hashlib.sha256((folder / VOCABULARY_FILE).read_bytes()).hexdigest()
         if digest != settings.pop("vocabulary_sha256"):

@@ -5,22 +5,16 @@ bit for what was computed. `python -m reliability.cache` finds it, in seconds.
 """
 
 import argparse
-import hashlib
 import json
-import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dvc.exceptions import DvcException
-from dvc.repo import Repo
-
-from ajuste import errors, recover
+from ajuste import errors, intact, recover
 from ajuste.errors import PipelineError
-
-OBJECT = re.compile(r"^[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?$")
+from ajuste.intact import is_whole
 
 
 @dataclass(frozen=True)
@@ -34,24 +28,6 @@ class Object:
 
     output: str
     path: Path
-
-
-def md5(path: Path) -> str:
-    """The hash by which DVC knows a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def folder(root: Path) -> Path:
-    """Where the objects of a repository are.
-
-    Raises:
-        PipelineError: DVC cannot read its settings.
-    """
-    try:
-        return Path(Repo(str(root)).cache.local.path)
-    except DvcException as error:
-        raise PipelineError(f"DVC: {' '.join(str(error).split())}") from None
 
 
 def objects(cache: Path, stages: dict[str, Any]) -> Iterator[Object]:
@@ -76,18 +52,6 @@ def _named(cache: Path, digest: str) -> Iterator[str]:
         yield from (member["md5"] for member in json.loads(path.read_bytes()))
 
 
-def is_whole(path: Path) -> bool:
-    """Whether an object has the hash that its path says."""
-    return md5(path) == path.parent.name + path.name.removesuffix(".dir")
-
-
-def damaged_anywhere(cache: Path) -> list[Path]:
-    """The damaged ones of all objects in a cache, whatever they belong to."""
-    found = sorted(cache.rglob("*"))
-    named = [path for path in found if OBJECT.match(path.relative_to(cache).as_posix())]
-    return [path for path in named if path.is_file() and not is_whole(path)]
-
-
 def check(root: Path, stages: dict[str, Any]) -> int:
     """Hold the objects of a repository against their hashes.
 
@@ -101,7 +65,7 @@ def check(root: Path, stages: dict[str, Any]) -> int:
     Raises:
         PipelineError: some are damaged.
     """
-    cache = folder(root)
+    cache = recover.cache(root)
     found = list(objects(cache, stages))
     paths = dict.fromkeys(one.path for one in found)
     if damaged := [path for path in paths if not is_whole(path)]:
@@ -129,7 +93,7 @@ def main() -> None:
     path = root / "dvc.lock"
     if not path.exists():
         raise PipelineError("dvc.lock: not found; run from the repository's root")
-    stages = recover.stages(path.read_text(encoding="utf-8", errors="replace"))
+    stages = intact.stages(path.read_text(encoding="utf-8", errors="replace"))
     print(f"cache: {check(root, stages)} objects, all whole")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from ajuste import errors, params, recover
+from ajuste import errors, intact, params
 from ajuste.errors import PipelineError
 from reliability import clones
 from reliability.verify import differences, fresh
@@ -106,7 +106,7 @@ def run(clone: Path, model: str, how: Circumstance) -> None:
 def told(one: Path, other: Path) -> str:
     """By how much the results in two clones differ, in words."""
     locks = [(clone / "dvc.lock").read_bytes() for clone in (one, other)]
-    old, new = (recover.stages(lock.decode()) for lock in locks)
+    old, new = (intact.stages(lock.decode()) for lock in locks)
     found = differences(old, new, fresh(one, old), fresh(other, new))
     if not found:
         return SAME if locks[0] == locks[1] else "the same results in a dvc.lock of other bytes"

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ajuste import errors, params, recover
+from ajuste import errors, intact, params, recover
 from ajuste.errors import PipelineError
-from reliability import cache, clones
+from reliability import clones
 
 REVIEWS, EPOCHS = 300, 3
 LOCK_SECONDS = 0.2  # DVC says that it writes dvc.lock before it does, and takes about so long
@@ -88,7 +88,7 @@ def outputs(folder: Path, named: Iterable[str]) -> Hashes:
         files = [path] if path.is_file() else sorted(path.rglob("*"))
         names = {one.relative_to(folder).as_posix(): one for one in files if one.is_file()}
         found |= {
-            name: cache.md5(one) for name, one in names.items() if not one.name.endswith(".part")
+            name: intact.md5(one) for name, one in names.items() if not one.name.endswith(".part")
         }
     return found
 
@@ -141,7 +141,7 @@ def faults_at_once(folder: Path, start: Hashes, final: Hashes) -> list[str]:
         for name, digest in there.items()
         if digest not in (start.get(name), final.get(name)) and not name.startswith(IN_PLACE)
     ]
-    damaged = cache.damaged_anywhere(folder / ".dvc/cache/files/md5")
+    damaged = intact.damaged(folder / ".dvc/cache/files/md5")
     return [f"{name} is half written" for name in [*half, *map(str, damaged)]]
 
 
@@ -182,7 +182,7 @@ def paths(folder: Path) -> list[str]:
 
 def lock(folder: Path) -> dict[str, Any]:
     """The stages of the `dvc.lock` of a clone."""
-    return recover.stages((folder / recover.LOCK).read_text(encoding="utf-8"))
+    return intact.stages((folder / intact.LOCK).read_text(encoding="utf-8"))
 
 
 def prepare(root: Path, folder: Path) -> tuple[Path, list[State]]:
@@ -255,7 +255,7 @@ def trial(state: State, moment: Moment, whole: Path, place: Path) -> Killed:
         faults = faults_at_once(place, start, final)
         torn, failed = repeat(place)
         faults += failed or faults_in_the_end(place, whole)
-        texts = {(clone / recover.LOCK).read_bytes() for clone in (place, whole)}
+        texts = {(clone / intact.LOCK).read_bytes() for clone in (place, whole)}
         return Killed(stage or state.stage, phase, torn, faults, reordered=len(texts) > 1)
     finally:
         shutil.rmtree(place)

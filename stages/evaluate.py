@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ajuste import check, fit, model_file, params, remedies, scores
-from ajuste.files import read_arrays, replacing, write_json
+from ajuste.files import read_arrays, reading, replacing, write_json
 from ajuste.schema import Evaluate
 from ajuste.tasks import SEPARATOR, TASKS, decode, output_names
 from ajuste.text import Encoder, tokens
@@ -90,7 +90,8 @@ def main() -> None:
     cuts = params.load("evaluate", Evaluate)
     model = model_file.load(MODEL / "model.keras")
     encoder = Encoder.load(MODEL)
-    reviews = pd.read_parquet(TEST)
+    with reading(TEST):
+        reviews = pd.read_parquet(TEST)
     test = read_arrays(TOKENS / "test.npz")
     task, labels, targets = encoder.task, encoder.labels, test["targets"]
     predictions = model_file.predict(model, test["token_ids"])

@@ -13,7 +13,7 @@ import pandas as pd
 from ajuste import check, params, schema
 from ajuste.duplicates import near_duplicates, united
 from ajuste.errors import PipelineError
-from ajuste.files import replacing, write_json
+from ajuste.files import reading, replacing, write_json
 from ajuste.schema import Split
 from ajuste.tasks import NUMERIC, split_labels
 from ajuste.text import text_key
@@ -166,7 +166,8 @@ def _order(text: str, seed: int) -> str:
 def main() -> None:
     """Divide what `fetch` got; write a table for each part."""
     task, split = params.load("task", schema.Task), params.load("split", Split)
-    reviews = pd.read_parquet(REVIEWS)
+    with reading(REVIEWS):
+        reviews = pd.read_parquet(REVIEWS)
     text = reviews["review"].map(text_key)
     group = grouped(text)
     together = alike(text, group)

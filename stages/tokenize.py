@@ -8,7 +8,7 @@ import pandas as pd
 
 from ajuste import check, params, schema
 from ajuste.errors import PipelineError
-from ajuste.files import read_json, write_arrays, write_json
+from ajuste.files import read_json, reading, write_arrays, write_json
 from ajuste.tasks import encode
 from ajuste.text import Encoder, count_words, tokens
 
@@ -25,7 +25,8 @@ def main() -> None:
     labels = read_json(LABELS)
     words, targets = {}, {}
     for part in ("train", "validation", "test"):
-        table = pd.read_parquet(SPLIT / f"{part}.parquet")
+        with reading(path := SPLIT / f"{part}.parquet"):
+            table = pd.read_parquet(path)
         words[part] = [tokens(text) for text in table["review"]]
         targets[part] = encode(task, table["label"], labels)
     counts = count_words(words["train"], settings.min_count)

@@ -16,7 +16,7 @@ import great_expectations.expectations as gxe
 
 from ajuste import check, params, schema
 from ajuste.errors import PipelineError
-from ajuste.files import read_json, write_json, write_text
+from ajuste.files import read_json, reading, write_json, write_text
 from ajuste.schema import Validate
 from ajuste.tasks import NUMERIC, SEPARATOR, split_labels
 from ajuste.text import TAGS, text_key
@@ -312,7 +312,9 @@ def main() -> None:
     bounds = params.load("validate", Validate)
     task = params.load("task", schema.Task)
     labels = read_json(LABELS)
-    reviews = facts(pd.read_parquet(REVIEWS), task, labels)
+    with reading(REVIEWS):
+        table = pd.read_parquet(REVIEWS)
+    reviews = facts(table, task, labels)
     outcomes = validate(reviews, suite(bounds, task, labels))
     failed = [outcome for outcome in outcomes if not outcome.success]
     write_text(REPORT, page(outcomes))

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ajuste import check, params, schema
-from ajuste.files import replacing, write_json
+from ajuste.files import read_array, replacing, write_json
 from ajuste.text import SPECIAL, VOCABULARY_FILE, read_vocabulary
 
 VOCABULARY = Path("data/tokens") / VOCABULARY_FILE
@@ -222,7 +222,7 @@ def _draw_words(axes: Axes, table: pd.DataFrame) -> None:
 def main() -> None:
     """Measure and map the chosen words, list neighbours; words without a vector are left out."""
     settings = params.load("words", schema.Words)
-    unit = unit_rows(np.load(MATRIX, allow_pickle=False)[len(SPECIAL) :])
+    unit = unit_rows(read_array(MATRIX)[len(SPECIAL) :])
     vocabulary = read_vocabulary(VOCABULARY)
     rows = {word: row for row, word in enumerate(vocabulary) if unit[row].any()}
     sentiments = {

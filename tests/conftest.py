@@ -99,6 +99,15 @@ def reproduced(small_clone):
     return start, done
 
 
+@pytest.fixture
+def copy(reproduced, tmp_path):
+    """A copy of the reproduced repository, with its results committed and its cache."""
+    folder = shutil.copytree(reproduced[1], tmp_path / "copy", symlinks=True)
+    run("git", "add", "--all", cwd=folder)
+    run("git", "commit", "--quiet", "--message", "results", cwd=folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def finished(clone):
     """A throwaway repository in which the whole default pipeline has run, on all its data."""

@@ -3,6 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from ajuste.errors import PipelineError
 from ajuste.files import read_arrays, replacing, write_arrays, write_json
 
 
@@ -44,7 +45,7 @@ def test_equal_arrays_give_equal_bytes(tmp_path):
 
 def test_pickled_objects_are_not_loaded(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.array([object()], dtype=object))
-    with pytest.raises(ValueError, match="pickle"):
+    with pytest.raises(PipelineError, match="pickle"):
         read_arrays(tmp_path / "a.npz")
 
 

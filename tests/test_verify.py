@@ -12,7 +12,7 @@ import pytest
 import yaml
 from conftest import ROOT, run
 
-from ajuste import recover
+from ajuste import intact
 from ajuste.errors import PipelineError
 from reliability.verify import before, differences, summary
 
@@ -96,7 +96,7 @@ def test_without_the_committed_file_the_hash_tells():
 )
 def test_a_torn_lock_is_named(text):
     with pytest.raises(PipelineError, match="not what DVC writes"):
-        recover.stages(text)
+        intact.stages(text)
 
 
 # A pipeline of seconds. What `first` writes follows the seed; at the pipe GATE it waits.

@@ -27,8 +27,8 @@ def script(file, name):
     return next(step["run"] for step in steps(file) if step.get("name") == name)
 
 
-def test_there_is_one_for_tests_one_for_pull_requests_and_one_for_main():
-    assert set(WORKFLOWS) == {"main", "pull-request", "tests"}
+def test_there_is_one_for_tests_pull_requests_main_and_the_audit():
+    assert set(WORKFLOWS) == {"audit", "main", "pull-request", "tests"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
