@@ -5,7 +5,6 @@ Keras' own `BackupAndRestore` leaves out the state of dropout and of early stopp
 
 import json
 import os
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ajuste.backend import keras
+from ajuste.errors import PipelineError
 from ajuste.files import read_arrays, write_arrays
 
 ASK = "AJUSTE_RESUME"
@@ -75,7 +75,7 @@ class Checkpoint:
         except FileNotFoundError:
             print("train: no training was cut off; it starts from the beginning")
             return [], []
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except (PipelineError, ValueError, KeyError):
             print(f"train: {self.path} is damaged; the training starts from the beginning")
             return [], []
         if told["training"] != self.training:

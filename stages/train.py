@@ -22,7 +22,7 @@ from ajuste import (
 )
 from ajuste.backend import keras
 from ajuste.checkpoint import Checkpoint, identity
-from ajuste.files import read_arrays, replacing, write_json
+from ajuste.files import read_array, read_arrays, replacing, write_json
 from ajuste.text import PADDING, Encoder
 from ajuste.training import GRADIENT_REVIEWS, Arrays, DivergedError, fit, flatten, scores
 
@@ -98,7 +98,7 @@ def main() -> None:
     backend.seed(seed)
     files = {part: TOKENS / f"{part}.npz" for part in ("train", "validation")}
     train, validation = (read_arrays(path) for path in files.values())
-    matrix = np.load(MATRIX, allow_pickle=False)
+    matrix = read_array(MATRIX)
     shape = train["token_ids"].shape[1], task, train["targets"].shape[1]
     model, options = networks.build(name, entry, matrix, *shape)
     settings = {"seed": seed, "task": task, "entry": entry, **environment.describe()}

@@ -634,11 +634,11 @@ REFUSED_VOCABULARY = {
     "one flipped bit": (lambda old: old.replace(b"bad", b"bae"), "not the vocabulary that"),
 }
 REFUSED_SETTINGS = {
-    "nothing": (lambda old: "", "encoder.json: not readable as JSON"),
-    "cut": (lambda old: old[:-5], "encoder.json: not readable as JSON"),
+    "nothing": (lambda old: "", "encoder.json: damaged"),
+    "cut": (lambda old: old[:-5], "encoder.json: damaged"),
     "a list": (lambda old: "[]", "expected `name: value` pairs, not []"),
-    "nested without end": (lambda old: "[" * 100_000, "encoder.json: not readable as JSON"),
-    "a number of thousands of digits": (lambda old: "9" * 5000, "not readable as JSON"),
+    "nested without end": (lambda old: "[" * 100_000, "encoder.json: damaged"),
+    "a number of thousands of digits": (lambda old: "9" * 5000, "encoder.json: damaged"),
     "a missing key": ("max_length", None, "`max_length` is missing"),
     "no digest of the vocabulary": ("vocabulary_sha256", None, "`vocabulary_sha256`"),
     "a key that nobody reads": ("shuffle", True, "`shuffle` is not known"),
