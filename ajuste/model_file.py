@@ -20,34 +20,37 @@ PREDICTION_BATCH = 512
 
 MEMBERS = ["config.json", "metadata.json", "model.weights.h5"]
 CLASSES = {
-    *(
-        ("keras.layers", name)
-        for name in (
-            "CategoryEncoding",
-            "Dense",
-            "Dropout",
-            "Embedding",
-            "Flatten",
-            "GRU",
-            "InputLayer",
-            "LSTM",
-            "SimpleRNN",
-        )
-    ),
-    *(
-        ("keras.initializers", name)
-        for name in ("GlorotUniform", "Orthogonal", "RandomUniform", "Zeros")
-    ),
-    *(
-        ("keras.src.ops.numpy", name)
-        for name in ("GetItem", "Less", "LessEqual", "NotEqual", "Where")
-    ),
-    ("keras", "DTypePolicy"),
-    ("keras.src.models.functional", "Functional"),
-    (None, "__keras_tensor__"),
-    (None, "__slice__"),
+    "keras": "DTypePolicy",
+    "keras.src.models.functional": "Functional",
+    "keras.layers": """
+        Activation Add AdditiveAttention Attention Average AveragePooling1D BatchNormalization
+        Bidirectional CategoryEncoding Concatenate Conv1D Dense DepthwiseConv1D Dot Dropout ELU
+        Embedding Flatten GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalMaxPooling1D
+        GroupNormalization GroupQueryAttention GRU GRUCell InputLayer LayerNormalization LeakyReLU
+        LSTM LSTMCell Masking Maximum MaxPooling1D Minimum MultiHeadAttention Multiply Normalization
+        Permute PReLU ReLU RepeatVector Reshape RMSNormalization RNN SeparableConv1D SimpleRNN
+        SimpleRNNCell Softmax SpatialDropout1D SpectralNormalization StackedRNNCells Subtract
+        TimeDistributed UnitNormalization UpSampling1D ZeroPadding1D
+    """,
+    "keras.initializers": """
+        Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity LecunNormal LecunUniform
+        Ones Orthogonal RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros
+    """,
+    "keras.regularizers": "L1 L1L2 L2 OrthogonalRegularizer",
+    "keras.constraints": "MaxNorm MinMaxNorm NonNeg UnitNorm",
+    "keras.src.ops.numpy": """
+        Absolute Add All Any Arange Argmax Cumsum Divide Einsum Equal ExpandDims Flip GetItem
+        Greater GreaterEqual Less LessEqual LogicalAnd LogicalNot LogicalOr Matmul Max Maximum Mean
+        Min Minimum Multiply NotEqual OnesLike Reshape Sqrt Square Squeeze Subtract Sum Take Tanh
+        Transpose Where ZerosLike
+    """,
+    "keras.src.ops.nn": "OneHot Relu Sigmoid Softmax",
+    "keras.src.ops.core": "Cast",
+    None: "__keras_tensor__ __slice__",
 }
-"""What a network of this project is made of, by module and name; a model file may name no other."""
+"""What a model file may name, by module: what computes, and neither runs code of its own (`Lambda`,
+and the wrappers of other frameworks) nor opens files (the look-ups of words)."""
+ALLOWED = {(module, name) for module, names in CLASSES.items() for name in names.split()}
 
 
 def save(model: keras.Model, path: Path) -> None:
@@ -88,8 +91,8 @@ def load(path: Path) -> keras.Model:
     """Read what `save` wrote.
 
     A model file names classes and functions, which Keras looks up and calls. One from elsewhere
-    can make it do no more than the networks of this project do: any that names another is refused
-    before Keras sees it.
+    can make it do no more than compute: any that names something else is refused before Keras sees
+    it (see `CLASSES`).
 
     Raises:
         PipelineError: there is no such file, it is no model that `save` wrote, or its weights are
@@ -123,11 +126,11 @@ def _check_members(path: Path) -> None:
             raise ValueError("it is compressed, which no model of this project is")
         config = json.loads(archive.read("config.json"))
     for module, name, registered in _named(config):
-        if (module, name) not in CLASSES or registered not in (None, name):
+        if (module, name) not in ALLOWED or registered not in (None, name):
             said = excerpt(".".join(str(part) for part in (module, name) if part))
             raise PipelineError(
-                f"{path}: refused, it names {said}, which no network of this project has; train "
-                "one with `dvc repro`"
+                f"{path}: refused, it names {said}, which may do more than compute; train one with "
+                "`dvc repro`, or add it to CLASSES in ajuste/model_file.py"
             )
 
 

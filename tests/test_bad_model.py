@@ -414,3 +414,17 @@ def test_every_network_of_the_project_is_taken(folder, tmp_path):
         model, _ = networks.build(name, entry, np.ones((5, 3), np.float32), 4)
         model_file.save(model, tmp_path / "model.keras")
         assert model_file.load(tmp_path / "model.keras").count_params() == model.count_params()
+
+
+def test_a_network_of_other_layers_that_only_compute_is_taken(tmp_path):
+    from ajuste import model_file
+    from ajuste.backend import keras
+
+    layers = keras.layers
+    token_ids = keras.Input((5,), dtype="int32")
+    vectors = layers.Embedding(9, 4, mask_zero=True)(token_ids)
+    read = layers.Bidirectional(layers.GRU(3, return_sequences=True))(vectors)
+    read = layers.LayerNormalization()(layers.MultiHeadAttention(2, 4)(read, read))
+    said = layers.Dense(1)(layers.GlobalMaxPooling1D()(read))
+    model_file.save(keras.Model(token_ids, said), tmp_path / "model.keras")
+    assert model_file.load(tmp_path / "model.keras").layers[-1].name == "dense"
