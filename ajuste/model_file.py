@@ -103,6 +103,8 @@ def load(path: Path) -> keras.Model:
         _check_members(path)
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # Keras warns of what it does not find
+            # and, of a sound model, where its builder lets the padding be read along
+            warnings.filterwarnings("ignore", ".* does not support masking")
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except PipelineError:
         raise

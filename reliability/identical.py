@@ -8,13 +8,12 @@ much the network and its scores differ if not.
 
 import argparse
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from ruamel.yaml import YAML
 
 from ajuste import errors, intact, params
 from ajuste.errors import PipelineError
@@ -92,12 +91,9 @@ def run(clone: Path, model: str, how: Circumstance) -> None:
         how: the circumstance.
     """
     path = clone / "params.yaml"
-    reader = YAML(typ="safe", pure=True)
-    reader.default_flow_style = False
-    values = reader.load(path.read_text(encoding="utf-8"))
-    values["model"] = model
-    with path.open("w", encoding="utf-8") as file:
-        reader.dump(values, file)
+    text = path.read_text(encoding="utf-8")
+    # dvc.lock has the parameters in the order of the file, which therefore must stay.
+    path.write_text(re.sub(r"(?m)^model: \w+", f"model: {model}", text), encoding="utf-8")
     # A stage all of whose outputs are in Git would pass for done.
     force = [] if (clone / MODEL).exists() else ["--force"]
     clones.dvc(clone, "repro", *force, umask=how.umask, before=how.before, **how.variables)
