@@ -22,6 +22,8 @@ from ajuste.files import UNFINISHED
 
 LOCK = "dvc.lock"
 PIPELINE = "dvc.yaml"
+DVC_UNFINISHED = ".*.tmp"
+"""What DVC leaves beside an output if it is killed; Git and DVC do not see it."""
 OBJECT = re.compile(r"^[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?$")  # in a cache; DVC writes to other names
 
 
@@ -34,9 +36,14 @@ def md5(path: Path) -> str:
     listed = [
         {"md5": md5(inner), "relpath": "/".join(parts)}
         for parts, inner in sorted(inside)
-        if inner.is_file() and not fnmatchcase(inner.name, UNFINISHED)
+        if inner.is_file() and not is_unfinished(inner)
     ]
     return hashlib.md5(json.dumps(listed).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file is what a killed process left beside the one that it was to write."""
+    return any(fnmatchcase(path.name, pattern) for pattern in (UNFINISHED, DVC_UNFINISHED))
 
 
 def stages(text: str, name: str = LOCK) -> dict[str, Any]:

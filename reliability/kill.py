@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ class Killed:
         faults: what is not as it should be.
         reordered: whether the bytes of `dvc.lock` are others. Cut off between two stages it is
             one that DVC can read, and the stages that it then lacks come last.
+        scraps: whether DVC left a temporary file of its own, which nobody reads.
     """
 
     stage: str
@@ -79,6 +81,7 @@ class Killed:
     torn: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     reordered: bool = False
+    scraps: bool = False
 
 
 def outputs(folder: Path, named: Iterable[str]) -> Hashes:
@@ -88,7 +91,7 @@ def outputs(folder: Path, named: Iterable[str]) -> Hashes:
         files = [path] if path.is_file() else sorted(path.rglob("*"))
         names = {one.relative_to(folder).as_posix(): one for one in files if one.is_file()}
         found |= {
-            name: intact.md5(one) for name, one in names.items() if not one.name.endswith(".part")
+            name: intact.md5(one) for name, one in names.items() if not intact.is_unfinished(one)
         }
     return found
 
@@ -172,7 +175,12 @@ def faults_in_the_end(folder: Path, whole: Path) -> list[str]:
         found.append("another dvc.lock")
     if outputs(folder, paths(whole)) != outputs(whole, paths(whole)):
         found.append("other outputs")
-    return [*found, *(f"{name} is left" for name in sorted(files(folder) - files(whole)))]
+    left = [name for name in files(folder) - files(whole) if not _is_scrap(name)]
+    return [*found, *(f"{name} is left" for name in sorted(left))]
+
+
+def _is_scrap(name: str) -> bool:
+    return fnmatchcase(Path(name).name, intact.DVC_UNFINISHED)
 
 
 def paths(folder: Path) -> list[str]:
@@ -256,7 +264,8 @@ def trial(state: State, moment: Moment, whole: Path, place: Path) -> Killed:
         torn, failed = repeat(place)
         faults += failed or faults_in_the_end(place, whole)
         texts = {(clone / intact.LOCK).read_bytes() for clone in (place, whole)}
-        return Killed(stage or state.stage, phase, torn, faults, reordered=len(texts) > 1)
+        reordered, scraps = len(texts) > 1, any(map(_is_scrap, files(place)))
+        return Killed(stage or state.stage, phase, torn, faults, reordered, scraps)
     finally:
         shutil.rmtree(place)
 
@@ -274,8 +283,9 @@ def report(done: list[Killed]) -> str:
     faulty = sum(bool(one.faults) for one in done)
     said = f"{len(done)} kills; {len(done) - faulty} ended in the same hashes and files"
     order = f"{sum(one.reordered for one in done)} with the stages of dvc.lock in another order"
+    left = f"{sum(one.scraps for one in done)} with a temporary file of DVC left"
     put_back = ", ".join(f"{name} {number} times" for name, number in torn.items()) or "nothing"
-    return "\n".join([*lines, "", f"{said}, {order}; torn and put back first: {put_back}"])
+    return "\n".join([*lines, "", f"{said}, {order}, {left}; torn and put back first: {put_back}"])
 
 
 def main() -> None:

@@ -352,6 +352,7 @@ def test_what_a_killed_write_left_is_taken_for_nothing(copy):
         path = copy / output
         beside = path / "model.keras" if path.is_dir() else path
         beside.with_name(f".{beside.name}.part").write_bytes(b"half")
+        beside.with_name(".ZB8JS7z2ODtS-a96sDHtpw.tmp").write_bytes(b"test")
     assert run("dvc", "status", cwd=copy).stdout == "Data and pipelines are up to date.\n"
     assert run("git", "status", "--porcelain", cwd=copy).stdout == ""
     assert run("python", "-m", "ajuste.recover", cwd=copy).stdout == ""

@@ -87,6 +87,7 @@ def test_what_is_other_in_the_end_is_found(folder, tmp_path_factory):
     (folder / "dvc.lock").write_text(lock.replace("1", "2"))
     (folder / "data/a.json").write_text("other")
     (folder / "stray").write_text("")
+    (folder / "data/.ZB8JS7z2ODtS-a96sDHtpw.tmp").write_text("test")  # counted, and no fault
     found = ["another dvc.lock", "other outputs", "stray is left"]
     assert kill.faults_in_the_end(folder, whole) == found
 
@@ -95,9 +96,10 @@ def test_the_report_counts():
     done = [
         Killed("train", "in it"),
         Killed("train", "in it", torn=["dvc.lock"], reordered=True),
-        Killed("embed", "before", faults=["other outputs"]),
+        Killed("embed", "before", faults=["other outputs"], scraps=True),
     ]
     said = kill.report(done)
     assert "| train | 2 | 0 | 2 |\n| embed | 0 | 1 | 1 |" in said
     assert "3 kills; 2 ended in the same hashes and files, 1 with the stages of" in said
+    assert "1 with a temporary file of DVC left" in said
     assert said.endswith("torn and put back first: dvc.lock 1 times")
