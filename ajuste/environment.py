@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,16 @@ from ajuste.backend import tf
 from ajuste.files import read_json, sha256, write_json
 
 PACKAGES = ("tensorflow", "keras", "numpy")
+PROCESSOR = {
+    "model name": "name",
+    "vendor_id": "vendor",
+    "cpu family": "family",
+    "model": "model",
+    "CPU implementer": "implementer",
+    "CPU part": "part",
+}
+"""What Linux tells of a processor, and what it is called here; each kind of processor has some."""
+CPUINFO, CACHES = Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 def describe() -> dict[str, Any]:
@@ -19,7 +30,9 @@ def describe() -> dict[str, Any]:
 
     Returns:
         `python` and `packages` with their versions; `system` and `machine`, such as `Linux` and
-        `x86_64`; `instruction_set`, what the processor has beyond the least that NumPy needs, by
+        `x86_64`; `processor`, its name and kind; `caches`, their sizes, by which matrix products
+        are cut into blocks, and so the order in which they are summed (on Linux; elsewhere there
+        are none); `instruction_set`, what the processor has beyond the least that NumPy needs, by
         NumPy's names; `cores`, those that this process may use; `threads` within and between
         TensorFlow's operations, 0 where it takes one a core.
     """
@@ -29,7 +42,9 @@ def describe() -> dict[str, Any]:
         "packages": {name: version(name) for name in PACKAGES},
         "system": platform.system(),
         "machine": platform.machine(),
-        "instruction_set": np.show_config(mode="dicts")["SIMD Extensions"]["found"],
+        "processor": _processor(CPUINFO),
+        "caches": _caches(CACHES),
+        "instruction_set": np.show_config(mode="dicts")["SIMD Extensions"].get("found", []),
         "cores": _cores(),
         "threads": {
             "within": threading.get_intra_op_parallelism_threads(),
@@ -38,18 +53,46 @@ def describe() -> dict[str, Any]:
     }
 
 
+def _processor(cpuinfo: Path) -> dict[str, str]:
+    if not cpuinfo.exists():
+        return {"name": platform.processor()}
+    first = cpuinfo.read_text(encoding="utf-8", errors="replace").split("\n\n")[0]
+    told = dict(re.findall(r"^(.+?)\s*:[ ]?(.*)$", first, re.MULTILINE))
+    return {ours: told[theirs] for theirs, ours in PROCESSOR.items() if theirs in told}
+
+
+def _caches(folder: Path) -> dict[str, str]:
+    found = {}
+    for index in sorted(folder.glob("index*")):
+        told = {name: (index / name).read_text().strip() for name in ("level", "type", "size")}
+        kind = "" if told["type"] == "Unified" else f" {told['type'].lower()}"
+        found[f"L{told['level']}{kind}"] = told["size"]
+    return found
+
+
 def _cores() -> int:
     # What the scheduler lets this process use, where the system tells.
     of_process = getattr(os, "sched_getaffinity", None)
     return len(of_process(0)) if of_process else os.cpu_count() or 1
 
 
-def record(path: Path, result: Path) -> None:
-    """Note at `path` what the file `result` was computed with.
+def words(described: dict[str, Any]) -> str:
+    """What `describe` or `record` has, in one line."""
+    return _words({name: value for name, value in described.items() if name != "sha256"})
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(inner)}" for name, inner in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def record(path: Path, result: Path, described: dict[str, Any]) -> None:
+    """Note at `path` what the file `result` was computed with, as `describe` has it.
 
     A record of the very same bytes stays as it is: that they come out elsewhere too changes nothing
     of what it tells.
     """
     digest = sha256(result)
     if not path.exists() or read_json(path).get("sha256") != digest:
-        write_json(path, {"sha256": digest, **describe()})
+        write_json(path, {"sha256": digest, **described})

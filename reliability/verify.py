@@ -16,7 +16,7 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc_data.index import DataIndexDirError
 
-from ajuste import errors, intact
+from ajuste import environment, errors, intact
 from ajuste.errors import PipelineError
 from ajuste.git import git, show
 from reliability import cache, clones, compare
@@ -179,17 +179,6 @@ def summary(stages: int, found: dict[str, Difference]) -> str:
     ])  # fmt: skip
 
 
-def made_with(record: dict[str, Any]) -> str:
-    """A record of versions, processor and threads in one line."""
-    return _words({name: value for name, value in record.items() if name != "sha256"})
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_words(inner)}" for name, inner in value.items())
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
 def _say(line: str) -> None:
     print(f"verify: {line}", flush=True)
 
@@ -220,9 +209,9 @@ def main() -> None:
         now = place / RECORD
         record = now.read_text(encoding="utf-8") if now.exists() else ""
     if then := show(root, commit, RECORD):
-        _say(f"what is committed was made with {made_with(json.loads(then))}")
+        _say(f"what is committed was made with {environment.words(json.loads(then))}")
         if record != then:
-            _say(f"what differs from it, here, with {made_with(json.loads(record))}")
+            _say(f"what differs from it, here, with {environment.words(json.loads(record))}")
     for name, difference in found.items():
         for line in difference.lines():
             _say(f"{name} differs: {line}")

@@ -101,7 +101,8 @@ def main() -> None:
     matrix = read_array(MATRIX)
     shape = train["token_ids"].shape[1], task, train["targets"].shape[1]
     model, options = networks.build(name, entry, matrix, *shape)
-    settings = {"seed": seed, "task": task, "entry": entry, **environment.describe()}
+    made_with = environment.describe()
+    settings = {"seed": seed, "task": task, "entry": entry, **made_with}
     checkpoint = Checkpoint(CHECKPOINT, identity(settings, [*files.values(), MATRIX, *CODE]))
     # DVCLive writes in place; DVC records nothing of a stage that did not end.
     with Live(str(METRICS), dvcyaml=None, save_dvc_exp=False) as live:
@@ -119,8 +120,9 @@ def main() -> None:
     with replacing(THROUGH_TIME) as temporary:
         table = through_time(model, options.loss, train)
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
-    environment.record(ENVIRONMENT, MODEL)
-    write_json(RECORD, {"seconds": round(time.monotonic() - started, 1)})
+    environment.record(ENVIRONMENT, MODEL, made_with)
+    seconds = round(time.monotonic() - started, 1)
+    write_json(RECORD, {"seconds": seconds, "environment": made_with})
     checkpoint.remove()
     print(f"train: {name}, epoch {kept_epoch} kept, {_shown(result)}")
 

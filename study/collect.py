@@ -18,7 +18,7 @@ from study.plan import Experiment, Plan
 
 FOLDER = Path(".dvc/tmp/study")
 LOGS = FOLDER / "logs"
-JOURNAL = FOLDER / "journal.json"
+JOURNAL = FOLDER / "trainings.json"
 
 TRAIN = "metrics/train/metrics.json"
 EVALUATE = "metrics/evaluate.json"
@@ -40,6 +40,7 @@ class Result:
         curves: of `train` and `validation`, the loss of each epoch.
         gradient: the norm of the gradient at each step, the last step first.
         seconds: what its training took, where that is known.
+        environment: what it was trained with (`ajuste.environment`), where that is known.
         failure: why there is no result, in one line.
         log: the name of its log, where it failed.
     """
@@ -52,6 +53,7 @@ class Result:
     curves: dict[str, list[float]] = field(default_factory=dict)
     gradient: list[float] = field(default_factory=list)
     seconds: float | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
     failure: str = ""
     log: str = ""
 
@@ -112,12 +114,12 @@ def header(start: Base, experiment: Experiment) -> str:
 
 
 def journal_key(start: Base, experiment: Experiment) -> str:
-    """Under what the journal has the seconds of an experiment, whatever it is called."""
+    """Under what the journal has the training of an experiment, whatever it is called."""
     return plan.digest(plan.merged(start.params, experiment.overrides))
 
 
-def journal(root: Path) -> dict[str, float]:
-    """The seconds that trainings took."""
+def journal(root: Path) -> dict[str, dict[str, Any]]:
+    """The trainings that ran here: what each took, and with what."""
     path = root / JOURNAL
     return read_json(path) if path.exists() else {}
 
@@ -146,7 +148,7 @@ def collect(start: Base, experiment: Experiment) -> Result:
         **files,
         curves={part: values for part, values in curves.items() if values},
         gradient=_column(show(start.root, revision, GRADIENT), "norm", ","),
-        seconds=journal(start.root).get(journal_key(start, experiment)),
+        **journal(start.root).get(journal_key(start, experiment), {}),
     )
 
 

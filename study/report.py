@@ -5,6 +5,7 @@ from collections import Counter
 
 from scipy.stats import binomtest
 
+from ajuste import environment
 from ajuste.document import Block, Bullets, Code, Heading, Picture, Table, Text
 from study import charts
 from study.collect import Result
@@ -51,7 +52,8 @@ def content(study: Plan, results: list[Result], command: str, commit: str) -> li
     blocks: list[Block] = [Heading(1, study.title), Text([summary(results)])]
     if study.intro:
         blocks.append(Text([study.intro]))
-    blocks.append(Text(["Made by ", Code(command), " on commit ", Code(commit), _reviews(done)]))
+    made = ["Made by ", Code(command), " on commit ", Code(commit), _reviews(done)]
+    blocks.append(Text([*made, *trained_with(done)]))
     blocks += [Heading(2, "Results"), Text([LEGEND]), results_table(results)]
     if compared := [result for result in results if _expects(result)]:
         blocks.append(Heading(2, "What agrees and what does not"))
@@ -246,6 +248,12 @@ def gradient_table(results: list[Result]) -> Table:
         shown = NONE if found is None else f"{found:,.3g}".replace("inf", "∞")
         rows.append([result.experiment.name, f"{result.gradient[0]:.3g}", back, shown])
     return Table(header, rows)
+
+
+def trained_with(done: list[Result]) -> list[str]:
+    """Sentences on what the networks were trained with, where that is known."""
+    known = Counter(environment.words(one.environment) for one in done if one.environment)
+    return [f" {n} of {len(done)} were trained here with {told}." for told, n in known.items()]
 
 
 def _reviews(done: list[Result]) -> str:

@@ -28,7 +28,7 @@ from study.collect import FOLDER, JOURNAL, LOGS, Base, Result
 from study.plan import Experiment, Plan
 
 SHARED = "embed"  # up to this stage experiments have everything in common
-RECORD = Path("data/record/train.json")  # of a training that ran, its seconds
+RECORD = Path("data/record/train.json")  # of a training that ran, what it took and with what
 DVC = [sys.executable, "-m", "dvc"]
 
 
@@ -138,7 +138,8 @@ class _Study:
     def _longest_first(self) -> None:
         """What took longest last time first; what is not known after it, as listed."""
         known = collect.journal(self.start.root)
-        self.waiting.sort(key=lambda one: -known.get(collect.journal_key(self.start, one), 0))
+        took = {key: training["seconds"] for key, training in known.items()}
+        self.waiting.sort(key=lambda one: -took.get(collect.journal_key(self.start, one), 0))
 
     async def _prepare(self) -> None:
         """Run once what all share, so that the workers find it in the cache."""
@@ -203,10 +204,9 @@ class _Study:
                 *(str(worker), f"+{reference}:{reference}"),
             )
             if (worker / RECORD).exists():
-                key = collect.journal_key(self.start, experiment)
-                seconds = {key: read_json(worker / RECORD)["seconds"]}
+                training = {collect.journal_key(self.start, experiment): read_json(worker / RECORD)}
                 path = self.start.root / JOURNAL
-                write_json(path, {**collect.journal(self.start.root), **seconds})
+                write_json(path, {**collect.journal(self.start.root), **training})
             if not collect.is_done(self.start, experiment):
                 with log.open("a") as file:
                     file.write("DVC ran it with other parameters than those asked for\n")

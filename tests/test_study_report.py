@@ -47,6 +47,14 @@ def written(*results, **more):
     return document.markdown(blocks(*results, **more), "list")
 
 
+def test_what_the_networks_were_trained_with_is_told():
+    one, other = ({"python": "3.11.7", "caches": {"L2": size}} for size in ("512K", "1024K"))
+    done = [result("a", environment=one), result("b", environment=one), result("c")]
+    text = written(*done, result("d", environment=other))
+    assert "2 of 4 were trained here with python 3.11.7, caches L2 512K." in text
+    assert "1 of 4 were trained here with python 3.11.7, caches L2 1024K." in text
+
+
 def test_the_first_lines_give_the_answer():
     text = report.summary(
         [

@@ -47,7 +47,9 @@ write("metrics/train/metrics.json", {
     "validation": {"loss": 0.3 + gap, "accuracy": 0.85},
     "generalization_gap": {"loss": gap, "accuracy": 0.05},
 })
-write("data/record/train.json", {"seconds": 77.0 if model == "fine" else 12.0})
+write("data/record/train.json", {
+    "seconds": 77.0 if model == "fine" else 12.0, "environment": {"python": "3"},
+})
 """,
     "evaluate": """
 gap = json.loads(Path("metrics/train/metrics.json").read_text())["generalization_gap"]["loss"]

@@ -14,7 +14,7 @@ from conftest import ROOT, run
 
 from ajuste import intact
 from ajuste.errors import PipelineError
-from reliability.verify import before, differences, summary
+from reliability.verify import RECORD, before, differences, summary
 
 STAGES = {
     "first": {"deps": [{"path": "first.py", "md5": "1"}], "outs": [{"path": "a", "md5": "2"}],
@@ -155,6 +155,8 @@ def committed(tmp_path_factory):
     (folder / "params.yaml").write_text("seed: 1\n")
     (folder / ".gitignore").write_text("/data/\n/second/\n/given\n")
     run("dvc", "repro", cwd=folder)
+    (folder / RECORD).parent.mkdir(parents=True)
+    (folder / RECORD).write_text('{"sha256": "ab", "python": "3.9", "threads": {"within": 0}}')
     commit(folder)
     return folder
 
@@ -189,6 +191,7 @@ def test_what_is_committed_comes_out_again(repository):
     assert done.stdout.splitlines()[-1] == last
     assert "uncommitted changes in other.json are left out" in done.stdout
     assert "Running stage 'other'" in done.stdout
+    assert "what is committed was made with python 3.9, threads within 0\n" in done.stdout
 
 
 @pytest.mark.slow
