@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 WIDTH = 5
 SHARE = 0.3
 LEAST = 10
+COMMON = 500
 _BLOCK = 1000
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # any odd number: no bit of a word is lost
 
@@ -21,7 +22,9 @@ def near_duplicates(texts: Sequence[Sequence[str]]) -> np.ndarray:
     A shingle is a run of `WIDTH` words. Two texts are near-duplicates if they share at least
     `SHARE` of the distinct shingles of the one that has fewer (its containment in the other), and
     at least `LEAST`: a run of 14 words. "This is by far one of the worst movies I have ever seen"
-    has 13, and many come upon it by themselves. So texts of fewer than 14 words have none.
+    has 13, and many come upon it by themselves. So texts of fewer than 14 words have none. What
+    more than `COMMON` texts share does not count: it is a form, such as the footer that a shop puts
+    under each review.
 
     No pair is missed, and which pairs there are does not depend on the order of the texts. Shingles
     are told apart by 64 bits; a false pair takes ten collisions. Most shingles come in one text
@@ -44,6 +47,8 @@ def near_duplicates(texts: Sequence[Sequence[str]]) -> np.ndarray:
     column = np.searchsorted(repeated, every)
     again = np.searchsorted(repeated, every, side="right") > column
     row, column = np.repeat(np.arange(len(texts)), sizes)[again], column[again]
+    rare = np.bincount(column, minlength=len(repeated))[column] <= COMMON
+    row, column = row[rare], column[rare]
     holds = sparse.csr_array(
         (np.ones(len(row), np.int32), (row, column)), shape=(len(texts), len(repeated))
     )

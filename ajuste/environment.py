@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ajuste.backend import tf
+from ajuste.errors import PipelineError
 from ajuste.files import read_json, sha256, write_json
 
 PACKAGES = ("tensorflow", "keras", "numpy")
@@ -22,6 +23,20 @@ PROCESSOR = {
     "CPU part": "part",
 }
 """What Linux tells of a processor, and what it is called here; each kind of processor has some."""
+VARIABLES = (
+    "MKL_NUM_THREADS",
+    "NPY_DISABLE_CPU_FEATURES",
+    "OMP_NUM_THREADS",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_NUM_THREADS",
+    "TF_DETERMINISTIC_OPS",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+)
 CPUINFO, CACHES = Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu/cpu0/cache")
 
 
@@ -34,7 +49,8 @@ def describe() -> dict[str, Any]:
         are cut into blocks, and so the order in which they are summed (on Linux; elsewhere there
         are none); `instruction_set`, what the processor has beyond the least that NumPy needs, by
         NumPy's names; `cores`, those that this process may use; `threads` within and between
-        TensorFlow's operations, 0 where it takes one a core.
+        TensorFlow's operations, 0 where the variables below tell, or it takes one a core;
+        `variables`, those of the environment that bear upon it and are set.
     """
     threading = tf.config.threading
     return {
@@ -50,6 +66,7 @@ def describe() -> dict[str, Any]:
             "within": threading.get_intra_op_parallelism_threads(),
             "between": threading.get_inter_op_parallelism_threads(),
         },
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
 
 
@@ -68,6 +85,13 @@ def _caches(folder: Path) -> dict[str, str]:
         kind = "" if told["type"] == "Unified" else f" {told['type'].lower()}"
         found[f"L{told['level']}{kind}"] = told["size"]
     return found
+
+
+def _recorded(path: Path) -> str | None:
+    try:
+        return read_json(path)["sha256"]
+    except (FileNotFoundError, PipelineError, KeyError, TypeError):
+        return None  # also where a merge has left its marks in it: it is written anew
 
 
 def _cores() -> int:
@@ -94,5 +118,5 @@ def record(path: Path, result: Path, described: dict[str, Any]) -> None:
     of what it tells.
     """
     digest = sha256(result)
-    if not path.exists() or read_json(path).get("sha256") != digest:
+    if _recorded(path) != digest:
         write_json(path, {"sha256": digest, **described})

@@ -1,5 +1,6 @@
 """Whole files or none: every write goes to a temporary neighbour that is then renamed."""
 
+import glob
 import hashlib
 import io
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from ajuste.errors import PipelineError
 
@@ -41,10 +43,15 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, which takes its place if the block ends without an error.
 
     The folder is made where it is missing. After an error the temporary file is gone and whatever
-    stood at `path` is untouched.
+    stood at `path` is untouched. Each process has a temporary file of its own, and takes away those
+    of processes that were killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        process = left.name.removesuffix(".part").rpartition(".")[2]
+        if process.isdecimal() and len(process) < 10 and not psutil.pid_exists(int(process)):
+            left.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
         with temporary.open("rb") as written:

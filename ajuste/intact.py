@@ -32,10 +32,10 @@ def md5(path: Path) -> str:
     if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    inside = [(inner.relative_to(path).parts, inner) for inner in path.rglob("*")]
+    inside = {inner.relative_to(path).as_posix(): inner for inner in path.rglob("*")}
     listed = [
-        {"md5": md5(inner), "relpath": "/".join(parts)}
-        for parts, inner in sorted(inside)
+        {"md5": md5(inner), "relpath": name}
+        for name, inner in sorted(inside.items())
         if inner.is_file() and not is_unfinished(inner)
     ]
     return hashlib.md5(json.dumps(listed).encode(), usedforsecurity=False).hexdigest() + ".dir"

@@ -6,7 +6,6 @@ bit for what was computed. `python -m reliability.cache` finds it, in seconds.
 
 import argparse
 import json
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,18 +69,12 @@ def check(root: Path, stages: dict[str, Any]) -> int:
     paths = dict.fromkeys(one.path for one in found)
     if damaged := [path for path in paths if not is_whole(path)]:
         outputs = dict.fromkeys(one.output for one in found if one.path in damaged)
-        there = [path for path in outputs if (root / path).exists()]
-        gone = shlex.join([*(_short(root, path) for path in damaged), *there])
         raise PipelineError(
             f"{len(damaged)} of {len(paths)} objects in DVC's cache are damaged, of "
-            f"{', '.join(outputs)}: `rm -rf {gone}` and then `dvc pull` or `dvc repro` brings "
-            "them back"
+            f"{', '.join(outputs)}: `python -m ajuste.recover` moves them aside, and then "
+            "`dvc pull` or `dvc repro` brings them back"
         )
     return len(paths)
-
-
-def _short(root: Path, path: Path) -> str:
-    return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def main() -> None:

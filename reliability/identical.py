@@ -93,7 +93,7 @@ def run(clone: Path, model: str, how: Circumstance) -> None:
     path = clone / "params.yaml"
     text = path.read_text(encoding="utf-8")
     # dvc.lock has the parameters in the order of the file, which therefore must stay.
-    path.write_text(re.sub(r"(?m)^model: \w+", f"model: {model}", text), encoding="utf-8")
+    path.write_text(re.sub(r"(?m)^model: .*", f"model: {model}", text), encoding="utf-8")
     # A stage all of whose outputs are in Git would pass for done.
     force = [] if (clone / MODEL).exists() else ["--force"]
     clones.dvc(clone, "repro", *force, umask=how.umask, before=how.before, **how.variables)

@@ -68,6 +68,15 @@ def test_more_texts_than_are_compared_at_once(monkeypatch):
     assert near_duplicates(texts).tolist() == whole.tolist() == [[i, i + 5] for i in range(5)]
 
 
+def test_what_more_texts_than_common_share_is_a_form(monkeypatch):
+    monkeypatch.setattr("ajuste.duplicates.COMMON", 4)
+    form = words(20, "form")
+    texts = [[*words(20, name), *form] for name in "abcde"]
+    assert near_duplicates(texts).tolist() == []
+    assert near_duplicates([*texts, texts[1]]).tolist() == [[1, 5]]
+    assert len(near_duplicates(texts[1:])) == 6
+
+
 def test_pairs_that_meet_are_one_group():
     group = united(6, np.array([[0, 3], [3, 5], [1, 2]]))
     assert group[0] == group[3] == group[5]

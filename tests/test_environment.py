@@ -19,6 +19,27 @@ def test_what_a_result_was_computed_with(tmp_path):
     assert told["threads"] == {"within": 0, "between": 0}
 
 
+def test_variables_that_bear_upon_it_are_told(monkeypatch):
+    from ajuste import environment
+
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    told = environment.describe()["variables"]
+    assert told["TF_NUM_INTRAOP_THREADS"] == "1"
+    assert "OMP_NUM_THREADS" not in told
+
+
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD\n{}\n", "[]", "null", "{}", '{"sha256": 1}'])
+def test_a_record_that_tells_nothing_is_written_anew(tmp_path, text):
+    from ajuste import environment
+
+    result, record = tmp_path / "model.keras", tmp_path / "environment.json"
+    result.write_bytes(b"weights")
+    record.write_text(text)
+    environment.record(record, result, {"python": "3.11.7"})
+    assert json.loads(record.read_text())["python"] == "3.11.7"
+
+
 def test_a_record_of_the_same_bytes_stays_and_one_of_others_does_not(tmp_path):
     from ajuste import environment
 

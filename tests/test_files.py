@@ -1,7 +1,10 @@
 import hashlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from ajuste.errors import PipelineError
 from ajuste.files import read_arrays, replacing, write_arrays, write_json
@@ -28,6 +31,42 @@ def test_the_file_appears_only_when_it_is_whole(tmp_path):
         temporary.write_text("whole")
         assert not path.exists()
     assert path.read_text() == "whole"
+
+
+PRELUDE = """
+import os, sys
+from pathlib import Path
+from ajuste.files import replacing, write_text
+path = Path(sys.argv[1])
+"""
+
+
+def elsewhere(program, path):
+    """Run lines in a process of its own; its exit code."""
+    return subprocess.run([sys.executable, "-c", PRELUDE + program, path], cwd=ROOT).returncode
+
+
+def test_two_that_write_one_file_do_not_mix(tmp_path):
+    path = tmp_path / "a.txt"
+    with replacing(path) as temporary, temporary.open("w") as file:
+        file.write("one\n")
+        file.flush()
+        assert elsewhere("write_text(path, 'the other\\n')", path) == 0
+        assert path.read_text() == "the other\n"
+        file.write("one\n")
+    assert path.read_text() == "one\none\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path):
+    path = tmp_path / "a.txt"
+    other = tmp_path / ".a.txt.of-mine.part"
+    other.write_text("not ours")
+    assert elsewhere("with replacing(path) as half:\n half.touch(); os._exit(9)", path) == 9
+    assert len(list(tmp_path.iterdir())) == 2
+    with replacing(path) as temporary:
+        temporary.write_text("whole")
+    assert sorted(tmp_path.iterdir()) == [other, path]
 
 
 def test_json_refuses_what_json_cannot_hold(tmp_path):

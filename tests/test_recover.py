@@ -1,14 +1,21 @@
 """What a killed DVC leaves unreadable is put back."""
 
+import json
+import os
 import shutil
 import sys
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT, run
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from ajuste.recover import recover
+from ajuste import intact
+from ajuste.errors import PipelineError
+from ajuste.recover import expose, recover
 
 pytestmark = pytest.mark.slow
 
@@ -106,9 +113,70 @@ def test_a_torn_list_of_locks_stops_dvc_until_it_is_gone(repository, text):
     assert recover(repository) == []
 
 
-def test_nothing_is_touched_while_dvc_runs(repository):
-    (repository / "dvc.lock").write_text("")
-    (repository / ".dvc/tmp/rwlock").write_text("")
-    with Repo(str(repository)).lock:
+def test_a_merge_conflict_is_no_torn_lock(repository):
+    path = repository / "dvc.lock"
+    conflict = "<<<<<<< HEAD\n" + path.read_text() + "=======\n>>>>>>> change\n"
+    path.write_text(conflict)
+    with pytest.raises(PipelineError, match=r"^dvc.lock: a merge conflict; .* --ours"):
+        recover(repository)
+    assert path.read_text() == conflict
+
+
+def test_below_the_top_of_git_a_torn_lock_is_put_back_too(tmp_path, repository):
+    below = tmp_path / "above/below"
+    shutil.copytree(repository, below, ignore=shutil.ignore_patterns(".git"))
+    run("git", "init", "--quiet", cwd=below.parent)
+    run("dvc", "config", "core.no_scm", "true", cwd=below)
+    run("git", "add", "--all", cwd=below)
+    run("git", "commit", "--quiet", "--message", "results", cwd=below)
+    whole = (below / "dvc.lock").read_bytes()
+    (below / "dvc.lock").write_bytes(b"")
+    assert recover(below) == ["dvc.lock"]
+    assert (below / "dvc.lock").read_bytes() == whole
+
+
+@contextmanager
+def busy(folder, how):
+    if how == "DVC holds the lock":
+        with Repo(str(folder)).lock:
+            yield
+    else:
+        told = {"write": {str(folder / "out"): {"pid": os.getpid(), "cmd": "dvc repro"}}}
+        (folder / ".dvc/tmp/rwlock").write_text(json.dumps(told))
+        yield
+
+
+@pytest.mark.parametrize("how", ["DVC holds the lock", "a stage runs"])
+def test_nothing_is_touched_while_dvc_runs(repository, how):
+    (repository / "out").write_text("other")
+    state = (repository / "out").stat().st_mtime_ns
+    with busy(repository, how):
+        assert expose(repository) == ([], [])
+        (repository / "dvc.lock").write_text("")
         assert recover(repository) == []
     assert (repository / "dvc.lock").read_text() == ""
+    assert (repository / "out").stat().st_mtime_ns == state
+
+
+@pytest.mark.parametrize("linked", ["copy", "symlink"])
+def test_a_damaged_object_is_not_deleted(repository, linked):
+    """It may be all that there is of a file that `dvc add` keeps."""
+    run("dvc", "config", "cache.type", linked, cwd=repository)
+    (repository / "mine.csv").write_text("text,label\n")
+    run("dvc", "add", "--quiet", "mine.csv", cwd=repository)
+    digest = yaml.safe_load((repository / "mine.csv.dvc").read_text())["outs"][0]["md5"]
+    kept = repository / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
+    kept.chmod(0o644)
+    kept.write_text("text,lab~l\n")
+    assert expose(repository) == ([f"{kept}.damaged"], [])
+    assert Path(f"{kept}.damaged").read_text() == "text,lab~l\n"
+    assert expose(repository) == ([], [])
+
+
+def test_the_hash_of_a_folder_is_that_of_dvc(repository):
+    for name in ("train/loss.tsv", "train.tsv", "train-2/a", "é"):
+        (repository / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / "folder" / name).write_text(name)
+    run("dvc", "add", "--quiet", "folder", cwd=repository)
+    told = yaml.safe_load((repository / "folder.dvc").read_text())["outs"][0]
+    assert intact.md5(repository / "folder") == told["md5"]

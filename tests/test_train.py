@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import edit
 
 pytestmark = pytest.mark.slow
 
@@ -268,8 +269,9 @@ def test_a_network_without_time_leaves_a_table_without_rows(stage):
     assert table.empty
 
 
-def test_a_good_epoch_is_on_disk_after_a_training_that_diverged(stage, in_tmp, monkeypatch, capfd):
-    from ajuste import model_file
+@pytest.fixture
+def tokens(stage, in_tmp):
+    """What the stages before this one leave."""
     from ajuste.text import Encoder
 
     Encoder({"a": 1}, 12, "last", "binary", ["no", "yes"]).save(stage.TOKENS)
@@ -277,6 +279,54 @@ def test_a_good_epoch_is_on_disk_after_a_training_that_diverged(stage, in_tmp, m
         np.savez(stage.TOKENS / f"{part}.npz", **arrays)
     stage.MATRIX.parent.mkdir(parents=True)
     np.save(stage.MATRIX, np.zeros((40, 6), np.float32))
+    return in_tmp
+
+
+def test_whatever_shapes_a_training_makes_its_checkpoint_another(stage, tokens, monkeypatch):
+    from ajuste import environment
+
+    code = tokens / "code.py"
+    code.write_text("1")
+    monkeypatch.setattr(stage, "CODE", [*stage.CODE, code])
+
+    class ReachedError(Exception):
+        pass
+
+    def reach(*given):
+        raise ReachedError(given[-1].training)
+
+    monkeypatch.setattr(stage, "fit", reach)
+
+    def training() -> str:
+        with pytest.raises(ReachedError) as error:
+            stage.main()
+        return str(error.value)
+
+    def other_versions():
+        monkeypatch.setattr(environment, "describe", lambda: {"packages": {"keras": "4.0"}})
+
+    first = training()
+    assert training() == first
+    changes = [
+        lambda: edit(tokens / "params.yaml", {"\nseed: 1": "\nseed: 2"}),
+        lambda: edit(tokens / "params.yaml", {"\nmodel: gru": "\nmodel: lstm"}),
+        lambda: edit(tokens / "params.yaml", {"\ntask: binary": "\ntask: unit_regression"}),
+        lambda: np.savez(stage.TOKENS / "train.npz", **parts(2)),
+        lambda: np.savez(stage.TOKENS / "validation.npz", **parts(3)),
+        lambda: np.save(stage.MATRIX, np.ones((40, 6), np.float32)),
+        lambda: code.write_text("2"),
+        other_versions,
+    ]
+    found = [first]
+    for change in changes:
+        change()
+        found.append(training())
+    assert len(set(found)) == len(changes) + 1
+
+
+def test_a_good_epoch_is_on_disk_after_a_training_that_diverged(stage, tokens, monkeypatch, capfd):
+    from ajuste import model_file
+    from ajuste.text import Encoder
 
     def diverge(model, options, *given):
         error = stage.DivergedError("training has diverged")
