@@ -12,7 +12,7 @@ import pandas as pd
 
 from ajuste import check, params, schema
 from ajuste.duplicates import near_duplicates, united
-from ajuste.errors import PipelineError
+from ajuste.errors import SHOWN, PipelineError
 from ajuste.files import reading, replacing, write_json
 from ajuste.schema import Split
 from ajuste.tasks import NUMERIC, split_labels
@@ -183,12 +183,18 @@ def main() -> None:
         with replacing(FOLDER / f"{name}.parquet") as temporary:
             table.to_parquet(temporary, index=False)
     sizes = {name: len(table) for name, table in parts.items()}
-    left_out = len(reviews) - sum(sizes.values())
-    write_json(METRICS, {**sizes, "left_out": left_out, **together, "groups": group.nunique()})
+    kept = pd.concat([table["origin"] for table in parts.values()])
+    left_out = reviews["origin"][~reviews["origin"].isin(kept)]
+    counts = {**sizes, "left_out": len(left_out), **together, "groups": group.nunique()}
+    write_json(METRICS, counts)
     print("split: " + ", ".join(f"{size:,} {name}" for name, size in sizes.items()))
     print(f"split: {together['near_duplicates']:,} reviews are kept with near-duplicates of theirs")
-    if left_out:
-        print(f"split: {left_out:,} training reviews left out, as they are in the test half too")
+    if len(left_out):
+        named = ", ".join([*left_out[:SHOWN], *["..."][: len(left_out) > SHOWN]])
+        print(
+            f"split: {len(left_out):,} training reviews left out, as they are in the test half "
+            f"too: {named}"
+        )
 
 
 if __name__ == "__main__":

@@ -138,6 +138,19 @@ def test_near_duplicates_of_an_official_test_review_are_left_out():
     assert part[6:100].notna().all()
 
 
+def test_what_is_left_out_is_counted_and_named(in_tmp, capsys):
+    stage.REVIEWS.parent.mkdir(parents=True)
+    reviews = table(100, copies=7)
+    reviews["official_split"] = ["train"] * 100 + ["test"] * 7
+    reviews["origin"] = [f"{number}.txt" for number in range(107)]
+    reviews.to_parquet(stage.REVIEWS)
+    stage.main()
+    said = capsys.readouterr().out
+    assert "7 training reviews left out" in said
+    assert said.endswith("test half too: 0.txt, 1.txt, 2.txt, 3.txt, 4.txt, ...\n")
+    assert read_json(stage.METRICS)["left_out"] == 7
+
+
 def test_what_is_kept_together_is_counted():
     reviews = edited(table(100), 6)
     copies = pd.concat([reviews, reviews[90:95]], ignore_index=True)
