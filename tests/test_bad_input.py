@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, edit, run
 
-from ajuste import archive, download, errors, reviews, tables, text, vectors
+from ajuste import archive, download, errors, params, reviews, tables, text, vectors
 from ajuste.text import Encoder
 from serving import predict
 
@@ -255,6 +255,7 @@ INSTEAD = {
     "no permission": (forbidden, "permission denied"),
 }
 READERS = {
+    "parameters": params.read,
     "CSV": lambda path: list(tables.read_csv(path, ["review"])),
     "vectors": lambda path: vectors.from_file({"good"}, path, 2),
     "vocabulary": text.read_vocabulary,
