@@ -423,6 +423,21 @@ def declared(size: int) -> bytes:
     return gzip.compress(sized("aclImdb/imdb.vocab", size).tobuf(tarfile.GNU_FORMAT))
 
 
+def described(**fields: str) -> bytes:
+    """A review under a header of its own that says more of it."""
+    info = sized(REVIEW, 9)
+    info.pax_headers = {name.replace("_", "."): value for name, value in fields.items()}
+    return gzip.compress(
+        info.tobuf(tarfile.PAX_FORMAT) + b"good film".ljust(512, b"\0") + b"\0" * 1024
+    )
+
+
+def headers_of_headers(count: int) -> bytes:
+    info = sized("././@Header", 512)
+    info.type = tarfile.XHDTYPE
+    return gzip.compress((info.tobuf(tarfile.USTAR_FORMAT) + b"\0" * 512) * count)
+
+
 REVIEW = "aclImdb/train/pos/1_9.txt"
 WHOLE = tar(GOOD.items())
 REFUSED_TAR = {
@@ -444,6 +459,22 @@ REFUSED_TAR = {
     "a long name that is huge": (header_of(tarfile.GNUTYPE_LONGNAME, 200 * MEGABYTE), "unpacks to"),
     "a long link that is huge": (header_of(tarfile.GNUTYPE_LONGLINK, 200 * MEGABYTE), "unpacks to"),
     "an extended header that is huge": (header_of(tarfile.XHDTYPE, 200 * MEGABYTE), "unpacks to"),
+    "headers of headers": (headers_of_headers(900), "not a readable .tar.gz (maximum recursion"),
+    "a file with holes": (described(GNU_sparse_map="0,4", GNU_sparse_size="9"), "with holes"),
+    "a file with holes nowhere": (described(GNU_sparse_size="9"), "with holes"),
+    "holes that are no numbers": (
+        described(GNU_sparse_map="a,b", GNU_sparse_size="9"),
+        "not a readable .tar.gz (invalid literal",
+    ),
+    "a size that is no number": (described(GNU_sparse_size="x"), "not a readable .tar.gz (invalid"),
+    "holes told of in the file": (
+        described(GNU_sparse_major="1", GNU_sparse_minor="0"),
+        "not a readable .tar.gz (not enough values",
+    ),
+    "a header that is not UTF-8": (
+        gzip.compress(gzip.decompress(described(hdrcharset="?")).replace(b"=?", b"=\xff")),
+        "not a readable .tar.gz",
+    ),
     "much after the end mark": (
         gzip.compress(gzip.decompress(WHOLE) + b"\0" * (200 * MEGABYTE)),
         "unpacks to more than its members are",
