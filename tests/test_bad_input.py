@@ -837,6 +837,47 @@ def test_a_separator_that_is_none(in_tmp, capsys, separator):
 
 # The commands themselves
 
+SAYS = "print('good'); print('rare', file=sys.stderr); sys.stderr.isatty()"
+MUCH = "print('good' * 10**6)"
+FAULT = "print('good'); raise errors.PipelineError('no film; add one')"
+PIPE = "| true; exit ${PIPESTATUS[0]}"
+
+
+@pytest.mark.parametrize(
+    ("program", "streams", "code", "out", "err"),
+    [
+        (SAYS, "", 0, "good\n", "rare\n"),
+        (SAYS, ">&-", 0, "", "rare\n"),
+        (SAYS, "2>&-", 0, "good\n", ""),
+        (SAYS, "<&- >&- 2>&-", 0, "", ""),
+        (SAYS, f"2>&- {PIPE}", 141, "", ""),
+        (MUCH, PIPE, 141, "", ""),
+        (SAYS, "2>/dev/null >/dev/full", 1, "", ""),
+        (MUCH, ">/dev/full", 1, "", "stage: No space left on device\n"),
+        ("print('good')", ">/dev/full", 1, "", "stage: No space left on device\n"),
+        (FAULT, ">&-", 1, "", "stage: no film; add one\n"),
+        (FAULT, PIPE, 1, "", "stage: no film; add one\n"),
+        (FAULT, ">/dev/full", 1, "", "stage: no film; add one\n"),
+        (FAULT, "2>&-", 1, "good\n", ""),
+    ],
+)
+def test_streams_that_are_closed_full_or_read_by_nobody(
+    monkeypatch, program, streams, code, out, err
+):
+    monkeypatch.setenv("PYTHONUNBUFFERED", "")
+    main = f"def main():\n  time.sleep(0.1); {program}"
+    lines = f"import sys, time\nfrom ajuste import errors\n{main}\nerrors.run('stage', main)"
+    command = [sys.executable, "-c", lines]
+    done = run("bash", "-c", f'"$@" {streams}', "bash", *command, cwd=ROOT, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, out, err)
+
+
+def test_a_file_does_not_take_the_place_of_a_closed_stream(tmp_path):
+    main = f"lambda: (open({str(tmp_path / 'out')!r}, 'w'), os.write(1, b'x'), os.write(2, b'x'))"
+    program = f"import os\nfrom ajuste import errors\nerrors.run('stage', {main})"
+    run("bash", "-c", '"$@" >&- 2>&-', "bash", sys.executable, "-c", program, cwd=ROOT)
+    assert (tmp_path / "out").read_text() == ""
+
 
 def test_a_stage_ends_with_one_line_and_writes_nothing(in_tmp, monkeypatch):
     changes = {"source: bundled\n  # 25": "source: csv\n  # 25"}
