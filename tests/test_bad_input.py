@@ -686,6 +686,14 @@ REFUSED_SETTINGS = {
     "labels that are numbers": ("labels", [0, 1], "valid string, not 0"),
     "a label twice": ("labels", ["a", "a"], "a label stands twice"),
     "words for a range": ("task", "regression", "could not convert string to float"),
+    "a range that 32 bits do not hold": (
+        lambda old: (
+            old.replace("binary", "regression")
+            .replace("negative", "-1e308")
+            .replace("positive", "1.7e308")
+        ),
+        "the labels -1e+308 and 1.7e+308 are too large",
+    ),
     "a digest of another kind": ("vocabulary_sha256", "0" * 32, "vocabulary_sha256`"),
     "the digest of another vocabulary": ("vocabulary_sha256", "0" * 64, "not the vocabulary that"),
 }
@@ -786,6 +794,12 @@ TAKEN_TEXTS = {
 def test_a_text_of_which_something_can_be_said(known, capsys, case):
     predict.score_texts(predict.arguments([TAKEN_TEXTS[case]]))
     assert capsys.readouterr().out == "positive (75.0%)\n"
+
+
+def test_a_label_with_commands_to_the_terminal_is_printed_without_them(known, capsys, monkeypatch):
+    monkeypatch.setattr(Known, "label", lambda self, predictions: ["\x1b[2J\rfine \u202e\xe9"])
+    predict.score_texts(predict.arguments(["good"]))
+    assert capsys.readouterr().out == "\\x1b[2J\\rfine \\u202e\xe9 (75.0%)\n"
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,28 @@ def test_the_labels_of_the_source_in_use_must_fit_the_task(source, task, said):
     assert [fault[: len(one)] for fault, one in zip(faults, said, strict=True)] == said
 
 
+@pytest.mark.parametrize("task", ["regression", "unit_regression"])
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([0.0, 1e39], "the labels 0 and 1e+39 are too large, or too close to each other"),
+        ([-1e308, 1.7e308], "the labels -1e+308 and 1.7e+308 are too large"),
+        ([0.0, 1e-300], "too close to each other, for 32 bits; count in another unit"),
+        ([1e9, 1e9 + 1], "too close to each other, for 32 bits; count in another unit"),
+        ([5.0, 1.0], "`labels` takes the lowest number first"),
+        ([0.0, 1e12], None),
+        ([0.0, 1e-9], None),
+        ([1900.0, 2020.0], None),
+    ],
+)
+def test_labels_that_a_network_could_not_learn(task, labels, said):
+    given = changed(("data", "csv"), {"labels": labels}) | {"task": task}
+    given["data"]["source"] = "csv"
+    faults = check.faults(given)
+    assert len(faults) == (said is not None)
+    assert all(said in fault for fault in faults)
+
+
 def test_the_loss_of_a_network_that_is_not_in_use_may_be_that_of_another_task():
     assert check.faults(changed(("models", "nn"), {"loss": "mean_squared_error"})) == []
 
