@@ -30,8 +30,8 @@ def texts(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, str]]:
 
     Raises:
         PipelineError: it is damaged, cut or no `.tar.gz`; it unpacks to more than `MOST_UNPACKED`;
-            a member points outside, is neither a file nor a folder, or is wanted and stands twice,
-            is longer than `LONGEST` or not UTF-8.
+            a member points outside, has holes, is neither a file nor a folder, or is wanted and
+            stands twice, is longer than `LONGEST` or not UTF-8.
     """
     seen: set[str] = set()
     left = MOST_UNPACKED
@@ -51,12 +51,11 @@ def texts(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, str]]:
                                 f"{path}: refused, it holds {name} {fault}; get another"
                             )
                         seen.add(name)
-                        yield name, archive.extractfile(member).read().decode("utf-8")
+                        yield name, _decoded(archive.extractfile(member).read(), name, path)
             stream.read_to_the_end()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, RecursionError) as error:
+        # Python's tarfile takes numbers out of headers unseen, and goes one deeper for each header
         raise PipelineError(f"{path}: not a readable .tar.gz ({error}); delete it") from None
-    except UnicodeDecodeError:
-        raise PipelineError(f"{path}: {member.name} is not UTF-8; get another archive") from None
 
 
 def check_member(name: str, archive: Path) -> None:
@@ -70,11 +69,23 @@ def check_member(name: str, archive: Path) -> None:
         raise PipelineError(f"{archive}: refused, its member {name!r} points outside; get another")
 
 
+def _decoded(content: bytes, name: str, path: Path) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise PipelineError(f"{path}: {name} is not UTF-8; get another archive") from None
+
+
 def _check(member: tarfile.TarInfo, path: Path, left: int) -> None:
     check_member(member.name, path)
     if not (member.isfile() or member.isdir()):
         kind = "a link" if member.islnk() or member.issym() else "no file"
         raise PipelineError(f"{path}: refused, {member.name!r} is {kind}; get another")
+    if member.issparse():
+        raise PipelineError(
+            f"{path}: refused, {member.name!r} is a file with holes; get another, or pack it anew "
+            "without them"
+        )
     if left < 0:
         raise PipelineError(
             f"{path}: refused, unpacked up to {member.name!r} it is more than the "

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
 
+from ajuste.errors import open_streams
+
 # Only what is fatal: what TensorFlow calls an error on a machine without a GPU is none, and what
 # is one comes as an exception.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -20,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 def _quiet() -> Iterator[None]:
     # TensorFlow's libraries write to file descriptor 2 while they load, at a level that no setting
     # reaches. What they wrote is shown after all if the import fails.
+    open_streams()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), 2)

@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
+from ajuste import params
 from ajuste.backend import keras
 from ajuste.errors import PipelineError
 from ajuste.files import read_arrays, write_arrays
@@ -22,6 +24,14 @@ ASK = "AJUSTE_RESUME"
 
 Curve = list[dict[str, float]]
 """What was measured at the end of each epoch, by the name of the metric."""
+
+
+class _Told(params.Params):
+    """What a checkpoint tells of its arrays."""
+
+    training: str
+    curve: list[dict[str, Annotated[float, Field(allow_inf_nan=True)]]]  # a gradient may be
+    best: params.Count
 
 
 def identity(settings: dict[str, Any], files: Iterable[Path]) -> str:
@@ -71,28 +81,34 @@ class Checkpoint:
             return [], []
         try:
             arrays = read_arrays(self.path)
-            told = json.loads(str(arrays.pop("told")))
+            told = params.checked(json.loads(str(arrays.pop("told"))), _Told)
+            best = [arrays[f"best_{i}"] for i in range(told.best)]
         except FileNotFoundError:
-            print("train: no training was cut off; it starts from the beginning")
-            return [], []
-        except (PipelineError, ValueError, KeyError):
-            print(f"train: {self.path} is damaged; the training starts from the beginning")
-            return [], []
-        if told["training"] != self.training:
-            print(
-                f"train: what {self.path} holds was cut off with other parameters, data, code or "
-                "versions; the training starts from the beginning"
+            return _anew("no training was cut off")
+        except (PipelineError, ValueError, KeyError, RecursionError):
+            return _anew(f"{self.path} is damaged")
+        if told.training != self.training:
+            return _anew(
+                f"what {self.path} holds was cut off with other parameters, data, code or versions"
             )
-            return [], []
         model.optimizer.build(model.trainable_variables)
-        for i, variable in enumerate(_state(model)):
-            variable.assign(arrays[f"state_{i}"])
-        print(f"train: goes on after epoch {len(told['curve'])}")
-        return told["curve"], [arrays[f"best_{i}"] for i in range(told["best"])]
+        state = _state(model)
+        kept = [arrays.get(f"state_{i}", np.array(None)) for i in range(len(state))]
+        if [(a.shape, a.dtype) for a in kept] != [(v.shape, v.dtype) for v in state]:
+            return _anew(f"{self.path} is damaged")
+        for variable, value in zip(state, kept, strict=True):
+            variable.assign(value)
+        print(f"train: goes on after epoch {len(told.curve)}")
+        return told.curve, best
 
     def remove(self) -> None:
         """Forget a training that has come to its end."""
         self.path.unlink(missing_ok=True)
+
+
+def _anew(why: str) -> tuple[Curve, list[np.ndarray]]:
+    print(f"train: {why}; the training starts from the beginning")
+    return [], []
 
 
 def _state(model: keras.Model) -> list[keras.Variable]:

@@ -1,5 +1,6 @@
 """Fetch a large file once: with a progress bar, resumed after a break, its digest checked."""
 
+import re
 import sys
 from pathlib import Path, PurePosixPath
 
@@ -47,7 +48,8 @@ def download(url: str, digest: str, folder: Path) -> Path:
     part = path.with_name(path.name + ".part")
     try:
         _transfer(url, part)
-    except (requests.RequestException, HTTPError) as error:
+    except (requests.RequestException, HTTPError, ValueError) as error:
+        # ValueError: an address that is none, of `url` or of where the server sends to
         raise PipelineError(
             f"{url}: {_reason(error)}; check the network and run again (it goes on where it "
             f"stopped), name a mirror in params.yaml, or put the file at {path}"
@@ -70,13 +72,14 @@ def _transfer(url: str, part: Path) -> None:
             return  # nothing is missing; the digest tells whether it is the right file
         response.raise_for_status()
         resumed = response.status_code == requests.codes.partial_content
-        length = response.headers.get("Content-Length")
+        length = response.headers.get("Content-Length", "")
+        known = re.fullmatch("[0-9]{1,18}", length)  # a server may say anything
         with (
             part.open("ab" if resumed else "wb") as file,
             tqdm(
                 desc=part.stem,
                 initial=done if resumed else 0,
-                total=int(length) + (done if resumed else 0) if length else None,
+                total=int(length) + (done if resumed else 0) if known else None,
                 unit="B",
                 unit_scale=True,
                 disable=not sys.stderr.isatty(),

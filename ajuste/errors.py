@@ -1,11 +1,13 @@
 """Errors as part of the interface: one line that says what, where and what to do."""
 
+import os
 import re
 import sys
 from collections.abc import Callable
 
 SHOWN = 5
 LONGEST_EXCERPT = 60
+INTERRUPTED, NOBODY_READS = 130, 141  # what a shell says of SIGINT and of SIGPIPE
 
 
 class PipelineError(Exception):
@@ -56,24 +58,58 @@ def run(name: str, main: Callable[[], None]) -> None:
         name: what the user called, put in front of the message (`fetch`, `predict`).
         main: the entry point. A `PipelineError`, and an `OSError` such as a full disk or a file
             that may not be read, become one line on standard error, and so does a lack of memory;
-            any other exception is a defect of this project and keeps its traceback.
+            where nobody reads what is printed, it ends without a word, as Unix tools do. Any other
+            exception is a defect of this project and keeps its traceback.
     """
+    open_streams()
     sys.stdout.reconfigure(errors="backslashreplace")  # a label may hold what a terminal lacks
+    end = _end(name, main)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would try once more as it ends, and tell of that in its own words.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        end = end or (NOBODY_READS if isinstance(error, BrokenPipeError) else _line(name, error))
+    if end:
+        sys.exit(end)
+
+
+def open_streams() -> None:
+    """Give a standard stream that the caller closed (`2>&-`) the null device.
+
+    Else the next file that is opened takes its number, and with it what is meant for the stream.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def _line(name: str, error: OSError) -> str:
+    where = f": {error.filename}" if error.filename else ""
+    return printable(f"{name}: {error.strerror or error}{where}")
+
+
+def _end(name: str, main: Callable[[], None]) -> str | int | None:
+    """What the process is to end with once `main` is through: an exit code, or a line to say."""
     try:
         main()
+    except SystemExit as end:  # of `--help`
+        return end.code
     except PipelineError as error:
-        sys.exit(f"{name}: {error}")
+        return f"{name}: {error}"
+    except BrokenPipeError:
+        return NOBODY_READS
     except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        sys.exit(printable(f"{name}: {error.strerror or error}{where}"))
+        return _line(name, error)
     except KeyboardInterrupt:
-        sys.exit(130)
+        return INTERRUPTED
     except Exception as error:
         # TensorFlow's own, by its name, since not all that comes here imports TensorFlow.
         if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":
             raise
         wanted = re.search(r"OOM when allocating tensor with shape\S+|Unable .*", str(error))
-        sys.exit(
+        return (
             f"{name}: out of memory{f' ({wanted[0]})' if wanted else ''}; lower `batch_size` or "
             "`units` of the model, `tokenize.max_length`, or the number of reviews"
         )
+    return None

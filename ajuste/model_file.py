@@ -106,6 +106,7 @@ def load(path: Path) -> keras.Model:
             # and, of a sound model, where its builder lets the padding be read along
             warnings.filterwarnings("ignore", ".* does not support masking")
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        _check_of_numbers(model)
     except PipelineError:
         raise
     except Exception as error:  # of a file that is damaged, Keras raises whatever it stumbles over
@@ -134,6 +135,16 @@ def _check_members(path: Path) -> None:
                 f"{path}: refused, it names {said}, which may do more than compute; train one with "
                 "`dvc repro`, or add it to CLASSES in ajuste/model_file.py"
             )
+
+
+def _check_of_numbers(model: Any) -> None:
+    if not isinstance(model, keras.Model):  # a layer alone is written as a model is
+        raise ValueError(f"it holds a {type(model).__name__}, which is no model")
+    is_whole, is_float = keras.backend.is_int_dtype, keras.backend.is_float_dtype
+    if not all(is_whole(tensor.dtype) or is_float(tensor.dtype) for tensor in model.inputs):
+        raise ValueError("it takes something else than numbers")
+    if not all(is_float(tensor.dtype) for tensor in model.outputs):
+        raise ValueError("it gives something else than fractions")
 
 
 def _named(config: Any) -> Iterator[tuple[Any, Any, Any]]:

@@ -3,14 +3,18 @@
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from reprlib import Repr
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 from ruamel.yaml.reader import ReaderError
 
-from ajuste.errors import PipelineError
+from ajuste.errors import PipelineError, excerpt
+from ajuste.files import check_readable
 
 # What is beyond these upper bounds can only be a mistake, and would end without memory.
 Positive = Annotated[int, Field(gt=0, le=10**9)]
@@ -27,6 +31,11 @@ Schema = TypeVar("Schema")
 
 FILE = Path("params.yaml")
 SHOWN = 60  # characters of a value, in a message
+
+_TAG = "tag:yaml.org,2002:"
+_OF_KEYS = (f"{_TAG}str", f"{_TAG}merge")
+_BRIEF = Repr()  # a list that holds another ten times, and so on, would be long without end
+_BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother = 3, 3 * SHOWN, 3 * SHOWN
 
 
 class Params(BaseModel):
@@ -55,13 +64,42 @@ def read(path: Path = FILE) -> dict[str, Any]:
     Raises:
         PipelineError: there is no such file, or it is not a YAML mapping.
     """
+    check_readable(path, "run from the repository's root, where it can be read")
     try:
         return parse(path.read_text(encoding="utf-8"), path)
-    except FileNotFoundError:
-        raise PipelineError(f"{path}: not found; run from the repository's root") from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise PipelineError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from None
+
+
+class _Constructor(SafeConstructor):
+    """Refuses keys that are no texts or stand twice, and names the line of what is no value."""
+
+    def construct_mapping(self, node: Node, deep: bool = False) -> dict[str, Any]:
+        keys = [key for key, _ in node.value] if isinstance(node, MappingNode) else []
+        seen: set[str] = set()
+        for key in keys:
+            text = key.value if isinstance(key, ScalarNode) else "that is a list or has keys"
+            surrogate = any("\ud800" <= char <= "\udfff" for char in text)
+            if key.tag not in _OF_KEYS or surrogate:
+                raise _no_value(key, f"the key {excerpt(text)} is no text; put quotes around it")
+            if text in seen:
+                raise _no_value(key, f'found duplicate key "{excerpt(text)}"')
+            seen.add(text)
+        return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:  # a date that is none
+            raise _no_value(node, str(error)) from None
+        except LookupError:  # which `!!bool abc` is to ruamel, and `!!int ""`
+            tag = node.tag.replace(_TAG, "!!")
+            raise _no_value(node, f"{excerpt(node.value)!r} is no {tag}") from None
+
+
+def _no_value(node: Node, problem: str) -> ConstructorError:
+    return ConstructorError(problem=problem, problem_mark=node.start_mark)
 
 
 def parse(text: str, name: Path | str) -> dict[str, Any]:
@@ -72,7 +110,9 @@ def parse(text: str, name: Path | str) -> dict[str, Any]:
     """
     try:
         # YAML 1.2, as DVC writes it: in PyYAML's 1.1 a plain `no` is false, and 1e-3 a text.
-        params = YAML(typ="safe", pure=True).load(text)
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Constructor = _Constructor
+        params = yaml.load(text)
     except MarkedYAMLError as error:
         reason = " ".join(str(error.problem).split())
         line = error.problem_mark.line + 1
@@ -85,7 +125,7 @@ def parse(text: str, name: Path | str) -> dict[str, Any]:
         raise PipelineError(
             f"{name}, line {line}: not readable as YAML: the character {error.character:#x}"
         ) from None
-    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
+    except (YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise PipelineError(f"{name}: not readable as YAML: {reason}") from None
     if not isinstance(params, dict):
@@ -151,7 +191,7 @@ def checked(
 
 def meant(word: object, known: Iterable[object]) -> str:
     """Which of the words that are known another one may have been meant for; empty for none."""
-    word = str(word).casefold()
+    word = word.casefold() if isinstance(word, str) else ""
     # `dropout_layers` is no misspelt `dropout`.
     words = {str(one).casefold(): str(one) for one in known if len(word) <= len(str(one)) + 3}
     close = get_close_matches(word, words, n=1)
@@ -214,7 +254,7 @@ def shown(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     try:
-        text = repr(value)
+        text = _BRIEF.repr(value)
     except ValueError:  # which Python makes of thousands of digits
         return "so large a number"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -18,7 +18,7 @@ from ajuste.params import (
     Share,
     Width,
 )
-from ajuste.tasks import TASKS
+from ajuste.tasks import TASKS, check_range
 
 Task = Literal[*TASKS]
 
@@ -108,8 +108,11 @@ class Csv(AnyCsv, Generic[Labels]):
     def _labels_differ(self) -> "Csv":
         if len(set(self.labels)) < len(self.labels):
             raise ValueError("`labels` names one twice")
-        if isinstance(self.labels[0], float) and self.labels != sorted(self.labels):
-            raise ValueError("`labels` takes the lowest number first, then the highest")
+        if isinstance(self.labels[0], float):
+            low, high = self.labels
+            if low > high:
+                raise ValueError("`labels` takes the lowest number first, then the highest")
+            check_range(low, high)
         return self
 
 

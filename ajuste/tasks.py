@@ -24,6 +24,8 @@ SEPARATOR = "|"
 SMALLEST = 1e-7
 """The least probability that a cross-entropy is given, Keras' `epsilon`."""
 
+LARGEST_LABEL = 1e12
+
 BINARY_CROSSENTROPY = "binary_crossentropy"
 CATEGORICAL_CROSSENTROPY = "categorical_crossentropy"
 SQUARED_ERROR = "mean_squared_error"
@@ -68,8 +70,24 @@ def check_labels(task: str, labels: Sequence[str]) -> None:
         raise ValueError("a label stands twice")
     if task in NUMERIC:
         low, high = map(float, labels)
-        if not -math.inf < low < high < math.inf:
+        if not low < high:
             raise ValueError("the labels are not the lowest and the highest number")
+        check_range(low, high)
+
+
+def check_range(low: float, high: float) -> None:
+    """Hold the lowest and the highest of numbers against what a network, of 32 bits, can learn.
+
+    Raises:
+        ValueError: their squares would have no place there, or a thousandth of their range none
+            beside them.
+    """
+    largest, width = max(abs(low), abs(high)), high - low
+    if largest > LARGEST_LABEL or width < max(1 / LARGEST_LABEL, largest / 10_000):
+        raise ValueError(
+            f"the labels {low:g} and {high:g} are too large, or too close to each other, for 32 "
+            "bits; count in another unit, or from another zero"
+        )
 
 
 def encode(task: str, texts: Sequence[str], labels: Sequence[str]) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 from tqdm import tqdm
 
-from ajuste.errors import Lines, PipelineError, excerpt, run
+from ajuste.errors import Lines, PipelineError, excerpt, printable, run
 from ajuste.files import replacing
 from ajuste.schema import SEPARATOR
 from ajuste.tables import Row, read_csv
@@ -144,7 +144,8 @@ def score_texts(asked: argparse.Namespace) -> None:
     predictions = classifier.predict(asked.text)
     labels = classifier.label(predictions)
     for label, row in zip(labels, predictions, strict=True):
-        print("unknown" if label is None else shown(classifier.encoder.task, label, row))
+        said = "unknown" if label is None else shown(classifier.encoder.task, label, row)
+        print(printable(said))  # a label may hold anything
     if None in labels:
         text = asked.text[labels.index(None)]
         raise PipelineError(

@@ -36,6 +36,11 @@ def main() -> None:
             "`tokenize.min_count` or add reviews"
         )
     encoder = Encoder(counts, settings.max_length, settings.keep, task, labels)
+    if not any(word in encoder.ids for text in words["validation"] for word in text):
+        raise PipelineError(
+            f"{SPLIT}/validation.parquet: no review has a word that training knows, so nothing can "
+            "be measured; add reviews, or lower `tokenize.min_count`"
+        )
     encoder.save(FOLDER)
     for part, token_lists in words.items():
         token_ids = encoder.encode(token_lists)
@@ -52,7 +57,7 @@ def summary(
     Args:
         encoder: fitted on the training part.
         train: the words of each training review.
-        validation: the words of each validation review.
+        validation: the words of each validation review, which are some.
 
     Returns:
         `vocabulary`, the words known; `median_length` of a training review, in words; `truncated`,

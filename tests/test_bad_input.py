@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, edit, run
 
-from ajuste import archive, download, errors, reviews, tables, text, vectors
+from ajuste import archive, download, errors, params, reviews, tables, text, vectors
 from ajuste.text import Encoder
 from serving import predict
 
@@ -255,6 +255,7 @@ INSTEAD = {
     "no permission": (forbidden, "permission denied"),
 }
 READERS = {
+    "parameters": params.read,
     "CSV": lambda path: list(tables.read_csv(path, ["review"])),
     "vectors": lambda path: vectors.from_file({"good"}, path, 2),
     "vocabulary": text.read_vocabulary,
@@ -422,6 +423,21 @@ def declared(size: int) -> bytes:
     return gzip.compress(sized("aclImdb/imdb.vocab", size).tobuf(tarfile.GNU_FORMAT))
 
 
+def described(**fields: str) -> bytes:
+    """A review under a header of its own that says more of it."""
+    info = sized(REVIEW, 9)
+    info.pax_headers = {name.replace("_", "."): value for name, value in fields.items()}
+    return gzip.compress(
+        info.tobuf(tarfile.PAX_FORMAT) + b"good film".ljust(512, b"\0") + b"\0" * 1024
+    )
+
+
+def headers_of_headers(count: int) -> bytes:
+    info = sized("././@Header", 512)
+    info.type = tarfile.XHDTYPE
+    return gzip.compress((info.tobuf(tarfile.USTAR_FORMAT) + b"\0" * 512) * count)
+
+
 REVIEW = "aclImdb/train/pos/1_9.txt"
 WHOLE = tar(GOOD.items())
 REFUSED_TAR = {
@@ -443,6 +459,22 @@ REFUSED_TAR = {
     "a long name that is huge": (header_of(tarfile.GNUTYPE_LONGNAME, 200 * MEGABYTE), "unpacks to"),
     "a long link that is huge": (header_of(tarfile.GNUTYPE_LONGLINK, 200 * MEGABYTE), "unpacks to"),
     "an extended header that is huge": (header_of(tarfile.XHDTYPE, 200 * MEGABYTE), "unpacks to"),
+    "headers of headers": (headers_of_headers(900), "not a readable .tar.gz (maximum recursion"),
+    "a file with holes": (described(GNU_sparse_map="0,4", GNU_sparse_size="9"), "with holes"),
+    "a file with holes nowhere": (described(GNU_sparse_size="9"), "with holes"),
+    "holes that are no numbers": (
+        described(GNU_sparse_map="a,b", GNU_sparse_size="9"),
+        "not a readable .tar.gz (invalid literal",
+    ),
+    "a size that is no number": (described(GNU_sparse_size="x"), "not a readable .tar.gz (invalid"),
+    "holes told of in the file": (
+        described(GNU_sparse_major="1", GNU_sparse_minor="0"),
+        "not a readable .tar.gz (not enough values",
+    ),
+    "a header that is not UTF-8": (
+        gzip.compress(gzip.decompress(described(hdrcharset="?")).replace(b"=?", b"=\xff")),
+        "not a readable .tar.gz",
+    ),
     "much after the end mark": (
         gzip.compress(gzip.decompress(WHOLE) + b"\0" * (200 * MEGABYTE)),
         "unpacks to more than its members are",
@@ -654,6 +686,14 @@ REFUSED_SETTINGS = {
     "labels that are numbers": ("labels", [0, 1], "valid string, not 0"),
     "a label twice": ("labels", ["a", "a"], "a label stands twice"),
     "words for a range": ("task", "regression", "could not convert string to float"),
+    "a range that 32 bits do not hold": (
+        lambda old: (
+            old.replace("binary", "regression")
+            .replace("negative", "-1e308")
+            .replace("positive", "1.7e308")
+        ),
+        "the labels -1e+308 and 1.7e+308 are too large",
+    ),
     "a digest of another kind": ("vocabulary_sha256", "0" * 32, "vocabulary_sha256`"),
     "the digest of another vocabulary": ("vocabulary_sha256", "0" * 64, "not the vocabulary that"),
 }
@@ -756,6 +796,12 @@ def test_a_text_of_which_something_can_be_said(known, capsys, case):
     assert capsys.readouterr().out == "positive (75.0%)\n"
 
 
+def test_a_label_with_commands_to_the_terminal_is_printed_without_them(known, capsys, monkeypatch):
+    monkeypatch.setattr(Known, "label", lambda self, predictions: ["\x1b[2J\rfine \u202e\xe9"])
+    predict.score_texts(predict.arguments(["good"]))
+    assert capsys.readouterr().out == "\\x1b[2J\\rfine \\u202e\xe9 (75.0%)\n"
+
+
 @pytest.mark.parametrize(
     ("content", "options", "expected"),
     [
@@ -804,6 +850,47 @@ def test_a_separator_that_is_none(in_tmp, capsys, separator):
 
 
 # The commands themselves
+
+SAYS = "print('good'); print('rare', file=sys.stderr); sys.stderr.isatty()"
+MUCH = "print('good' * 10**6)"
+FAULT = "print('good'); raise errors.PipelineError('no film; add one')"
+PIPE = "| true; exit ${PIPESTATUS[0]}"
+
+
+@pytest.mark.parametrize(
+    ("program", "streams", "code", "out", "err"),
+    [
+        (SAYS, "", 0, "good\n", "rare\n"),
+        (SAYS, ">&-", 0, "", "rare\n"),
+        (SAYS, "2>&-", 0, "good\n", ""),
+        (SAYS, "<&- >&- 2>&-", 0, "", ""),
+        (SAYS, f"2>&- {PIPE}", 141, "", ""),
+        (MUCH, PIPE, 141, "", ""),
+        (SAYS, "2>/dev/null >/dev/full", 1, "", ""),
+        (MUCH, ">/dev/full", 1, "", "stage: No space left on device\n"),
+        ("print('good')", ">/dev/full", 1, "", "stage: No space left on device\n"),
+        (FAULT, ">&-", 1, "", "stage: no film; add one\n"),
+        (FAULT, PIPE, 1, "", "stage: no film; add one\n"),
+        (FAULT, ">/dev/full", 1, "", "stage: no film; add one\n"),
+        (FAULT, "2>&-", 1, "good\n", ""),
+    ],
+)
+def test_streams_that_are_closed_full_or_read_by_nobody(
+    monkeypatch, program, streams, code, out, err
+):
+    monkeypatch.setenv("PYTHONUNBUFFERED", "")
+    main = f"def main():\n  time.sleep(0.1); {program}"
+    lines = f"import sys, time\nfrom ajuste import errors\n{main}\nerrors.run('stage', main)"
+    command = [sys.executable, "-c", lines]
+    done = run("bash", "-c", f'"$@" {streams}', "bash", *command, cwd=ROOT, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, out, err)
+
+
+def test_a_file_does_not_take_the_place_of_a_closed_stream(tmp_path):
+    main = f"lambda: (open({str(tmp_path / 'out')!r}, 'w'), os.write(1, b'x'), os.write(2, b'x'))"
+    program = f"import os\nfrom ajuste import errors\nerrors.run('stage', {main})"
+    run("bash", "-c", '"$@" >&- 2>&-', "bash", sys.executable, "-c", program, cwd=ROOT)
+    assert (tmp_path / "out").read_text() == ""
 
 
 def test_a_stage_ends_with_one_line_and_writes_nothing(in_tmp, monkeypatch):

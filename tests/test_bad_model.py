@@ -143,6 +143,24 @@ def without(group):
     return lambda folder: weights(folder, lambda file: file.pop(group))
 
 
+def alone(name):
+    def change(config):
+        one = layer(config, name)
+        config.clear()
+        config.update(one, build_config=None)
+
+    return lambda folder: configure(folder, change)
+
+
+def rounded(folder):
+    from ajuste import model_file
+    from ajuste.backend import keras
+
+    model = keras.saving.load_model(folder / "model.keras")
+    whole = keras.ops.cast(model.outputs[0], "int32")
+    model_file.save(keras.Model(model.inputs, whole), folder / "model.keras")
+
+
 def enormous(folder):
     def change(file):
         kernel(file)
@@ -197,6 +215,11 @@ REFUSED = {
     "units that are a text": (declare("units", "many"), "not a readable model"),
     "units of another number": (declare("units", 2), "not a readable model"),
     "an activation that is none": (declare("activation", "os.system"), "not a readable model"),
+    "a dense layer alone": (alone("Dense"), "it holds a Dense, which is no model"),
+    "an input alone": (alone("InputLayer"), "it holds a InputLayer, which is no model"),
+    "an input of texts": (declare("dtype", "string", "InputLayer"), "something else than numbers"),
+    "an input of truths": (declare("dtype", "bool", "InputLayer"), "something else than numbers"),
+    "an output of whole numbers": (rounded, "it gives something else than fractions"),
     "another length": (declare("batch_shape", [None, 5], "InputLayer"), "not a readable model"),
 }
 
@@ -425,6 +448,6 @@ def test_a_network_of_other_layers_that_only_compute_is_taken(tmp_path):
     vectors = layers.Embedding(9, 4, mask_zero=True)(token_ids)
     read = layers.Bidirectional(layers.GRU(3, return_sequences=True))(vectors)
     read = layers.LayerNormalization()(layers.MultiHeadAttention(2, 4)(read, read))
-    said = layers.Dense(1)(layers.GlobalMaxPooling1D()(read))
+    said = layers.Dense(1, name="said")(layers.GlobalMaxPooling1D()(read))
     model_file.save(keras.Model(token_ids, said), tmp_path / "model.keras")
-    assert model_file.load(tmp_path / "model.keras").layers[-1].name == "dense"
+    assert model_file.load(tmp_path / "model.keras").layers[-1].name == "said"

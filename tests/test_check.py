@@ -102,6 +102,37 @@ def test_a_number_that_can_only_be_a_mistake_is_named(place):
         assert f"`{dotted(place)}`: " in fault
 
 
+class Deep:
+    """What stands so deep in a value that it must not be written out."""
+
+    def __repr__(self):
+        pytest.fail("written out")
+
+
+BILLION = Deep()
+for _ in range(9):
+    BILLION = [BILLION] * 10
+
+
+@pytest.mark.parametrize("place", KEYS, ids=dotted)
+def test_what_stands_for_a_billion_values_is_not_written_out(place):
+    for value in (BILLION, {"a": BILLION}):
+        given = deepcopy(GIVEN)
+        given["data"]["source"] = "csv"
+        at(given, place[:-1])[place[-1]] = value
+        faults = check.faults(given)
+        assert faults or place[0] == "gate"
+        assert all(len(fault) < 600 for fault in faults)
+
+
+@pytest.mark.parametrize("end", ["seed: *x6\n", "seed: *x6\nseed: 1\n", "seed: {*x6 : 1}\n"])
+def test_aliases_of_aliases_make_no_long_message(end):
+    lines = "".join(f"x{n}: &x{n} [{f'*x{n - 1}, ' * 10}]\n" for n in range(1, 7))
+    with pytest.raises(PipelineError) as error:
+        params.checked(params.parse(f"x0: &x0 a\n{lines}{end}", "p"), dict[str, str])
+    assert all(len(line) < 600 for line in str(error.value).splitlines())
+
+
 @pytest.mark.parametrize("place", [place for place in KEYS if len(place) == 1], ids=dotted)
 def test_a_section_that_is_missing_is_named(place):
     given = {key: value for key, value in GIVEN.items() if key != place[0]}
@@ -154,6 +185,28 @@ def test_a_fault_and_what_to_do_are_one_line(place, value, said):
 def test_the_labels_of_the_source_in_use_must_fit_the_task(source, task, said):
     faults = check.faults({**changed(("data",), source), "task": task})
     assert [fault[: len(one)] for fault, one in zip(faults, said, strict=True)] == said
+
+
+@pytest.mark.parametrize("task", ["regression", "unit_regression"])
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([0.0, 1e39], "the labels 0 and 1e+39 are too large, or too close to each other"),
+        ([-1e308, 1.7e308], "the labels -1e+308 and 1.7e+308 are too large"),
+        ([0.0, 1e-300], "too close to each other, for 32 bits; count in another unit"),
+        ([1e9, 1e9 + 1], "too close to each other, for 32 bits; count in another unit"),
+        ([5.0, 1.0], "`labels` takes the lowest number first"),
+        ([0.0, 1e12], None),
+        ([0.0, 1e-9], None),
+        ([1900.0, 2020.0], None),
+    ],
+)
+def test_labels_that_a_network_could_not_learn(task, labels, said):
+    given = changed(("data", "csv"), {"labels": labels}) | {"task": task}
+    given["data"]["source"] = "csv"
+    faults = check.faults(given)
+    assert len(faults) == (said is not None)
+    assert all(said in fault for fault in faults)
 
 
 def test_the_loss_of_a_network_that_is_not_in_use_may_be_that_of_another_task():
@@ -271,12 +324,20 @@ def test_every_stage_checks_the_parameters_before_it_runs(stage):
         (b"a: [1,\n", "params.yaml, line 2: not readable as YAML"),
         (b"a: 1\n---\nb: 2\n", "params.yaml, line 2: .*but found another document"),
         (b"a: !!python/object:os.system x\n", "params.yaml, line 1: .*could not determine a"),
-        (b"a: 2020-13-45\n", "params.yaml: not readable as YAML: month must be in 1..12"),
+        (b"a: 1\nb: 2020-13-45\n", "params.yaml, line 2: not readable as YAML: month must be in"),
+        (b"a: !!bool abc\n", "params.yaml, line 1: not readable as YAML: 'abc' is no !!bool"),
+        (b'a: !!int ""\n', "params.yaml, line 1: not readable as YAML: '' is no !!int"),
+        (b'a: !!float ""\n', "params.yaml, line 1: not readable as YAML: '' is no !!float"),
         (b"a: " + b"[" * 5000, "params.yaml: not readable as YAML: maximum recursion depth"),
-        (b"a: " + b"9" * 5000, "params.yaml: not readable as YAML: Exceeds the limit"),
-        (b"1: a\n", "`1`: keys should be strings"),
+        (b"a: " + b"9" * 5000, "params.yaml, line 1: not readable as YAML: Exceeds the"),
+        (b"1: a\n", "params.yaml, line 1: .*the key 1 is no text; put quotes around it"),
+        (b"a:\n  true: b\n", "params.yaml, line 2: .*the key true is no text; put quotes around"),
+        (b"a: &a {}\nb:\n  <<: *a\n  null: b\n", "params.yaml, line 4: .*the key null is no text"),
+        (b"? [a]\n: b\n", "params.yaml, line 1: .*the key that is a list or has keys is no text"),
+        (b"? !!str [a]\n: b\n", "params.yaml, line 1: .*expected a scalar node"),
+        (b'a:\n  "\\ud800": 1\n', r"params.yaml, line 2: .*the key \\ud800 is no text"),
         (b"a: &a\n- *a\n", "`a` is not known"),
-        (None, "params.yaml: not found; run from the repository's root"),
+        (None, "params.yaml: no such file or directory; run from the repository's root"),
     ],
 )
 def test_what_is_no_file_of_parameters_is_named_with_the_line(tmp_path, monkeypatch, text, said):

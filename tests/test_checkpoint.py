@@ -130,6 +130,12 @@ def test_a_training_whose_last_epoch_was_done_is_not_gone_on_with(stage, checkpo
         (lambda path: path.write_bytes(path.read_bytes()[:-100]), "is damaged"),
         (lambda path: path.write_bytes(b""), "is damaged"),
         (lambda path: flip(path), "is damaged"),
+        (lambda path: change(path, told="[1]"), "is damaged"),
+        (lambda path: change(path, told="null"), "is damaged"),
+        (lambda path: change(path, told="[" * 10**5), "is damaged"),
+        (lambda path: change(path, told='{"training": 1, "curve": 2, "best": []}'), "is damaged"),
+        (lambda path: change(path, state_0=np.zeros(3, np.float32)), "is damaged"),
+        (lambda path: change(path, state_0=None), "is damaged"),
     ],
 )
 def test_without_a_usable_checkpoint_it_says_so_and_starts_anew(
@@ -144,6 +150,13 @@ def test_without_a_usable_checkpoint_it_says_so_and_starts_anew(
     fit(stage, model, options, checkpoint=checkpoint)
     assert model.history.epoch == list(range(6))
     assert said in capsys.readouterr().out
+
+
+def change(path, **arrays):
+    from ajuste.files import read_arrays, write_arrays
+
+    changed = read_arrays(path) | arrays
+    write_arrays(path, **{k: np.array(v) for k, v in changed.items() if v is not None})
 
 
 def flip(path):

@@ -26,8 +26,13 @@ class Handler(BaseHTTPRequestHandler):
         if start >= len(CONTENT):
             self.send_error(416)
             return
+        if self.path.startswith("/sends-away"):
+            self.send_response(302)
+            self.send_header("Location", self.server.location)
+            self.end_headers()
+            return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.send_header("Content-Length", self.server.length or str(len(CONTENT) - start))
         self.end_headers()
         breaks = self.path.startswith("/breaks") and len(self.server.ranges) == 1
         self.wfile.write(CONTENT[start : len(CONTENT) // 2 if breaks else None])
@@ -39,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.ranges = []
+        server.ranges, server.length, server.location = [], "", ""
         server.url = f"http://127.0.0.1:{server.server_port}"
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
@@ -96,6 +101,25 @@ def test_a_refusal_is_named(server, tmp_path):
 def test_no_network(tmp_path):
     with pytest.raises(PipelineError, match=r"cannot be reached; check the network .* mirror"):
         download("http://127.0.0.1:9/a.bin", DIGEST, tmp_path)
+
+
+@pytest.mark.parametrize("length", ["abc", f"{len(CONTENT)}, {len(CONTENT)}", "9" * 5000, "\xb2"])
+def test_a_length_that_is_none_is_no_matter(server, tmp_path, length):
+    server.length = length
+    assert download(f"{server.url}/a.bin", DIGEST, tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "http://\xff\xfe:x", "file:///etc/passwd"])
+def test_a_server_that_sends_to_no_address(server, tmp_path, location):
+    server.location = location
+    with pytest.raises(PipelineError, match="name a mirror"):
+        download(f"{server.url}/sends-away.bin", DIGEST, tmp_path)
+
+
+@pytest.mark.parametrize("rest", ["/a\0.bin", "/a\ud800.bin", "[/a.bin", "x/a.bin"])
+def test_an_address_that_is_none(server, tmp_path, rest):
+    with pytest.raises(PipelineError, match="name a mirror"):
+        download(server.url + rest, DIGEST, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../a", "a/../../b", "/etc/x", "C:\\x", "..\\x", "C:/x"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import run
+from conftest import ROOT, run
 
 from ajuste.errors import PipelineError
 
@@ -167,6 +167,17 @@ def test_arguments_that_cannot_be_meant(tmp_path, monkeypatch, capsys, arguments
     with pytest.raises(SystemExit):
         parse(arguments)
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-"])
+def test_streams_that_are_closed(little_model, tmp_path, streams):
+    little_model("binary")
+    (tmp_path / "in.csv").write_text("review\ngood film\n...\n")
+    command = [sys.executable, "-m", "serving.predict", "--model", str(tmp_path / "data/model")]
+    for given in (["good"], ["--csv", f"{tmp_path}/in.csv", "--output", f"{tmp_path}/out.csv"]):
+        done = run("bash", "-c", f'"$@" {streams}', "bash", *command, *given, cwd=ROOT)
+        assert bool(done.stdout) == (">&-" not in streams.split())
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 3
 
 
 def test_one_text_without_a_known_word_does_not_hide_the_others(finished):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from ajuste.errors import PipelineError
 from ajuste.files import read_arrays, write_json
 from ajuste.text import Encoder, count_words
 from stages import tokenize as stage
@@ -19,6 +20,21 @@ def test_summary():
         "truncated": 1 / 3,
         "unknown": 0.25,
     }
+
+
+@pytest.mark.parametrize("text", ["!!!?", "\U0001f600", "new"])
+def test_a_validation_part_without_a_known_word_is_refused(in_tmp, text):
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    values["tokenize"]["min_count"] = 1
+    Path("params.yaml").write_text(yaml.safe_dump(values, allow_unicode=True))
+    stage.SPLIT.mkdir(parents=True)
+    for part, review in {"train": "good film", "validation": text, "test": "good"}.items():
+        table = pd.DataFrame({"review": [review], "label": ["positive"]})
+        table.to_parquet(stage.SPLIT / f"{part}.parquet")
+    write_json(stage.LABELS, ["negative", "positive"])
+    with pytest.raises(PipelineError, match=r"validation\.parquet: no review has a word that tr"):
+        stage.main()
+    assert not stage.FOLDER.exists()
 
 
 @pytest.mark.parametrize(
