@@ -16,6 +16,10 @@ MOST_UNPACKED = 2 << 30
 LONGEST = 1 << 24
 """The most bytes of a text; the longest of the corpus has fourteen thousand."""
 
+_OF_HEADERS = (ValueError, OverflowError, RecursionError)
+"""What Python's tarfile ends with where it takes a number out of a header unseen, and goes one call
+deeper for each header."""
+
 _BETWEEN_MEMBERS = 1 << 20  # the most bytes that headers may take, and what is read ahead
 _CHUNK = 1 << 16
 _END_OF_TAR = 1024  # as many zeros
@@ -53,8 +57,7 @@ def texts(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, str]]:
                         seen.add(name)
                         yield name, _decoded(archive.extractfile(member).read(), name, path)
             stream.read_to_the_end()
-    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, RecursionError) as error:
-        # Python's tarfile takes numbers out of headers unseen, and goes one deeper for each header
+    except (tarfile.TarError, EOFError, OSError, zlib.error, *_OF_HEADERS) as error:
         raise PipelineError(f"{path}: not a readable .tar.gz ({error}); delete it") from None
 
 

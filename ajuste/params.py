@@ -1,5 +1,6 @@
 """Read `params.yaml`, whole or by section, checked against a schema that names every fault."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 from ruamel.yaml.reader import ReaderError
 
@@ -112,24 +113,28 @@ def parse(text: str, name: Path | str) -> dict[str, Any]:
         # YAML 1.2, as DVC writes it: in PyYAML's 1.1 a plain `no` is false, and 1e-3 a text.
         yaml = YAML(typ="safe", pure=True)
         yaml.Constructor = _Constructor
-        params = yaml.load(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML lets the later one count
+            params = yaml.load(text)
     except MarkedYAMLError as error:
-        reason = " ".join(str(error.problem).split())
-        line = error.problem_mark.line + 1
-        advice = "; indent with spaces" if r"'\t'" in reason else ""
-        raise PipelineError(
-            f"{name}, line {line}: not readable as YAML: {reason}{advice}"
-        ) from None
+        reason = " ".join(str(error.problem or error.context).split())
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}" if mark else ""
+        advice = "indent with spaces" if r"'\t'" in reason else "correct it"
+        raise PipelineError(f"{name}{where}: not readable as YAML: {reason}; {advice}") from None
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise PipelineError(
-            f"{name}, line {line}: not readable as YAML: the character {error.character:#x}"
+            f"{name}, line {line}: not readable as YAML: the character {error.character:#x}; "
+            "take it out"
         ) from None
     except (YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise PipelineError(f"{name}: not readable as YAML: {reason}") from None
+        raise PipelineError(f"{name}: not readable as YAML: {reason}; correct it") from None
     if not isinstance(params, dict):
-        raise PipelineError(f"{name}: expected `name: value` pairs at the top level")
+        raise PipelineError(
+            f"{name}: expected `name: value` pairs at the top level; is it the right file?"
+        )
     return params
 
 

@@ -6,27 +6,43 @@
 Valid files are taken and bytes of them changed, moved, cut and mixed. A reader may give a result,
 or refuse with one line; nothing else. Where it takes a file, what it gave and what it counted as
 left out must be all that is there: for a CSV file, the records that Python's own `csv` finds in
-strict mode. An input that does not hold to this is kept, and its path printed with what repeats it.
+strict mode. The headers of an archive get their checksums again, without which none would be read.
+An input that does not hold to this is kept, and its path printed with what repeats it.
 """
 
 import argparse
 import codecs
 import contextlib
 import csv
+import gzip
 import io
 import random
 import re
 import sys
+import tarfile
 import tempfile
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from ajuste import text, vectors
+from ajuste import archive, params, text, vectors
 from ajuste.errors import PipelineError, run
 from ajuste.tables import read_csv
+
+
+def _tar(form: int) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=form) as tar:
+        for name, content in (("pos/0_9.txt", b"good"), (f"neg/{'x' * 120}\u00e9.txt", b"bad")):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            member.pax_headers = {"comment": "GNU.sparse.map=0,4"}
+            tar.addfile(member, io.BytesIO(content))
+    return made.getvalue()
+
 
 SEEDS = {
     "csv": [
@@ -44,6 +60,11 @@ SEEDS = {
         b"<padding>\t0\n<unknown>\t0\nthe\t9000\ngood\t12\n\xc3\xa9pico\t5\n",
         "<padding>\t0\n<unknown>\t0\n\U0001f600\t7\n7/10\t6\ndon't\t5\n".encode(),
     ],
+    "params": [
+        b"seed: 1\nmodel: gru  # one\ndata:\n  csv:\n    labels:\n    - bad\n    - 'go: od'\n",
+        b"a: &x {b: [1, 2.5, ~], c: !!bool yes}\nd: *x\ne: 2026-11-25\nf: |\n  two\n  lines\n",
+    ],
+    "archive": [_tar(tarfile.PAX_FORMAT), _tar(tarfile.GNU_FORMAT)],
 }
 """Valid files of each kind."""
 
@@ -58,6 +79,7 @@ NASTY = [
 
 KEEP = Path(tempfile.gettempdir()) / "ajuste-fuzz"
 SCRATCH = "/dev/shm" if Path("/dev/shm").is_dir() else None  # in memory: ten times the cases
+BLOCK = 512  # bytes: what a tar is made of
 WIDTH = 2
 WORDS = {"good", "bad", "the", "at the end", "\u00e9t\u00e9"}
 
@@ -150,10 +172,41 @@ def read_vocabulary(path: Path) -> None:
         assert text.Encoder.load(Path(folder)) == encoder, "not what was saved"
 
 
+def read_params(path: Path) -> None:
+    """Read parameters; what is taken has texts for keys, at any depth."""
+    waiting: list[Any] = [params.read(path)]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            assert all(isinstance(key, str) for key in value), "a key that is no text"
+        if isinstance(value, dict | list):
+            waiting += value.values() if isinstance(value, dict) else value
+
+
+def read_archive(path: Path) -> None:
+    """Read the files of an archive; no name is given twice."""
+    names = [name for name, _ in archive.texts(path, re.compile(".*", re.DOTALL))]
+    assert len(names) == len(set(names)), "a name that comes twice"
+
+
+def written(kind: str, content: bytes) -> bytes:
+    """What a file holds: a tar is packed, with the checksums that its headers ought to have."""
+    if kind != "archive":
+        return content
+    data = bytearray(content)
+    for start in range(0, len(data) - BLOCK + 1, BLOCK):
+        if data[start + 257 : start + 262] == b"ustar":
+            data[start + 148 : start + 156] = b" " * 8
+            data[start + 148 : start + 156] = b"%06o\0 " % sum(data[start : start + BLOCK])
+    return gzip.compress(data, compresslevel=1, mtime=0)
+
+
 READERS: dict[str, Reader] = {
     "csv": read_table,
     "vectors": read_vectors,
     "vocabulary": read_vocabulary,
+    "params": read_params,
+    "archive": read_archive,
 }
 
 
@@ -180,7 +233,8 @@ def cases(chance: random.Random) -> Iterator[tuple[str, bytes]]:
     while True:
         kind = chance.choice(list(SEEDS))
         content = chance.choice(SEEDS[kind])
-        yield kind, mutated(content, chance.choice(SEEDS[chance.choice(list(SEEDS))]), chance)
+        found = mutated(content, chance.choice(SEEDS[chance.choice(list(SEEDS))]), chance)
+        yield kind, written(kind, found)
 
 
 def fuzz(

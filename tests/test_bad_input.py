@@ -461,6 +461,14 @@ REFUSED_TAR = {
     "an extended header that is huge": (header_of(tarfile.XHDTYPE, 200 * MEGABYTE), "unpacks to"),
     "headers of headers": (headers_of_headers(900), "not a readable .tar.gz (maximum recursion"),
     "a file with holes": (described(GNU_sparse_map="0,4", GNU_sparse_size="9"), "with holes"),
+    "an entry of a header that says it is huge": (
+        gzip.compress(
+            gzip.decompress(described(comment="x" * 30)).replace(
+                b" comment=" + b"x" * 21, b"9" * 27 + b" c="
+            )
+        ),
+        "not a readable .tar.gz",
+    ),
     "a file with holes nowhere": (described(GNU_sparse_size="9"), "with holes"),
     "holes that are no numbers": (
         described(GNU_sparse_map="a,b", GNU_sparse_size="9"),

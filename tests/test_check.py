@@ -325,6 +325,7 @@ def test_every_stage_checks_the_parameters_before_it_runs(stage):
         (b"a: 1\n---\nb: 2\n", "params.yaml, line 2: .*but found another document"),
         (b"a: !!python/object:os.system x\n", "params.yaml, line 1: .*could not determine a"),
         (b"a: 1\nb: 2020-13-45\n", "params.yaml, line 2: not readable as YAML: month must be in"),
+        (b"a: |\n \n  b\n c\n", "params.yaml, line 3: not readable as YAML: more indented"),
         (b"a: !!bool abc\n", "params.yaml, line 1: not readable as YAML: 'abc' is no !!bool"),
         (b'a: !!int ""\n', "params.yaml, line 1: not readable as YAML: '' is no !!int"),
         (b'a: !!float ""\n', "params.yaml, line 1: not readable as YAML: '' is no !!float"),

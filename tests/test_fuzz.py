@@ -16,7 +16,7 @@ def test_a_short_run_finds_nothing(tmp_path):
 def test_the_files_that_are_damaged_are_valid(tmp_path):
     for kind, contents in fuzz.SEEDS.items():
         for content in contents:
-            (tmp_path / "file").write_bytes(content)
+            (tmp_path / "file").write_bytes(fuzz.written(kind, content))
             assert fuzz.outcome(fuzz.READERS[kind], tmp_path / "file") == "taken"
 
 
