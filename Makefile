@@ -51,13 +51,13 @@ verify: .venv/installed ## Run the last commit anew, compare with what is commit
 	@python -m reliability.verify
 
 .PHONY: test
-test: .venv/installed ## Set up, lint, run every test
+test: .venv/installed ## Set up, lint, run the tests: half an hour on two cores
 	ruff check .
 	ruff format --check .
 	pytest
 
 .PHONY: test-fast
-test-fast: .venv/installed ## The tests that need no TensorFlow: seconds
+test-fast: .venv/installed ## Those that need no TensorFlow: two minutes
 	pytest -m "not slow"
 
 .PHONY: test-long
