@@ -57,7 +57,7 @@ test: .venv/installed ## Set up, lint, run the tests: half an hour on two cores
 	pytest
 
 .PHONY: test-fast
-test-fast: .venv/installed ## Those that need no TensorFlow: two minutes
+test-fast: .venv/installed ## Those that need no TensorFlow: a good minute
 	pytest -m "not slow"
 
 .PHONY: test-long
