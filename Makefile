@@ -8,11 +8,11 @@ help: ## Show this list
 
 .PHONY: repro
 repro: .venv/installed ## Set up, run what the last run does not cover, show the metrics
-	@python -m ajuste.check
-	@python -m ajuste.recover
+	@python -m stages.check
+	@python -m ajuste.repository.recover
 	dvc repro
 	@echo
-	@python -m ajuste.summary
+	@python -m ajuste.evaluation.summary
 	@echo
 	@echo "Metrics:         metrics/evaluate.json, metrics/train/metrics.json (dvc metrics show)"
 	@echo "Plots:           dvc plots show   (writes dvc_plots/index.html)"
@@ -35,15 +35,15 @@ compare: .venv/installed ## Show how the experiments fit, side by side
 STUDY ?= studies/lecture.yaml
 .PHONY: study
 study: .venv/installed ## Run a list of experiments in parallel, report it (STUDY=FILE JOBS=N)
-	@python -m ajuste.check
+	@python -m stages.check
 	python -m study $(STUDY) $(if $(JOBS),--jobs $(JOBS))
 
 BASE ?= main
 OUTPUT ?= reports/pull_request/report.md
 .PHONY: pr-report
 pr-report: .venv/installed ## Say what a change does to the metrics (BASE=main HEAD=REV SEEDS=N)
-	@$(if $(HEAD),,python -m ajuste.check)
-	@python -m ci.pull_request --base "$(BASE)" --output "$(OUTPUT)" \
+	@$(if $(HEAD),,python -m stages.check)
+	@python -m pull_request --base "$(BASE)" --output "$(OUTPUT)" \
 	  $(if $(HEAD),--head "$(HEAD)") $(if $(SEEDS),--seeds "$(SEEDS)")
 
 .PHONY: verify

@@ -1,4 +1,4 @@
-"""How far the verdict on a difference (ajuste/compare.py) can be relied on, measured by training.
+"""How reliable the verdict on a difference is (ajuste/evaluation/significance.py), by training.
 
 After `dvc repro`, one of:
 
@@ -26,11 +26,13 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
-from ajuste import backend, compare, model_file, networks, params
-from ajuste.backend import keras
+from ajuste.config import reader
 from ajuste.errors import PipelineError, run
+from ajuste.evaluation import significance
 from ajuste.files import read_arrays
 from ajuste.tasks import THRESHOLD
+from ajuste.training import backend, model_file, networks
+from ajuste.training.backend import keras
 
 PARTS = tuple(Path(f"data/tokens/{part}.npz") for part in ("train", "validation", "test"))
 MATRIX = Path("data/embedding/matrix.npy")
@@ -114,7 +116,7 @@ def reviews() -> tuple[np.ndarray, np.ndarray]:
 @cache
 def entry(name: str) -> dict[str, Any]:
     """An entry of `models`."""
-    return params.load(f"models.{name}", dict[str, Any])
+    return reader.load(f"models.{name}", dict[str, Any])
 
 
 @cache
@@ -133,7 +135,7 @@ def check(models: list[str]) -> None:
     for path in (*PARTS, MATRIX):
         if not path.exists():
             raise PipelineError(f"{path}: not found; run `dvc repro` first")
-    params.load("task", Literal["binary"])
+    reader.load("task", Literal["binary"])
     for model in models:
         entry(model)
 
@@ -259,8 +261,8 @@ def same(found: list[Sides], trainings: list[int]) -> Iterator[list[str]]:
         ]
         yield [
             str(count),
-            rate(sum(verdict != compare.SAME for verdict in verdicts), len(found)),
-            rate(sum(p <= compare.ALPHA for p in alone), len(found)) if count == 1 else "",
+            rate(sum(verdict != significance.SAME for verdict in verdicts), len(found)),
+            rate(sum(p <= significance.ALPHA for p in alone), len(found)) if count == 1 else "",
         ]
 
 
@@ -271,23 +273,23 @@ def different(found: list[Sides], trainings: list[int], truly: float) -> Iterato
         verdicts = [test.verdict("accuracy") for test in tested]
         detectable = np.array([test.detectable for test in tested])
         reach = np.array([test.high - test.value for test in tested])
-        errors = (detectable - reach) / stats.norm.ppf(compare.POWER)
+        errors = (detectable - reach) / stats.norm.ppf(significance.POWER)
         yield [
             str(count),
-            rate(verdicts.count(compare.BETTER), len(found)),
+            rate(verdicts.count(significance.BETTER), len(found)),
             f"{100 * stats.norm.cdf((truly - reach) / errors).mean():.0f} %",
-            rate(verdicts.count(compare.WORSE), len(found)),
+            rate(verdicts.count(significance.WORSE), len(found)),
             f"{100 * np.median(detectable):.1f}",
         ]
 
 
-def tests(found: list[Sides], trainings: int) -> Iterator[compare.Test]:
+def tests(found: list[Sides], trainings: int) -> Iterator[significance.Test]:
     """The test of each pair, as a report on two sides has it, of its first trainings a side."""
     for side in found:
         before, after = (
             right[:trainings].astype(np.float64) for right in (side.before, side.after)
         )
-        yield compare.judge(before, after, paired=True)
+        yield significance.judge(before, after, paired=True)
 
 
 def true_difference(found: list[Sides]) -> tuple[float, float]:

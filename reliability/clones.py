@@ -13,9 +13,10 @@ from typing import IO
 
 import pandas as pd
 
-from ajuste import params, reviews
+from ajuste.config import reader
+from ajuste.data import reviews
 from ajuste.errors import PipelineError
-from ajuste.git import git
+from ajuste.repository.git import git
 from study import collect
 
 DVC = [sys.executable, "-m", "dvc"]
@@ -65,7 +66,7 @@ def clone(root: Path, folder: Path) -> None:
 
 def bundled_slice(root: Path, count: int) -> pd.DataFrame:
     """The first reviews of either label in the bundled corpus, `count` in all."""
-    digest = params.load("data.bundled.sha256", params.Sha256, root / "params.yaml")
+    digest = reader.load("data.bundled.sha256", reader.Sha256, root / "params.yaml")
     table = reviews.bundled(digest).groupby("label").head(count // 2)
     return table.reset_index(drop=True)
 

@@ -28,9 +28,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ajuste import archive, params, text, vectors
+from ajuste.config import reader
+from ajuste.data import archive, text, vectors
+from ajuste.data.csv_reader import read_csv
 from ajuste.errors import PipelineError, run
-from ajuste.tables import read_csv
 
 
 def _tar(form: int) -> bytes:
@@ -174,7 +175,7 @@ def read_vocabulary(path: Path) -> None:
 
 def read_params(path: Path) -> None:
     """Read parameters; what is taken has texts for keys, at any depth."""
-    waiting: list[Any] = [params.read(path)]
+    waiting: list[Any] = [reader.read(path)]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):

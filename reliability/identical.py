@@ -15,8 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ajuste import errors, intact, params
+from ajuste import errors
+from ajuste.config import reader
 from ajuste.errors import PipelineError
+from ajuste.repository import integrity
 from reliability import clones
 from reliability.verify import differences, fresh
 
@@ -102,7 +104,7 @@ def run(clone: Path, model: str, how: Circumstance) -> None:
 def told(one: Path, other: Path) -> str:
     """By how much the results in two clones differ, in words."""
     locks = [(clone / "dvc.lock").read_bytes() for clone in (one, other)]
-    old, new = (intact.stages(lock.decode()) for lock in locks)
+    old, new = (integrity.stages(lock.decode()) for lock in locks)
     found = differences(old, new, fresh(one, old), fresh(other, new))
     if not found:
         return SAME if locks[0] == locks[1] else "the same results in a dvc.lock of other bytes"
@@ -120,7 +122,7 @@ def table(rows: list[tuple[str, str, str]]) -> str:
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """What the user asks for."""
-    values = params.read()
+    values = reader.read()
     names = [one.name for one in CIRCUMSTANCES]
     parser = argparse.ArgumentParser(
         prog="python -m reliability.identical", description=__doc__.splitlines()[0]

@@ -21,8 +21,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from ajuste import errors, intact, params, recover
+from ajuste import errors
+from ajuste.config import reader
 from ajuste.errors import PipelineError
+from ajuste.repository import integrity, recover
 from reliability import clones
 
 REVIEWS, EPOCHS = 300, 3
@@ -91,7 +93,9 @@ def outputs(folder: Path, named: Iterable[str]) -> Hashes:
         files = [path] if path.is_file() else sorted(path.rglob("*"))
         names = {one.relative_to(folder).as_posix(): one for one in files if one.is_file()}
         found |= {
-            name: intact.md5(one) for name, one in names.items() if not intact.is_unfinished(one)
+            name: integrity.md5(one)
+            for name, one in names.items()
+            if not integrity.is_unfinished(one)
         }
     return found
 
@@ -144,12 +148,12 @@ def faults_at_once(folder: Path, start: Hashes, final: Hashes) -> list[str]:
         for name, digest in there.items()
         if digest not in (start.get(name), final.get(name)) and not name.startswith(IN_PLACE)
     ]
-    damaged = intact.damaged(folder / ".dvc/cache/files/md5")
+    damaged = integrity.damaged(folder / ".dvc/cache/files/md5")
     return [f"{name} is half written" for name in [*half, *map(str, damaged)]]
 
 
 def repeat(folder: Path) -> tuple[list[str], list[str]]:
-    """Run `dvc repro` after a kill, and after `python -m ajuste.recover` if it fails.
+    """Run `dvc repro` after a kill, and after `python -m ajuste.repository.recover` if it fails.
 
     Returns:
         What had to be put back because DVC could not read it, and what DVC said if it failed all
@@ -180,7 +184,7 @@ def faults_in_the_end(folder: Path, whole: Path) -> list[str]:
 
 
 def _is_scrap(name: str) -> bool:
-    return fnmatchcase(Path(name).name, intact.DVC_UNFINISHED)
+    return fnmatchcase(Path(name).name, integrity.DVC_UNFINISHED)
 
 
 def paths(folder: Path) -> list[str]:
@@ -190,7 +194,7 @@ def paths(folder: Path) -> list[str]:
 
 def lock(folder: Path) -> dict[str, Any]:
     """The stages of the `dvc.lock` of a clone."""
-    return intact.stages((folder / intact.LOCK).read_text(encoding="utf-8"))
+    return integrity.stages((folder / integrity.LOCK).read_text(encoding="utf-8"))
 
 
 def prepare(root: Path, folder: Path) -> tuple[Path, list[State]]:
@@ -208,7 +212,7 @@ def prepare(root: Path, folder: Path) -> tuple[Path, list[State]]:
     whole = folder / "whole"
     clones.clone(root, whole)
     clones.shrink(whole, clones.bundled_slice(root, REVIEWS), EPOCHS)
-    order = params.read(whole / "dvc.yaml")["stages"]
+    order = reader.read(whole / "dvc.yaml")["stages"]
     states, kept = [], [_kept(whole)]
     for stage in order:
         copy(whole, folder / stage)
@@ -263,7 +267,7 @@ def trial(state: State, moment: Moment, whole: Path, place: Path) -> Killed:
         faults = faults_at_once(place, start, final)
         torn, failed = repeat(place)
         faults += failed or faults_in_the_end(place, whole)
-        texts = {(clone / intact.LOCK).read_bytes() for clone in (place, whole)}
+        texts = {(clone / integrity.LOCK).read_bytes() for clone in (place, whole)}
         reordered, scraps = len(texts) > 1, any(map(_is_scrap, files(place)))
         return Killed(stage or state.stage, phase, torn, faults, reordered, scraps)
     finally:

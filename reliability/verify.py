@@ -16,10 +16,12 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc_data.index import DataIndexDirError
 
-from ajuste import environment, errors, intact
+from ajuste import errors
 from ajuste.errors import PipelineError
-from ajuste.git import git, show
-from reliability import cache, clones, compare
+from ajuste.repository import cache, integrity
+from ajuste.repository.git import git, show
+from ajuste.training import environment
+from reliability import clones, compare
 
 RECORD = "reports/train/environment.json"  # what the committed weights were made with
 
@@ -193,7 +195,7 @@ def main() -> None:
     text = show(root, commit, "dvc.lock")
     if not text:
         raise PipelineError("the last commit has no dvc.lock; run `dvc repro` and commit it")
-    old = intact.stages(text, "dvc.lock of the last commit")
+    old = integrity.stages(text, "dvc.lock of the last commit")
     _say(f"{cache.check(root, old)} objects in DVC's cache, all whole")
     changed = git(root, "status", "--porcelain", "--untracked-files=no").splitlines()
     if changed:
@@ -204,7 +206,7 @@ def main() -> None:
         clones.clone(root, place)
         # A stage all of whose outputs are in Git would pass for done.
         clones.dvc(place, "repro", "--force", show=True)
-        new = intact.stages((place / "dvc.lock").read_text(encoding="utf-8"))
+        new = integrity.stages((place / "dvc.lock").read_text(encoding="utf-8"))
         found = differences(old, new, committed(root, commit, old), fresh(place, new))
         now = place / RECORD
         record = now.read_text(encoding="utf-8") if now.exists() else ""

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ajuste import model_file
-from ajuste.backend import keras
+from ajuste.data.text import PADDING, SPECIAL, UNKNOWN, Encoder, tokens
 from ajuste.errors import PipelineError
 from ajuste.tasks import decode, output_names
-from ajuste.text import PADDING, SPECIAL, UNKNOWN, Encoder, tokens
+from ajuste.training import model_file
+from ajuste.training.backend import keras
 
 
 class Classifier:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 from tqdm import tqdm
 
+from ajuste.config.schema import SEPARATOR
+from ajuste.data.csv_reader import Row, read_csv
 from ajuste.errors import Lines, PipelineError, excerpt, printable, run
 from ajuste.files import replacing
-from ajuste.schema import SEPARATOR
-from ajuste.tables import Row, read_csv
 from ajuste.tasks import probabilities, probability_names
 
 if TYPE_CHECKING:

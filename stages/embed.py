@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ajuste import check, params, schema, vectors
+from ajuste.config import reader, schema
+from ajuste.config.schema import BundledVectors, StanfordVectors, VectorFile
+from ajuste.data import vectors
+from ajuste.data.text import SPECIAL, VOCABULARY_FILE, read_vocabulary
 from ajuste.errors import PipelineError
 from ajuste.files import replacing, write_json
-from ajuste.schema import BundledVectors, StanfordVectors, VectorFile
-from ajuste.text import SPECIAL, VOCABULARY_FILE, read_vocabulary
+from stages import check
 
 VOCABULARY = Path("data/tokens") / VOCABULARY_FILE
 DOWNLOADS = Path("data/downloads")
@@ -110,7 +112,7 @@ def coverage(counts: dict[str, int], covered: np.ndarray) -> dict[str, float | s
 def main() -> None:
     """Look up the vocabulary in the source that `embed.source` names; write matrix and coverage."""
     counts = read_vocabulary(VOCABULARY)
-    settings = params.load("embed", schema.Embed)
+    settings = reader.load("embed", schema.Embed)
     wanted = {*counts, *(part for word in counts for pair in parts_of(word) for part in pair)}
     found = lookup(wanted, getattr(settings, settings.source), DOWNLOADS)
     if not found.keys() & counts.keys():

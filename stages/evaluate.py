@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ajuste import check, fit, model_file, params, remedies, scores
+from ajuste.config import reader
+from ajuste.config.schema import Evaluate
+from ajuste.data.text import Encoder, tokens
+from ajuste.evaluation import fit, remedies, scores
 from ajuste.files import read_arrays, reading, replacing, write_json
-from ajuste.schema import Evaluate
 from ajuste.tasks import SEPARATOR, TASKS, decode, output_names
-from ajuste.text import Encoder, tokens
+from ajuste.training import model_file
+from stages import check
 
 TEST = Path("data/split/test.parquet")
 TOKENS = Path("data/tokens")
@@ -87,7 +90,7 @@ def main() -> None:
     `loss` is the default one of the task, whichever the network was trained with, so that networks
     trained with different ones can be compared.
     """
-    cuts = params.load("evaluate", Evaluate)
+    cuts = reader.load("evaluate", Evaluate)
     model = model_file.load(MODEL / "model.keras")
     encoder = Encoder.load(MODEL)
     with reading(TEST):
@@ -122,7 +125,7 @@ def main() -> None:
     verdict = fit.judge(fit.read_curves(TRAIN_METRICS), cuts.fit).as_json()
     write_json(METRICS, {**overall, "fit": verdict, "slices": sliced})
     print(f"evaluate: {tell(task, overall)}")
-    print(remedies.advise(verdict, params.read()))
+    print(remedies.advise(verdict, reader.read()))
 
 
 if __name__ == "__main__":

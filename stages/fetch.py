@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from ajuste import check, params, reviews, schema
+from ajuste.config import reader, schema
+from ajuste.config.schema import BundledReviews, Csv, StanfordReviews, given_labels
+from ajuste.data import reviews
 from ajuste.files import replacing, write_json
-from ajuste.schema import BundledReviews, Csv, StanfordReviews, given_labels
+from stages import check
 
 DOWNLOADS = Path("data/downloads")
 REVIEWS = Path("data/raw/reviews.parquet")
@@ -16,7 +18,7 @@ LABELS = Path("data/raw/labels.json")
 def fetch(
     source: BundledReviews | StanfordReviews | Csv, task: str, downloads: Path
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The table of reviews (see `ajuste.reviews`), and their labels (see `ajuste.tasks.encode`).
+    """The table of reviews (see `data.reviews`), and their labels (see `tasks.encode`).
 
     Args:
         source: what to read.
@@ -43,11 +45,11 @@ def fetch(
 
 def main() -> None:
     """Fetch from the source in `params.yaml`; write the table and its labels."""
-    task = params.load("task", schema.Task)
-    data = params.load("data", schema.Data)
+    task = reader.load("task", schema.Task)
+    data = reader.load("data", schema.Data)
     source = getattr(data, data.source)
     if data.source == "csv":
-        source = params.load("data.csv", Csv[schema.CSV_LABELS[task]])
+        source = reader.load("data.csv", Csv[schema.CSV_LABELS[task]])
     table, labels = fetch(source, task, DOWNLOADS)
     with replacing(REVIEWS) as temporary:
         table.to_parquet(temporary, index=False)

@@ -1,7 +1,7 @@
 """Divide the reviews into training, validation and test.
 
-No text, no copy and no near-duplicate of it (see `ajuste.duplicates`) stands in two of them; nor,
-where that is asked for, does a film.
+No text, no copy and no near-duplicate of it (see `ajuste.data.duplicates`) is in two of
+them; nor, where that is asked for, does a film.
 """
 
 from hashlib import blake2b
@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ajuste import check, params, schema
-from ajuste.duplicates import near_duplicates, united
+from ajuste.config import reader, schema
+from ajuste.config.schema import Split
+from ajuste.data.duplicates import near_duplicates, united
+from ajuste.data.text import text_key
 from ajuste.errors import SHOWN, PipelineError
 from ajuste.files import reading, replacing, write_json
-from ajuste.schema import Split
 from ajuste.tasks import NUMERIC, split_labels
-from ajuste.text import text_key
+from stages import check
 
 REVIEWS = Path("data/raw/reviews.parquet")
 FOLDER = Path("data/split")
@@ -165,7 +166,7 @@ def _order(text: str, seed: int) -> str:
 
 def main() -> None:
     """Divide what `fetch` got; write a table for each part."""
-    task, split = params.load("task", schema.Task), params.load("split", Split)
+    task, split = reader.load("task", schema.Task), reader.load("split", Split)
     with reading(REVIEWS):
         reviews = pd.read_parquet(REVIEWS)
     text = reviews["review"].map(text_key)

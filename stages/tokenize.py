@@ -6,11 +6,12 @@ from statistics import median
 import numpy as np
 import pandas as pd
 
-from ajuste import check, params, schema
+from ajuste.config import reader, schema
+from ajuste.data.text import Encoder, count_words, tokens
 from ajuste.errors import PipelineError
 from ajuste.files import read_json, reading, write_arrays, write_json
 from ajuste.tasks import encode
-from ajuste.text import Encoder, count_words, tokens
+from stages import check
 
 SPLIT = Path("data/split")
 LABELS = Path("data/raw/labels.json")
@@ -20,8 +21,8 @@ METRICS = Path("metrics/tokenize.json")
 
 def main() -> None:
     """Fit the encoder on the training part; encode every part."""
-    settings = params.load("tokenize", schema.Tokenize)
-    task = params.load("task", schema.Task)
+    settings = reader.load("tokenize", schema.Tokenize)
+    task = reader.load("task", schema.Task)
     labels = read_json(LABELS)
     words, targets = {}, {}
     for part in ("train", "validation", "test"):

@@ -9,22 +9,15 @@ import numpy as np
 import pandas as pd
 from dvclive import Live
 
-from ajuste import (
-    backend,
-    check,
-    environment,
-    gradients,
-    model_file,
-    networks,
-    params,
-    schema,
-    tasks,
-)
-from ajuste.backend import keras
-from ajuste.checkpoint import Checkpoint, identity
+from ajuste import tasks
+from ajuste.config import reader, schema
+from ajuste.data.text import PADDING, Encoder
 from ajuste.files import read_array, read_arrays, replacing, write_json
-from ajuste.text import PADDING, Encoder
-from ajuste.training import GRADIENT_REVIEWS, Arrays, DivergedError, fit, flatten, scores
+from ajuste.training import backend, environment, gradients, model_file, networks
+from ajuste.training.backend import keras
+from ajuste.training.checkpoint import Checkpoint, identity
+from ajuste.training.loop import GRADIENT_REVIEWS, Arrays, DivergedError, fit, flatten, scores
+from stages import check
 
 TOKENS = Path("data/tokens")
 MATRIX = Path("data/embedding/matrix.npy")
@@ -35,7 +28,7 @@ THROUGH_TIME = Path("reports/train/gradient_through_time.csv")
 RECORD = Path("data/record/train.json")  # of this run and no other: neither hashed nor in Git
 ENVIRONMENT = Path("reports/train/environment.json")  # in Git, not hashed
 CHECKPOINT = Path("data/checkpoint/train.npz")  # no output of the stage: DVC removes those first
-CODE = [Path(__file__), *sorted(Path(params.__file__).parent.glob("*.py"))]
+CODE = [Path(__file__), *sorted(Path(reader.__file__).parent.glob("*.py"))]
 
 
 def summary(
@@ -91,10 +84,10 @@ def through_time(model: keras.Model, loss: str, train: Arrays) -> pd.DataFrame:
 def main() -> None:
     """Train on the token ids; write the model with its encoder, the curves and the summary."""
     started = time.monotonic()
-    name = params.load("model", params.Name)
-    entry = params.load(f"models.{name}", dict[str, Any])
-    task = params.load("task", schema.Task)
-    seed = params.load("seed", params.Seed)
+    name = reader.load("model", reader.Name)
+    entry = reader.load(f"models.{name}", dict[str, Any])
+    task = reader.load("task", schema.Task)
+    seed = reader.load("seed", reader.Seed)
     backend.seed(seed)
     files = {part: TOKENS / f"{part}.npz" for part in ("train", "validation")}
     train, validation = (read_arrays(path) for path in files.values())

@@ -14,12 +14,13 @@ os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when Great Expectations is 
 import great_expectations as gx
 import great_expectations.expectations as gxe
 
-from ajuste import check, params, schema
+from ajuste.config import reader, schema
+from ajuste.config.schema import Validate
+from ajuste.data.text import TAGS, text_key
 from ajuste.errors import PipelineError
 from ajuste.files import read_json, reading, write_json, write_text
-from ajuste.schema import Validate
 from ajuste.tasks import NUMERIC, SEPARATOR, split_labels
-from ajuste.text import TAGS, text_key
+from stages import check
 
 REVIEWS = Path("data/raw/reviews.parquet")
 LABELS = Path("data/raw/labels.json")
@@ -33,7 +34,7 @@ NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 
 
 def suite(bounds: Validate, task: str, labels: list[str]) -> gx.ExpectationSuite:
-    """What is expected of the reviews; `facts` adds the columns that `ajuste.reviews` lacks.
+    """What is expected of the reviews; `facts` adds the columns that `ajuste.data.reviews` lacks.
 
     `meta.name` is what an expectation is called in messages, metrics and the report; `meta.advice`
     says what to do where it fails.
@@ -44,7 +45,7 @@ def suite(bounds: Validate, task: str, labels: list[str]) -> gx.ExpectationSuite
             gxe.ExpectTableColumnsToMatchSet(
                 column_set=["review", "label", "origin"],
                 exact_match=False,
-                meta={"name": "columns", "advice": "see ajuste/reviews.py for the columns"},
+                meta={"name": "columns", "advice": "see ajuste/data/reviews.py for the columns"},
             ),
             gxe.ExpectTableRowCountToBeBetween(
                 min_value=bounds.min_reviews,
@@ -309,8 +310,8 @@ def page(outcomes: list[Outcome]) -> str:
 
 def main() -> None:
     """Validate what `fetch` got; write metrics and report, whether or not all is as expected."""
-    bounds = params.load("validate", Validate)
-    task = params.load("task", schema.Task)
+    bounds = reader.load("validate", Validate)
+    task = reader.load("task", schema.Task)
     labels = read_json(LABELS)
     with reading(REVIEWS):
         table = pd.read_parquet(REVIEWS)

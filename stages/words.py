@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ajuste import check, params, schema
+from ajuste.config import reader, schema
+from ajuste.data.text import SPECIAL, VOCABULARY_FILE, read_vocabulary
 from ajuste.files import read_array, replacing, write_json
-from ajuste.text import SPECIAL, VOCABULARY_FILE, read_vocabulary
+from stages import check
 
 VOCABULARY = Path("data/tokens") / VOCABULARY_FILE
 MATRIX = Path("data/embedding/matrix.npy")
@@ -221,7 +222,7 @@ def _draw_words(axes: Axes, table: pd.DataFrame) -> None:
 
 def main() -> None:
     """Measure and map the chosen words, list neighbours; words without a vector are left out."""
-    settings = params.load("words", schema.Words)
+    settings = reader.load("words", schema.Words)
     unit = unit_rows(read_array(MATRIX)[len(SPECIAL) :])
     vocabulary = read_vocabulary(VOCABULARY)
     rows = {word: row for row, word in enumerate(vocabulary) if unit[row].any()}

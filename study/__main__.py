@@ -4,9 +4,10 @@ import argparse
 import time
 from pathlib import Path
 
-from ajuste import document, errors
+from ajuste import errors
 from ajuste.errors import PipelineError
 from ajuste.files import write_text
+from ajuste.report import document
 from study import collect, plan, report, run
 
 REPORTS = Path("reports")

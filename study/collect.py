@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ajuste.config.reader import parse
 from ajuste.errors import PipelineError
 from ajuste.files import read_json
-from ajuste.git import git, show
-from ajuste.params import parse
+from ajuste.repository.git import git, show
 from study import plan
 from study.plan import Experiment, Plan
 
@@ -40,7 +40,7 @@ class Result:
         curves: of `train` and `validation`, the loss of each epoch.
         gradient: the norm of the gradient at each step, the last step first.
         seconds: what its training took, where that is known.
-        environment: what it was trained with (`ajuste.environment`), where that is known.
+        environment: what it was trained with (`ajuste.training.environment`), where that is known.
         failure: why there is no result, in one line.
         log: the name of its log, where it failed.
     """

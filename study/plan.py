@@ -12,9 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ajuste import params, remedies
-from ajuste.check import faults
+from ajuste.config import reader
+from ajuste.config.check import faults
 from ajuste.errors import PipelineError
+from ajuste.evaluation import remedies
+from ajuste.training import networks
 
 REMEDY = "-remedy"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -22,31 +24,31 @@ BARE = r"[A-Za-z_][A-Za-z0-9_./-]*"
 NO_TEXT = ("null", "true", "false", "nan", "inf")  # what Hydra takes for something else
 
 
-class Expected(params.Params):
+class Expected(reader.Params):
     """`expected` of an entry: what somebody else reports."""
 
-    train_accuracy: params.Share | None = None
+    train_accuracy: reader.Share | None = None
     train_loss: float | None = None
-    validation_accuracy: params.Share | None = None
+    validation_accuracy: reader.Share | None = None
     validation_loss: float | None = None
     verdict: Literal["underfitting", "overfitting", "optimal"] | None = None
-    smaller_gap_than: params.Name | None = None  # another experiment of the list
+    smaller_gap_than: reader.Name | None = None  # another experiment of the list
 
 
-class Entry(params.Params):
+class Entry(reader.Params):
     """One of `experiments`: an experiment, or a grid of them."""
 
-    name: params.Name
+    name: reader.Name
     about: str = ""
     set: dict[str, Any] = Field(default_factory=dict)
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
     expected: Expected = Field(default_factory=Expected)
 
 
-class Study(params.Params):
+class Study(reader.Params):
     """The whole file."""
 
-    title: params.Name
+    title: reader.Name
     intro: str = ""
     follow: bool = False
     experiments: Annotated[list[Entry], Field(min_length=1)]
@@ -90,7 +92,7 @@ def load(path: Path) -> Plan:
     if not path.is_file():
         raise PipelineError(f"{path}: not found; name a list such as studies/lecture.yaml")
     try:
-        return plan(params.checked(params.read(path), Study, name=path, named=_named))
+        return plan(reader.checked(reader.read(path), Study, name=path, named=_named))
     except PipelineError as error:
         message = str(error)
         raise PipelineError(
@@ -182,7 +184,7 @@ def merged(given: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
 
 def _below(place: dict[str, Any], part: str, key: str) -> Any:
     if part not in place:
-        raise PipelineError(f"no `{key}` in params.yaml; {params.not_one_of(part, place)}")
+        raise PipelineError(f"no `{key}` in params.yaml; {reader.not_one_of(part, place)}")
     return place[part]
 
 
@@ -193,16 +195,16 @@ def check(study: Plan, given: dict[str, Any]) -> None:
         PipelineError: an override has a key that is not there (see `merged`), or brings a fault
             that `given` does not have; all are named at once.
     """
-    before = faults(given)
+    before = faults(given, networks.options)
     found = []
     for experiment in study.experiments:
         try:
-            brought = faults(merged(given, experiment.overrides))
+            brought = faults(merged(given, experiment.overrides), networks.options)
         except PipelineError as error:
             brought = [str(error)]
         found += [f"experiment `{experiment.name}`: {one}" for one in brought if one not in before]
     if found:
-        raise params.FaultsError(study.title, found)
+        raise reader.FaultsError(study.title, found)
 
 
 def digest(values: dict[str, Any]) -> str:
@@ -274,7 +276,7 @@ def _in_name(value: Any) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-") or "none"
 
 
-def _named(place: params.Place) -> str:
+def _named(place: reader.Place) -> str:
     """What a place in the file is called: experiments are counted from 1."""
     if place[:1] == ("experiments",) and len(place) > 1:
         rest = ".".join(map(str, place[2:])) or "it"

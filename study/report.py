@@ -5,9 +5,9 @@ from collections import Counter
 
 from scipy.stats import binomtest
 
-from ajuste import environment
-from ajuste.document import Block, Bullets, Code, Heading, Picture, Table, Text
-from study import charts
+from ajuste.report import charts
+from ajuste.report.document import Block, Bullets, Code, Heading, Picture, Table, Text
+from ajuste.training import environment
 from study.collect import Result
 from study.plan import Plan
 
@@ -64,11 +64,23 @@ def content(study: Plan, results: list[Result], command: str, commit: str) -> li
     if drawn := [result for result in done if result.curves]:
         about = "training and validation loss by epoch, one panel an experiment"
         blocks += [Heading(2, "Loss by epoch"), Text([CURVES])]
-        blocks.append(Picture("losses", charts.losses(drawn), about))
+        blocks.append(
+            Picture(
+                "losses",
+                charts.loss_panels({_panel_title(result): result.curves for result in drawn}),
+                about,
+            )
+        )
     if recurrent := [result for result in done if result.gradient]:
         about = "norm of the gradient by steps back in time, on a logarithmic scale"
         blocks += [Heading(2, "Gradient through time"), Text([GRADIENT + forgetfulness(recurrent)])]
-        blocks.append(Picture("gradients", charts.gradients(recurrent), about))
+        blocks.append(
+            Picture(
+                "gradients",
+                charts.gradients({result.experiment.name: result.gradient for result in recurrent}),
+                about,
+            )
+        )
         blocks.append(gradient_table(recurrent))
     if missing := [result for result in results if result.failure]:
         rows = [
@@ -322,3 +334,8 @@ def _loss(result: Result) -> float | None:
 
 def _many(count: int, one: str, more: str = "") -> str:
     return f"{count} {one if count == 1 else more or one + 's'}"
+
+
+def _panel_title(result: Result) -> str:
+    verdict = f"\n{result.verdict}" if result.verdict else ""
+    return f"{result.experiment.name}{verdict}"

@@ -22,7 +22,7 @@ import psutil
 
 from ajuste.errors import PipelineError
 from ajuste.files import read_json, write_json
-from ajuste.git import git
+from ajuste.repository.git import git
 from study import collect, plan
 from study.collect import FOLDER, JOURNAL, LOGS, Base, Result
 from study.plan import Experiment, Plan

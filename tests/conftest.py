@@ -130,8 +130,9 @@ def little_model(tmp_path):
     """A function that writes a model of a task, untrained, which knows `good`, `bad` and `film`."""
 
     def write(task: str) -> Path:
-        from ajuste import backend, model_file, tasks
-        from ajuste.text import Encoder
+        from ajuste import tasks
+        from ajuste.data.text import Encoder
+        from ajuste.training import backend, model_file
 
         folder = tmp_path / "data/model"
         Encoder({"good": 9, "bad": 7, "film": 5}, 4, "last", task, LABELS[task]).save(folder)

@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 from conftest import ROOT, edit, run
 
-from ajuste import archive, download, errors, params, reviews, tables, text, vectors
-from ajuste.text import Encoder
+from ajuste import errors
+from ajuste.config import reader
+from ajuste.data import archive, csv_reader, download, reviews, text, vectors
+from ajuste.data.text import Encoder
 from serving import predict
 
 MEGABYTE = 1 << 20
@@ -102,11 +104,11 @@ REFUSED_CSV = {
     "a quote that closes within a field": (HEAD + b'"good" film,a\n', "line 2: ',' expected after"),
     "a stray quote that meets another": (HEAD + b'"good,a\nbad,b\n"fine",a\n', "line 2: ',' exp"),
     "a field without bounds": (
-        HEAD + b'good,a\n"' + b"no end\n" * (tables.LONGEST // 7 + 1) + b'",b\n',
+        HEAD + b'good,a\n"' + b"no end\n" * (csv_reader.LONGEST // 7 + 1) + b'",b\n',
         "line 3: field larger than field limit",
     ),
     "a line without end": (
-        HEAD + b"x" * (tables.LONGEST + 1),
+        HEAD + b"x" * (csv_reader.LONGEST + 1),
         "line 2: 16,777,216 characters without a line end",
     ),
     "a header that names a column twice": (
@@ -224,7 +226,7 @@ def test_blank_lines_are_counted_with_their_numbers(tmp_path, capsys):
 def test_where_there_is_one_column_a_blank_line_is_a_row(tmp_path, capsys):
     path = tmp_path / "texts.csv"
     path.write_bytes(b"review\n\ngood\n\n")
-    rows = [(line, row["review"]) for line, row in tables.read_csv(path, ["review"])]
+    rows = [(line, row["review"]) for line, row in csv_reader.read_csv(path, ["review"])]
     assert rows == [(2, ""), (3, "good"), (4, "")]
     assert capsys.readouterr().err == ""
 
@@ -255,8 +257,8 @@ INSTEAD = {
     "no permission": (forbidden, "permission denied"),
 }
 READERS = {
-    "parameters": params.read,
-    "CSV": lambda path: list(tables.read_csv(path, ["review"])),
+    "parameters": reader.read,
+    "CSV": lambda path: list(csv_reader.read_csv(path, ["review"])),
     "vectors": lambda path: vectors.from_file({"good"}, path, 2),
     "vocabulary": text.read_vocabulary,
     "archive": lambda path: download.check_digest(path, "0" * 64, "delete it"),
@@ -280,7 +282,7 @@ def test_no_file_to_read(tmp_path, case, reader):
 @pytest.mark.parametrize("name", ["a\0b", "x" * 300, "file/below"])
 def test_a_name_that_no_file_has(tmp_path, name):
     (tmp_path / "file").write_text("x")
-    said = refusal(lambda: list(tables.read_csv(tmp_path / name, ["review"])))
+    said = refusal(lambda: list(csv_reader.read_csv(tmp_path / name, ["review"])))
     assert said.endswith("check the path")
 
 
@@ -835,7 +837,7 @@ def test_a_scored_file_has_each_row_or_says_which_are_none(known, in_tmp, capsys
     content = 'review,n\ngood,1\n\n"go\rod",2\n\U0001f600,3\n"good\r\n",4\n,5\n'
     Path("in.csv").write_bytes(content.encode())
     predict.score_csv(predict.arguments(["--csv", "in.csv", "--output", "out.csv"]))
-    rows = [(line, *row.values()) for line, row in tables.read_csv(Path("out.csv"), ["review"])]
+    rows = [(line, *row.values()) for line, row in csv_reader.read_csv(Path("out.csv"), ["review"])]
     assert rows == [
         (2, "good", "1", "positive", "0.750000"),
         (3, "go\rod", "2", "", ""),

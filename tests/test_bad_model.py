@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from test_bad_input import INSTEAD, forbidden, refusal, spoil_settings, without_rights
 
-from ajuste.text import Encoder
+from ajuste.data.text import Encoder
 
 pytestmark = pytest.mark.slow
 
@@ -153,8 +153,8 @@ def alone(name):
 
 
 def rounded(folder):
-    from ajuste import model_file
-    from ajuste.backend import keras
+    from ajuste.training import model_file
+    from ajuste.training.backend import keras
 
     model = keras.saving.load_model(folder / "model.keras")
     whole = keras.ops.cast(model.outputs[0], "int32")
@@ -417,7 +417,7 @@ def test_a_model_that_would_run_code(folder, marker, case):
 
 
 def test_the_code_in_these_cases_would_have_run(folder, tmp_path):
-    from ajuste.backend import keras
+    from ajuste.training.backend import keras
 
     configure(folder, lambda config: put_lambda(config, tmp_path / "ran"))
     model = keras.saving.load_model(folder / "model.keras", safe_mode=False)
@@ -429,7 +429,7 @@ def test_every_network_of_the_project_is_taken(folder, tmp_path):
     import yaml
     from conftest import ROOT
 
-    from ajuste import model_file, networks
+    from ajuste.training import model_file, networks
 
     entries = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["models"]
     for name, entry in entries.items():
@@ -440,8 +440,8 @@ def test_every_network_of_the_project_is_taken(folder, tmp_path):
 
 
 def test_a_network_of_other_layers_that_only_compute_is_taken(tmp_path):
-    from ajuste import model_file
-    from ajuste.backend import keras
+    from ajuste.training import model_file
+    from ajuste.training.backend import keras
 
     layers = keras.layers
     token_ids = keras.Input((5,), dtype="int32")

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ajuste import bootstrap, scores
+from ajuste.evaluation import bootstrap, scores
 from ajuste.tasks import TASKS
 
 LABELS = {

@@ -11,14 +11,20 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from ajuste import check, networks, params
+from ajuste.config import check, reader
 from ajuste.errors import PipelineError
+from ajuste.training import networks
+from stages.check import main as check_main
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
-GIVEN = params.parse(TEXT, "params.yaml")
+GIVEN = reader.parse(TEXT, "params.yaml")
 FREE = (("models",), ("gate", "bounds"))  # under these, the user chooses the keys
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 HEAVY = {"keras", "tensorflow", "pandas", "great_expectations", "matplotlib"}
+
+
+def faults(given: dict) -> list[str]:
+    return check.faults(given, networks.options)
 
 
 def paths(tree: dict, above: tuple = ()) -> list[tuple]:
@@ -70,7 +76,7 @@ def test_a_misspelt_key_is_named_with_the_right_one(place):
         given = deepcopy(GIVEN)
         inside = at(given, tuple(above))
         inside[typo] = inside.pop(key)
-        assert check.faults(given) == [
+        assert faults(given) == [
             f"`{'.'.join([*above, typo])}` is not known; did you mean `{key}`?"
         ]
 
@@ -86,10 +92,10 @@ def test_what_is_no_value_for_a_key_is_named(place):
         given = deepcopy(GIVEN)
         given["data"]["source"] = "csv"  # so that its labels are looked at
         at(given, place[:-1])[place[-1]] = value
-        faults = check.faults(given)
-        assert faults, value
-        assert place[-1] in faults[0], value
-        assert not any("\n" in fault for fault in faults)
+        found = faults(given)
+        assert found, value
+        assert place[-1] in found[0], value
+        assert not any("\n" in fault for fault in found)
 
 
 @pytest.mark.parametrize("place", NUMBERS, ids=dotted)
@@ -98,7 +104,7 @@ def test_a_number_that_can_only_be_a_mistake_is_named(place):
     wrong += [-1] if place[0] != "gate" else []
     wrong += [10**12, 10**5000] if isinstance(at(GIVEN, place), int) else []
     for value in wrong:
-        (fault,) = check.faults(changed(place, value))
+        (fault,) = faults(changed(place, value))
         assert f"`{dotted(place)}`: " in fault
 
 
@@ -120,23 +126,23 @@ def test_what_stands_for_a_billion_values_is_not_written_out(place):
         given = deepcopy(GIVEN)
         given["data"]["source"] = "csv"
         at(given, place[:-1])[place[-1]] = value
-        faults = check.faults(given)
-        assert faults or place[0] == "gate"
-        assert all(len(fault) < 600 for fault in faults)
+        found = faults(given)
+        assert found or place[0] == "gate"
+        assert all(len(fault) < 600 for fault in found)
 
 
 @pytest.mark.parametrize("end", ["seed: *x6\n", "seed: *x6\nseed: 1\n", "seed: {*x6 : 1}\n"])
 def test_aliases_of_aliases_make_no_long_message(end):
     lines = "".join(f"x{n}: &x{n} [{f'*x{n - 1}, ' * 10}]\n" for n in range(1, 7))
     with pytest.raises(PipelineError) as error:
-        params.checked(params.parse(f"x0: &x0 a\n{lines}{end}", "p"), dict[str, str])
+        reader.checked(reader.parse(f"x0: &x0 a\n{lines}{end}", "p"), dict[str, str])
     assert all(len(line) < 600 for line in str(error.value).splitlines())
 
 
 @pytest.mark.parametrize("place", [place for place in KEYS if len(place) == 1], ids=dotted)
 def test_a_section_that_is_missing_is_named(place):
     given = {key: value for key, value in GIVEN.items() if key != place[0]}
-    assert check.faults(given) == [f"`{place[0]}` is missing"]
+    assert faults(given) == [f"`{place[0]}` is missing"]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +173,7 @@ def test_a_section_that_is_missing_is_named(place):
     ],
 )
 def test_a_fault_and_what_to_do_are_one_line(place, value, said):
-    (fault,) = check.faults(changed(tuple(place.split(".")), value))
+    (fault,) = faults(changed(tuple(place.split(".")), value))
     assert said in fault
     assert "\n" not in fault
 
@@ -183,8 +189,8 @@ def test_a_fault_and_what_to_do_are_one_line(place, value, said):
     ],
 )
 def test_the_labels_of_the_source_in_use_must_fit_the_task(source, task, said):
-    faults = check.faults({**changed(("data",), source), "task": task})
-    assert [fault[: len(one)] for fault, one in zip(faults, said, strict=True)] == said
+    found = faults({**changed(("data",), source), "task": task})
+    assert [fault[: len(one)] for fault, one in zip(found, said, strict=True)] == said
 
 
 @pytest.mark.parametrize("task", ["regression", "unit_regression"])
@@ -204,13 +210,13 @@ def test_the_labels_of_the_source_in_use_must_fit_the_task(source, task, said):
 def test_labels_that_a_network_could_not_learn(task, labels, said):
     given = changed(("data", "csv"), {"labels": labels}) | {"task": task}
     given["data"]["source"] = "csv"
-    faults = check.faults(given)
-    assert len(faults) == (said is not None)
-    assert all(said in fault for fault in faults)
+    found = faults(given)
+    assert len(found) == (said is not None)
+    assert all(said in fault for fault in found)
 
 
 def test_the_loss_of_a_network_that_is_not_in_use_may_be_that_of_another_task():
-    assert check.faults(changed(("models", "nn"), {"loss": "mean_squared_error"})) == []
+    assert faults(changed(("models", "nn"), {"loss": "mean_squared_error"})) == []
 
 
 def test_faults_of_all_sections_are_named_at_once():
@@ -221,8 +227,8 @@ def test_faults_of_all_sections_are_named_at_once():
     given |= {"model": "nnn", "colour": "red"}
     expected = ["`seed` is missing", "`split`: ", "`colour` is not known", "`model` is 'nnn'"]
     expected += ["`models.nn.epochs`: ", "`models.nn.unit` is not", "`models.lstm.optimiser` is"]
-    faults = check.faults(given)
-    assert [fault[: len(one)] for fault, one in zip(faults, expected, strict=True)] == expected
+    found = faults(given)
+    assert [fault[: len(one)] for fault, one in zip(found, expected, strict=True)] == expected
 
 
 @pytest.mark.parametrize(
@@ -278,7 +284,7 @@ def answer(folder: Path, *command: str, text: bytes | None) -> subprocess.Comple
 
 
 def test_the_committed_parameters_have_no_faults_and_the_check_is_light(tmp_path):
-    program = "import sys; from ajuste import check; check.main(); print(*sys.modules)"
+    program = "import sys; from stages import check; check.main(); print(*sys.modules)"
     done = answer(tmp_path, "-c", program, text=TEXT.encode())
     first, modules = done.stdout.splitlines()
     assert first == "params.yaml: no faults"
@@ -287,7 +293,7 @@ def test_the_committed_parameters_have_no_faults_and_the_check_is_light(tmp_path
 
 def test_the_command_lists_the_faults_and_fails(tmp_path):
     text = TEXT.replace("seed: 1", "sed: 1", 1).replace("keep: last", "keep: lsat")
-    done = answer(tmp_path, "-m", "ajuste.check", text=text.encode())
+    done = answer(tmp_path, "-m", "stages.check", text=text.encode())
     assert done.returncode == 1
     assert done.stderr == (
         "check: params.yaml: 2 faults\n"
@@ -346,5 +352,5 @@ def test_what_is_no_file_of_parameters_is_named_with_the_line(tmp_path, monkeypa
     if text is not None:
         Path("params.yaml").write_bytes(text)
     with pytest.raises(PipelineError, match=said) as error:
-        check.main()
+        check_main()
     assert re.match(r"params\.yaml(, line \d+)?: ", str(error.value))

@@ -35,7 +35,7 @@ def stage():
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    from ajuste.checkpoint import Checkpoint
+    from ajuste.training.checkpoint import Checkpoint
 
     return Checkpoint(tmp_path / "train.npz", "this one")
 
@@ -46,7 +46,7 @@ class CutOffError(Exception):
 
 def cut_off(stage, checkpoint, changes, epoch, batch=2):
     """Train, and be ended in the middle of an epoch, counted from 0."""
-    from ajuste.backend import keras
+    from ajuste.training.backend import keras
 
     class Cut(keras.callbacks.Callback):
         def on_epoch_begin(self, number, logs=None):
@@ -76,7 +76,7 @@ def train(stage, checkpoint, changes):
 def test_weights_curves_and_the_epoch_kept_are_the_same(
     stage, checkpoint, tmp_path, monkeypatch, changes
 ):
-    from ajuste.checkpoint import ASK, Checkpoint
+    from ajuste.training.checkpoint import ASK, Checkpoint
 
     whole = train(stage, Checkpoint(tmp_path / "other.npz", "this one"), changes)
     cut_off(stage, checkpoint, changes, epoch=1)
@@ -90,7 +90,7 @@ def test_weights_curves_and_the_epoch_kept_are_the_same(
 
 
 def test_the_epochs_that_were_done_are_not_done_again(stage, checkpoint, monkeypatch, capsys):
-    from ajuste.checkpoint import ASK
+    from ajuste.training.checkpoint import ASK
 
     cut_off(stage, checkpoint, {}, epoch=4)
     monkeypatch.setenv(ASK, "1")
@@ -102,7 +102,7 @@ def test_the_epochs_that_were_done_are_not_done_again(stage, checkpoint, monkeyp
 
 @pytest.mark.parametrize("asked", ["", "0", None])
 def test_unless_it_is_asked_for(stage, checkpoint, monkeypatch, asked):
-    from ajuste.checkpoint import ASK
+    from ajuste.training.checkpoint import ASK
 
     cut_off(stage, checkpoint, {}, epoch=4)
     monkeypatch.delenv(ASK, raising=False) if asked is None else monkeypatch.setenv(ASK, asked)
@@ -113,7 +113,7 @@ def test_unless_it_is_asked_for(stage, checkpoint, monkeypatch, asked):
 
 def test_a_training_whose_last_epoch_was_done_is_not_gone_on_with(stage, checkpoint, monkeypatch):
     """Killed between the last epoch and the writing of the model."""
-    from ajuste.checkpoint import ASK
+    from ajuste.training.checkpoint import ASK
 
     changes = {"patience": 1, "epochs": 20}
     whole = train(stage, checkpoint, changes)
@@ -141,7 +141,7 @@ def test_a_training_whose_last_epoch_was_done_is_not_gone_on_with(stage, checkpo
 def test_without_a_usable_checkpoint_it_says_so_and_starts_anew(
     stage, checkpoint, monkeypatch, capsys, damage, said
 ):
-    from ajuste.checkpoint import ASK
+    from ajuste.training.checkpoint import ASK
 
     cut_off(stage, checkpoint, {}, epoch=4)
     damage(checkpoint.path)
@@ -166,7 +166,7 @@ def flip(path):
 
 
 def test_what_another_training_left_is_not_taken_up(stage, checkpoint, monkeypatch, capsys):
-    from ajuste.checkpoint import ASK, Checkpoint
+    from ajuste.training.checkpoint import ASK, Checkpoint
 
     cut_off(stage, checkpoint, {}, epoch=4)
     monkeypatch.setenv(ASK, "1")
@@ -177,7 +177,7 @@ def test_what_another_training_left_is_not_taken_up(stage, checkpoint, monkeypat
 
 
 def test_whatever_shapes_a_training_makes_it_another(tmp_path):
-    from ajuste.checkpoint import identity
+    from ajuste.training.checkpoint import identity
 
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_text("1")

@@ -12,8 +12,8 @@ import pytest
 from cmarkgfm.cmark import Options
 
 from ajuste.errors import PipelineError
-from ci import comment
-from ci.comment import CUT, LIMIT, MARKER
+from pull_request import comment
+from pull_request.comment import CUT, LIMIT, MARKER
 
 ROOT = Path(__file__).parent.parent
 COMMENTS = "/repos/owner/name/issues/7/comments"
@@ -248,7 +248,7 @@ def test_an_address_that_is_none_is_named(environment):
 def as_a_job(environment, *arguments):
     """Run the command as a job does, on nothing but the standard library."""
     return subprocess.run(
-        [sys.executable, "-S", "-m", "ci.comment", *arguments],
+        [sys.executable, "-S", "-m", "pull_request.comment", *arguments],
         cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from test_compare import changed
+from test_significance import changed
 
-from ajuste import compare
+from ajuste.evaluation import significance
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,7 @@ def difference(tmp_path, monkeypatch):
 
 
 def test_a_network_that_is_used_again_is_trained_like_a_new_one(difference):
-    from ajuste import backend, model_file
+    from ajuste.training import backend, model_file
 
     recipe = difference.Recipe("small", 40)
     train, asked = np.arange(40), np.arange(40, 120)
@@ -76,7 +76,7 @@ def test_the_verdict_is_that_of_the_report(difference, put_right, put_wrong):
     answers = changed(put_right, put_wrong)
     right = [each.quality().astype(bool) for each in answers]
     [test] = difference.tests([difference.Sides(*right, *right)], 1)
-    assert test == compare.compare(*answers).test
+    assert test == significance.compare(*answers).test
 
 
 def test_rates_and_the_true_difference(difference):

@@ -8,8 +8,8 @@ from cmarkgfm.cmark import Options
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ajuste import document
-from ajuste.document import Bullets, Chart, Code, Fold, Heading, Strong, Table, Text
+from ajuste.report import document
+from ajuste.report.document import Bullets, Chart, Code, Fold, Heading, Strong, Table, Text
 
 HOSTILE = [
     "**bold** _it_ ~~gone~~ `code` ``two`` ```\nfence\n``` # heading",

@@ -4,8 +4,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ajuste.archive import check_member
-from ajuste.download import download
+from ajuste.data.archive import check_member
+from ajuste.data.download import download
 from ajuste.errors import PipelineError
 
 CONTENT = bytes(range(256)) * 4000

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ajuste.duplicates import LEAST, SHARE, WIDTH, near_duplicates, united
+from ajuste.data.duplicates import LEAST, SHARE, WIDTH, near_duplicates, united
 
 
 def words(count: int, prefix: str = "w") -> list[str]:
@@ -64,12 +64,12 @@ def test_no_texts_and_texts_without_words():
 def test_more_texts_than_are_compared_at_once(monkeypatch):
     texts = [words(20, name) for name in "abcde"] * 2
     whole = near_duplicates(texts)
-    monkeypatch.setattr("ajuste.duplicates._BLOCK", 3)
+    monkeypatch.setattr("ajuste.data.duplicates._BLOCK", 3)
     assert near_duplicates(texts).tolist() == whole.tolist() == [[i, i + 5] for i in range(5)]
 
 
 def test_what_more_texts_than_common_share_is_a_form(monkeypatch):
-    monkeypatch.setattr("ajuste.duplicates.COMMON", 4)
+    monkeypatch.setattr("ajuste.data.duplicates.COMMON", 4)
     form = words(20, "form")
     texts = [[*words(20, name), *form] for name in "abcde"]
     assert near_duplicates(texts).tolist() == []

@@ -4,8 +4,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from ajuste import vectors
-from ajuste.download import sha256
+from ajuste.data import vectors
+from ajuste.data.download import sha256
 from ajuste.errors import PipelineError
 from stages import embed as stage
 

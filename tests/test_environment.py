@@ -6,7 +6,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_what_a_result_was_computed_with(tmp_path):
-    from ajuste import environment
+    from ajuste.training import environment
 
     result, record = tmp_path / "model.keras", tmp_path / "environment.json"
     result.write_bytes(b"weights")
@@ -20,7 +20,7 @@ def test_what_a_result_was_computed_with(tmp_path):
 
 
 def test_variables_that_bear_upon_it_are_told(monkeypatch):
-    from ajuste import environment
+    from ajuste.training import environment
 
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -31,7 +31,7 @@ def test_variables_that_bear_upon_it_are_told(monkeypatch):
 
 @pytest.mark.parametrize("text", ["<<<<<<< HEAD\n{}\n", "[]", "null", "{}", '{"sha256": 1}'])
 def test_a_record_that_tells_nothing_is_written_anew(tmp_path, text):
-    from ajuste import environment
+    from ajuste.training import environment
 
     result, record = tmp_path / "model.keras", tmp_path / "environment.json"
     result.write_bytes(b"weights")
@@ -41,7 +41,7 @@ def test_a_record_that_tells_nothing_is_written_anew(tmp_path, text):
 
 
 def test_a_record_of_the_same_bytes_stays_and_one_of_others_does_not(tmp_path):
-    from ajuste import environment
+    from ajuste.training import environment
 
     result, record = tmp_path / "model.keras", tmp_path / "environment.json"
     result.write_bytes(b"weights")
@@ -56,7 +56,7 @@ def test_a_record_of_the_same_bytes_stays_and_one_of_others_does_not(tmp_path):
 
 
 def test_the_processor_and_its_caches_as_linux_tells_them(tmp_path):
-    from ajuste import environment
+    from ajuste.training import environment
 
     (tmp_path / "cpuinfo").write_text(
         "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 143\n"
@@ -73,7 +73,7 @@ def test_the_processor_and_its_caches_as_linux_tells_them(tmp_path):
 
 
 def test_where_linux_does_not_tell_there_is_a_name_at_least(tmp_path):
-    from ajuste import environment
+    from ajuste.training import environment
 
     assert environment._processor(tmp_path / "cpuinfo").keys() == {"name"}
     assert environment._caches(tmp_path) == {}

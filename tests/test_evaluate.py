@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ajuste import scores
+from ajuste.data.text import Encoder, tokens
+from ajuste.evaluation import scores
 from ajuste.files import write_arrays, write_json
 from ajuste.tasks import TASKS, encode
-from ajuste.text import Encoder, tokens
 
 pytestmark = pytest.mark.slow
 

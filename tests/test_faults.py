@@ -16,8 +16,8 @@ import pytest
 import yaml
 from conftest import ROOT, edit, run
 
-from ajuste import intact
 from ajuste.errors import PipelineError
+from ajuste.repository import integrity
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +66,7 @@ def failed(*command, cwd):
 
 def cached(folder, output):
     """The object of the cache that holds an output."""
-    digest = intact.recorded(folder)[output]
+    digest = integrity.recorded(folder)[output]
     return folder / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
 
 
@@ -97,8 +97,8 @@ def check_reproduced(folder, reference, stages=None):
     found, wanted = lock(folder), lock(reference)
     assert found == (wanted if stages is None else {name: wanted[name] for name in found})
     assert set(stages or wanted) <= set(found)
-    for output, digest in intact.recorded(folder).items():
-        assert intact.md5(folder / output) == digest, output
+    for output, digest in integrity.recorded(folder).items():
+        assert integrity.md5(folder / output) == digest, output
 
 
 @pytest.fixture
@@ -175,11 +175,11 @@ def test_a_full_disk_under_the_cache_loses_nothing(copy, disk, whole):
     for size in ("400k", "1500k"):
         assert resize(size)
         assert "No space left on device" in failed("dvc", "repro", "tokenize", cwd=copy)
-        assert not intact.damaged(folder / "cache")
+        assert not integrity.damaged(folder / "cache")
     assert resize("64m")
     run("dvc", "repro", "tokenize", cwd=copy)
     check_reproduced(copy, whole, {*QUICK, "validate"} & set(lock(copy)))
-    assert not intact.damaged(folder / "cache")
+    assert not integrity.damaged(folder / "cache")
 
 
 def test_outputs_that_are_read_only_are_named_and_stay(copy, whole):
@@ -218,23 +218,23 @@ def test_a_stage_names_the_input_that_is_damaged(copy, name, file, damage):
 
 def test_a_stage_that_dvc_runs_refuses_an_input_that_has_rotted(copy, monkeypatch):
     monkeypatch.chdir(copy)
-    outputs = intact.recorded(copy)
-    stages = yaml.safe_load((copy / intact.PIPELINE).read_text(encoding="utf-8"))["stages"]
+    outputs = integrity.recorded(copy)
+    stages = yaml.safe_load((copy / integrity.PIPELINE).read_text(encoding="utf-8"))["stages"]
     inputs = {(name, dep) for name in stages for dep in stages[name]["deps"] if dep in outputs}
     assert len(inputs) > 15
     monkeypatch.setenv("DVC_STAGE", "any")
     for name in stages:
-        intact.demand(name)
+        integrity.demand(name)
     for name, dep in sorted(inputs):
         file = next(path for path in [copy / dep, *(copy / dep).rglob("*")] if path.is_file())
         rot(file)
         with pytest.raises(PipelineError, match=f"^{dep}: damaged"):
-            intact.demand(name)
+            integrity.demand(name)
         rot(file)  # the same bit: back again
     rot(copy / "data/embedding/matrix.npy")
     assert one_line(stage("words", copy)).startswith("words: data/embedding/matrix.npy: damaged")
     monkeypatch.delenv("DVC_STAGE")  # by hand, anything may be tried
-    intact.demand("train")
+    integrity.demand("train")
 
 
 @pytest.mark.parametrize("output", ["data/tokens/train.npz", "data/embedding/matrix.npy"])
@@ -242,19 +242,19 @@ def test_rot_in_the_cache_and_in_its_copy_is_found_and_made_anew(copy, whole, ou
     rot(cached(copy, output))
     (copy / output).unlink()
     run("dvc", "checkout", cwd=copy)  # says nothing of it
-    found = run("python", "-m", "ajuste.recover", cwd=copy).stdout
+    found = run("python", "-m", "ajuste.repository.recover", cwd=copy).stdout
     assert f"and is now {cached(copy, output)}.damaged; " in found
     assert f"recover: {output} is not" in found
     assert found.count("\n") == 2
     run("dvc", "repro", cwd=copy)
     check_reproduced(copy, whole)
-    assert run("python", "-m", "ajuste.recover", cwd=copy).stdout == ""
+    assert run("python", "-m", "ajuste.repository.recover", cwd=copy).stdout == ""
     assert run("git", "status", "--porcelain", cwd=copy).stdout == ""
 
 
 def test_rot_in_the_cache_alone_leaves_the_file_that_is_whole(copy, whole):
     rot(cached(copy, "data/split/train.parquet"))
-    assert run("python", "-m", "ajuste.recover", cwd=copy).stdout.count("\n") == 1
+    assert run("python", "-m", "ajuste.repository.recover", cwd=copy).stdout.count("\n") == 1
     run("dvc", "repro", cwd=copy)
     check_reproduced(copy, whole)
     assert cached(copy, "data/split/train.parquet").exists()
@@ -272,7 +272,7 @@ def test_a_torn_lock_is_put_back_or_completed(copy, whole):
     put_back = set()
     for how, cut_off in torn.items():
         (copy / "dvc.lock").write_text(cut_off, encoding="utf-8")
-        if "was cut off" in run("python", "-m", "ajuste.recover", cwd=copy).stdout:
+        if "was cut off" in run("python", "-m", "ajuste.repository.recover", cwd=copy).stdout:
             put_back.add(how)
         run("dvc", "repro", cwd=copy)
         check_reproduced(copy, whole)
@@ -309,7 +309,7 @@ def test_two_at_once_on_one_cache_end_alike(whole, tmp_path):
     for folder in copies:
         check_reproduced(folder, whole, ["fetch"])
         assert lock(folder) == lock(copies[0])
-    assert not intact.damaged(tmp_path / "cache")
+    assert not integrity.damaged(tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -348,11 +348,11 @@ def test_a_clock_that_is_wrong_changes_nothing(copy, year):
 
 
 def test_what_a_killed_write_left_is_taken_for_nothing(copy):
-    for output in intact.recorded(copy):
+    for output in integrity.recorded(copy):
         path = copy / output
         beside = path / "model.keras" if path.is_dir() else path
         beside.with_name(f".{beside.name}.part").write_bytes(b"half")
         beside.with_name(".ZB8JS7z2ODtS-a96sDHtpw.tmp").write_bytes(b"test")
     assert run("dvc", "status", cwd=copy).stdout == "Data and pipelines are up to date.\n"
     assert run("git", "status", "--porcelain", cwd=copy).stdout == ""
-    assert run("python", "-m", "ajuste.recover", cwd=copy).stdout == ""
+    assert run("python", "-m", "ajuste.repository.recover", cwd=copy).stdout == ""

@@ -9,10 +9,11 @@ import pytest
 import yaml
 from sklearn.feature_extraction.text import CountVectorizer
 
-from ajuste import reviews, schema
-from ajuste.download import sha256
+from ajuste.config import schema
+from ajuste.data import reviews
+from ajuste.data.download import sha256
+from ajuste.data.package_data import data_file
 from ajuste.errors import PipelineError
-from ajuste.packages import data_file
 from stages import fetch
 
 ROOT = Path(__file__).parent.parent

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from reliability.films import in_order_of_package
+from benchmarks.films import in_order_of_package
 
 
 def test_the_package_has_the_files_of_a_label_128_at_a_time_from_the_last_to_the_first():

@@ -9,7 +9,8 @@ from fit_cases import Case
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ajuste import fit, schema
+from ajuste.config import schema
+from ajuste.evaluation import fit
 
 ROOT = Path(__file__).parent.parent
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

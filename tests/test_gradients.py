@@ -10,13 +10,13 @@ MATRIX = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def gradients():
-    from ajuste import gradients
+    from ajuste.training import gradients
 
     return gradients
 
 
 def network(max_length=6, **entry):
-    from ajuste import backend, networks
+    from ajuste.training import backend, networks
 
     backend.seed(1)
     common = {
@@ -75,7 +75,7 @@ def test_a_state_that_is_halved_at_every_step_is_forgotten_by_half(gradients):
 @pytest.mark.parametrize("name", ["simple_rnn", "lstm", "gru"])
 def test_a_step_back_matters_as_much_as_a_push_there_changes_the_loss(gradients, name):
     """A small push to the state after the first word, by finite differences."""
-    from ajuste.backend import keras
+    from ajuste.training.backend import keras
 
     model = network(network=name, units=3)
     layer = model.get_layer(name)
@@ -101,7 +101,7 @@ def test_a_step_back_matters_as_much_as_a_push_there_changes_the_loss(gradients,
 
 
 def test_of_stacked_layers_the_last_is_looked_at(gradients):
-    from ajuste.backend import keras
+    from ajuste.training.backend import keras
 
     token_ids = keras.Input((6,), dtype="int32")
     vectors = keras.layers.Embedding(8, 4, mask_zero=True)(token_ids)

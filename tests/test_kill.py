@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from ajuste.recover import recover
+from ajuste.repository.recover import recover
 from reliability import kill
 from reliability.kill import LOCK, Killed, Moment, State
 

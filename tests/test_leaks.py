@@ -14,7 +14,7 @@ def leaks(in_tmp, monkeypatch):
     """The script, on 300 reviews of films of ten: of the first 20 there is a copy, of the next 20
     one with a word changed; and a network that is right where it knows the twin, or else the film.
     """
-    from reliability import leaks
+    from benchmarks import leaks
 
     texts = [" ".join(f"w{number}x{place}" for place in range(30)) for number in range(260)]
     texts += [*map(str.upper, texts[:20]), *(text.replace("x7 ", "x8 ") for text in texts[20:40])]

@@ -18,14 +18,14 @@ MATRIX = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def networks():
-    from ajuste import networks
+    from ajuste.training import networks
 
     return networks
 
 
 @pytest.fixture(scope="module")
 def model_file():
-    from ajuste import model_file
+    from ajuste.training import model_file
 
     return model_file
 
@@ -37,7 +37,7 @@ def name(request):
 
 
 def build(networks, name: str, matrix=MATRIX, length=LENGTH, seed=1, **changes):
-    from ajuste import backend
+    from ajuste.training import backend
 
     backend.seed(seed)
     return networks.build(name, {**ENTRIES[name], **changes}, matrix, length)
@@ -100,7 +100,7 @@ def test_equal_models_are_equal_files(tmp_path):
         import sys, yaml
         from pathlib import Path
         import numpy as np
-        from ajuste import backend, model_file, networks
+        from ajuste.training import backend, model_file, networks
 
         with open("params.yaml", encoding="utf-8") as file:
             entries = yaml.safe_load(file)["models"]
@@ -282,7 +282,8 @@ TASKS = [
 def test_a_head_for_every_task_learns_32_reviews_by_heart(
     networks, model_file, tmp_path, name, task, outputs, activation, loss
 ):
-    from ajuste import backend, tasks
+    from ajuste import tasks
+    from ajuste.training import backend
 
     token_ids, half = reviews()
     classes = np.arange(32) % 4
@@ -314,7 +315,7 @@ def test_a_task_without_a_loss_of_ones_own_takes_its_first(networks):
 
 
 def test_every_remedy_for_every_entry_can_be_built(networks, name):
-    from ajuste import remedies
+    from ajuste.evaluation import remedies
 
     settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     settings["model"] = name

@@ -13,7 +13,7 @@ import yaml
 from conftest import run
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from ajuste.text import text_key
+from ajuste.data.text import text_key
 
 pytestmark = pytest.mark.slow
 
@@ -177,7 +177,7 @@ def test_what_is_committed_is_what_comes_out(finished):
 
 
 def alike_across(one: pd.Series, other: pd.Series) -> list[tuple[str, str]]:
-    """The near-duplicates (see `ajuste.duplicates`) among the pairs of texts, one of each.
+    """The near-duplicates (see `ajuste.data.duplicates`) among the pairs of texts, one of each.
 
     Found by the plainest way there is, which has but the definition in common with the split's.
     """
@@ -244,7 +244,7 @@ def test_tokens_and_matrix_fit_together(finished):
 
 
 def test_the_vocabulary_knows_nothing_of_the_held_out_parts(finished):
-    from ajuste.text import count_words, read_vocabulary, tokens
+    from ajuste.data.text import count_words, read_vocabulary, tokens
 
     train = pd.read_parquet(finished / "data/split/train.parquet")["review"]
     assert read_vocabulary(finished / "data/tokens/vocabulary.tsv") == count_words(

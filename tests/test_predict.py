@@ -216,7 +216,7 @@ def test_no_model(finished, tmp_path):
 
 
 def test_the_summary_shows_the_three_parts(finished):
-    said = run(sys.executable, "-m", "ajuste.summary", cwd=finished).stdout.splitlines()
+    said = run(sys.executable, "-m", "ajuste.evaluation.summary", cwd=finished).stdout.splitlines()
     assert [line.split()[0] for line in said[:4]] == ["gru", "training", "validation", "test"]
     assert "95 % interval" in said[3]
     assert said[5].startswith("fit: ")

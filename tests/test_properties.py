@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from test_bootstrap import LABELS, answers
 
-from ajuste import bootstrap, compare, fit, scores, tables, vectors
-from ajuste.schema import FitBounds
+from ajuste.config.schema import FitBounds
+from ajuste.data import csv_reader, vectors
+from ajuste.data.text import PADDING, SPECIAL, UNKNOWN, Encoder, text_key, tokens
+from ajuste.evaluation import bootstrap, fit, scores, significance
 from ajuste.tasks import TASKS
-from ajuste.text import PADDING, SPECIAL, UNKNOWN, Encoder, text_key, tokens
 from serving.predict import row_writer
 from stages import split as stage
 
@@ -105,7 +106,7 @@ def test_any_table_that_csv_wrote_is_read(tmp_path_factory, table, separator, en
         csv.writer(file, delimiter=separator, lineterminator=end, quoting=quoting).writerows(
             [names, *rows]
         )
-    read = list(tables.read_csv(path, names, separator))
+    read = list(csv_reader.read_csv(path, names, separator))
     assert [tuple(row.values()) for _, row in read] == rows
     assert all(list(row) == names for _, row in read)
     assert [line for line, _ in read] == sorted({line for line, _ in read})
@@ -119,7 +120,7 @@ def test_what_predict_writes_is_read_as_it_was(tmp_path_factory, rows, separator
         write = row_writer(file, separator)
         for row in [("a", "b", "c"), *rows]:
             write(row)
-    read = [tuple(row.values()) for _, row in tables.read_csv(path, ["a"], separator)]
+    read = [tuple(row.values()) for _, row in csv_reader.read_csv(path, ["a"], separator)]
     assert read == rows
 
 
@@ -289,27 +290,27 @@ sides = st.tuples(st.integers(2, 12), st.booleans()).flatmap(
 @given(sides, st.booleans(), seeds)
 def test_a_difference_turns_around_with_its_sides_and_not_with_its_rows(two, paired, seed):
     before, after = two
-    test = compare.judge(before, after, paired)
+    test = significance.judge(before, after, paired)
     assert test.low <= test.value <= test.high
     assert 0 <= test.p <= 1
-    turned = compare.judge(after, before, paired)
+    turned = significance.judge(after, before, paired)
     assert (-turned.high, -turned.value, -turned.low) == pytest.approx(
         (test.low, test.value, test.high), abs=1e-9
     )
     assert (turned.p, turned.detectable) == pytest.approx((test.p, test.detectable), abs=1e-6)
     order = np.random.default_rng(seed).permutation(before.shape[1])
-    mixed = compare.judge(before[:, order], after[:, order], paired)
+    mixed = significance.judge(before[:, order], after[:, order], paired)
     assert (mixed.low, mixed.value, mixed.high) == pytest.approx(
         (test.low, test.value, test.high), abs=1e-9
     )
-    assert compare.judge(before, before, paired=True).p == 1
+    assert significance.judge(before, before, paired=True).p == 1
 
 
 @quick
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_mcnemar_is_the_sign_test_of_what_changed(pairs):
     before, after = (np.array(side, dtype=float) for side in zip(*pairs, strict=True))
-    put_right, put_wrong, p = compare._mcnemar(before, after)
+    put_right, put_wrong, p = significance._mcnemar(before, after)
     assert put_right == sum(new and not old for old, new in pairs)
     assert put_wrong == sum(old and not new for old, new in pairs)
     tail = stats.binom.cdf(min(put_right, put_wrong), put_right + put_wrong, 0.5)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from conftest import ROOT, edit, run
 
-from ci import revision
+from pull_request import revision
 
 pytestmark = pytest.mark.slow
 
@@ -129,7 +129,7 @@ def report(project, tmp_path):
         output = tmp_path / "report.md"
         before = state(project)
         done = run(
-            *("python", "-m", "ci.pull_request", "--base", base, "--head", head, *arguments),
+            *("python", "-m", "pull_request", "--base", base, "--head", head, *arguments),
             *("--output", str(output)),
             cwd=project,
             check=False,

@@ -13,9 +13,9 @@ from conftest import ROOT, run
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from ajuste import intact
 from ajuste.errors import PipelineError
-from ajuste.recover import expose, recover
+from ajuste.repository import integrity
+from ajuste.repository.recover import expose, recover
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +84,7 @@ def test_a_torn_lock_stops_dvc_until_it_is_put_back(repository):
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"path") + 2])
     assert repro(repository) != 0
-    done = run(sys.executable, "-m", "ajuste.recover", cwd=repository)
+    done = run(sys.executable, "-m", "ajuste.repository.recover", cwd=repository)
     assert done.stdout == "recover: dvc.lock was cut off as DVC wrote it; put back\n"
     assert repro(repository) == 0
     assert path.read_bytes() == whole
@@ -179,4 +179,4 @@ def test_the_hash_of_a_folder_is_that_of_dvc(repository):
         (repository / "folder" / name).write_text(name)
     run("dvc", "add", "--quiet", "folder", cwd=repository)
     told = yaml.safe_load((repository / "folder.dvc").read_text())["outs"][0]
-    assert intact.md5(repository / "folder") == told["md5"]
+    assert integrity.md5(repository / "folder") == told["md5"]

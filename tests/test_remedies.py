@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ajuste import remedies
+from ajuste.evaluation import remedies
 
 ROOT = Path(__file__).parent.parent
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

@@ -18,7 +18,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 from conftest import run
 
-from ajuste import intact
+from ajuste.repository import integrity
 
 pytestmark = pytest.mark.slow
 
@@ -242,7 +242,7 @@ def fresh_clone(copy, remote):
 
 def check_pulled(clone, copy, whole):
     assert digests(files(clone / ".dvc/cache")) >= whole
-    assert not intact.changed(clone, intact.recorded(copy))
+    assert not integrity.changed(clone, integrity.recorded(copy))
     assert "Running" not in run("dvc", "repro", cwd=clone).stdout
     assert run("git", "status", "--porcelain", cwd=clone).stdout == ""
 

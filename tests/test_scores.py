@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ajuste import scores
+from ajuste.evaluation import scores
 from ajuste.tasks import NUMERIC
 
 TARGETS = np.array([[0], [0], [1], [1]])

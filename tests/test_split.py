@@ -6,9 +6,9 @@ from conftest import edit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ajuste.data.text import text_key
 from ajuste.errors import PipelineError
 from ajuste.files import read_json
-from ajuste.text import text_key
 from stages import split as stage
 
 SPLIT = stage.Split(seed=1, validation=0.1, test=0.1, by="review")

@@ -1,12 +1,12 @@
 import pytest
 from conftest import ROOT
 
-from ajuste import params
+from ajuste.config import reader
 from ajuste.errors import PipelineError
 from study import plan
 from study.plan import Experiment
 
-PARAMS = params.read(ROOT / "params.yaml")
+PARAMS = reader.read(ROOT / "params.yaml")
 GIVEN = {
     "seed": 1,
     "model": "gru",

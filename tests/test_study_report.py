@@ -3,8 +3,8 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from ajuste import document
-from study import charts, report
+from ajuste.report import charts, document
+from study import report
 from study.collect import Result, reason
 from study.plan import Expected, Experiment, Plan
 
@@ -211,18 +211,19 @@ def test_the_page_needs_nothing_from_outside():
 
 
 def test_pictures_repeat_and_are_well_formed():
-    results = [result(f"e{n}", gradient=[1.0, 0.1, 0.0]) for n in range(6)]
-    for draw in (charts.losses, charts.gradients):
-        first = draw(results)
-        assert first == draw(results)
+    losses = {f"e{n}": {"train": [0.5, 0.4], "validation": [0.5, 0.45]} for n in range(6)}
+    norms = {f"e{n}": [1.0, 0.1, 0.0] for n in range(6)}
+    for draw, data in ((charts.loss_panels, losses), (charts.gradients, norms)):
+        first = draw(data)
+        assert first == draw(data)
         ElementTree.fromstring(first)
         assert "e5" in first
-        assert draw(results[:5]) != first
+        assert draw(dict(list(data.items())[:5])) != first
         assert not re.search(r"\d{4}-\d\d-\d\d", first)
 
 
 def test_every_experiment_has_a_panel_and_no_panel_is_empty():
-    drawn = charts.losses([result(f"e{n}") for n in range(6)])
+    drawn = charts.loss_panels({f"e{n}": {"train": [0.5]} for n in range(6)})
     assert len(re.findall(r'<g id="axes_\d+">', drawn)) == 6
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ajuste.data.text import PADDING, UNKNOWN, Encoder, count_words, text_key, tokens
 from ajuste.errors import PipelineError
-from ajuste.text import PADDING, UNKNOWN, Encoder, count_words, text_key, tokens
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from ajuste.data.text import Encoder, count_words
 from ajuste.errors import PipelineError
 from ajuste.files import read_arrays, write_json
-from ajuste.text import Encoder, count_words
 from stages import tokenize as stage
 
 

@@ -19,7 +19,6 @@ def stage():
 
 @pytest.fixture(scope="module")
 def training():
-    from ajuste import training
 
     return training
 
@@ -57,7 +56,7 @@ def parts(seed=0, count=64):
 
 
 def network(patience=0, epochs=6, task="binary", **changes):
-    from ajuste import backend, networks
+    from ajuste.training import backend, networks
 
     entry = {
         "network": "gru",
@@ -79,7 +78,7 @@ def network(patience=0, epochs=6, task="binary", **changes):
 
 
 def fit(stage, model, options, log=None, task="binary", checkpoint=None, reviews=None):
-    from ajuste.checkpoint import Checkpoint
+    from ajuste.training.checkpoint import Checkpoint
 
     with TemporaryDirectory() as folder:
         checkpoint = checkpoint or Checkpoint(Path(folder) / "train.npz", "this one")
@@ -111,7 +110,7 @@ def test_every_epoch_takes_every_review_once_and_in_an_order_of_its_own(training
 
 
 def test_the_batches_reach_the_network_in_their_order(stage, training):
-    from ajuste.backend import keras, tf
+    from ajuste.training.backend import keras, tf
 
     reviews = parts()
     reviews["token_ids"][:, 0] = np.arange(64)  # by which a review is known
@@ -159,7 +158,7 @@ def test_the_curves_are_measured_at_the_end_of_an_epoch_and_without_dropout(stag
 
 def test_measuring_changes_nothing_of_the_training(stage, training):
     """With a dense network: Keras' recurrent layers draw a dropout mask in evaluation too."""
-    from ajuste import networks
+    from ajuste.training import networks
 
     dense = {"network": "dense", "units": [8], "dropout": 0.5}
     model, options = network(**dense)
@@ -202,7 +201,7 @@ def test_numbers_have_no_accuracy(stage):
 
 
 def test_a_training_that_diverges_stops_and_keeps_its_last_good_epoch(stage):
-    from ajuste.backend import keras
+    from ajuste.training.backend import keras
 
     class Poison(keras.callbacks.Callback):
         """Makes the weights infinite in the middle of the third epoch."""
@@ -272,7 +271,7 @@ def test_a_network_without_time_leaves_a_table_without_rows(stage):
 @pytest.fixture
 def tokens(stage, in_tmp):
     """What the stages before this one leave."""
-    from ajuste.text import Encoder
+    from ajuste.data.text import Encoder
 
     Encoder({"a": 1}, 12, "last", "binary", ["no", "yes"]).save(stage.TOKENS)
     for part, arrays in (("train", parts()), ("validation", parts(1))):
@@ -283,7 +282,7 @@ def tokens(stage, in_tmp):
 
 
 def test_whatever_shapes_a_training_makes_its_checkpoint_another(stage, tokens, monkeypatch):
-    from ajuste import environment
+    from ajuste.training import environment
 
     code = tokens / "code.py"
     code.write_text("1")
@@ -325,8 +324,8 @@ def test_whatever_shapes_a_training_makes_its_checkpoint_another(stage, tokens, 
 
 
 def test_a_good_epoch_is_on_disk_after_a_training_that_diverged(stage, tokens, monkeypatch, capfd):
-    from ajuste import model_file
-    from ajuste.text import Encoder
+    from ajuste.data.text import Encoder
+    from ajuste.training import model_file
 
     def diverge(model, options, *given):
         error = stage.DivergedError("training has diverged")

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from conftest import ROOT, run
 
-from ajuste import intact
 from ajuste.errors import PipelineError
+from ajuste.repository import integrity
 from reliability.verify import RECORD, before, differences, summary
 
 STAGES = {
@@ -95,7 +95,7 @@ def test_without_the_committed_file_the_hash_tells():
 )
 def test_a_torn_lock_is_named(text):
     with pytest.raises(PipelineError, match="not what DVC writes"):
-        intact.stages(text)
+        integrity.stages(text)
 
 
 # A pipeline of seconds. What `first` writes follows the seed; at the pipe GATE it waits.
@@ -265,8 +265,8 @@ def test_a_flipped_byte_in_the_cache_is_found_and_mended_as_advised(repository, 
     assert "objects in DVC's cache are damaged, of " in done.stderr
     assert done.stderr.startswith("verify: 1 of ")
     assert "Running stage" not in done.stdout
-    assert "`python -m ajuste.recover`" in done.stderr
-    run("python", "-m", "ajuste.recover", cwd=repository)
+    assert "`python -m ajuste.repository.recover`" in done.stderr
+    run("python", "-m", "ajuste.repository.recover", cwd=repository)
     run("dvc", "repro", cwd=repository)
     assert (repository / "dvc.lock").read_bytes() == lock
     assert call(repository, "cache").stdout == whole.stdout

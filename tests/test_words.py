@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ajuste import params, schema
+from ajuste.config import reader, schema
 from ajuste.errors import PipelineError
 from stages import words as stage
 
@@ -127,7 +127,7 @@ def finish(vocabulary: list[str], matrix: np.ndarray) -> dict:
 
 
 def chosen() -> schema.Words:
-    return params.load("words", schema.Words)
+    return reader.load("words", schema.Words)
 
 
 def test_equal_input_gives_equal_bytes(in_tmp, monkeypatch):
@@ -204,4 +204,4 @@ def test_a_word_of_both_sentiments_is_refused(tmp_path):
         "  neighbours_of: []\n  neighbours: 3\n"
     )
     with pytest.raises(PipelineError, match="more than once: fine"):
-        params.load("words", schema.Words, path)
+        reader.load("words", schema.Words, path)

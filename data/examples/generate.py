@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ajuste.text import count_words, tokens
+from ajuste.data.text import count_words, tokens
 
 FOLDER = Path(__file__).parent
 REVIEWS = 400

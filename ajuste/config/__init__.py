@@ -1,0 +1,1 @@
+"""`params.yaml`: read, described by a schema, checked."""

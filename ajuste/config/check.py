@@ -1,0 +1,59 @@
+"""Find everything that is wrong with `params.yaml`, before anything runs."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ajuste.config import reader, schema
+from ajuste.config.reader import FaultsError
+from ajuste.tasks import TASKS
+
+CheckEntry = Callable[[str, Any, str | None], Any]
+"""Checks an entry of `models`: `check_entry(name, entry, task)` raises `FaultsError`."""
+
+
+def faults(given: dict[str, Any], check_entry: CheckEntry) -> list[str]:
+    """All that is wrong with the parameters, one line for each fault.
+
+    Every section is checked against its schema and every entry of `models` against the options of
+    its network. What depends on two sections is checked only where it is in use.
+
+    Args:
+        given: the whole file, as YAML has it.
+        check_entry: `ajuste.training.networks.options`.
+    """
+    task = given.get("task")
+    task = task if isinstance(task, str) and task in TASKS else None
+    found = _raised(reader.checked, given, schema.File)
+    if task:
+        found += _labels(given.get("data"), task)
+    models = given.get("models")
+    if isinstance(models, dict):
+        model = given.get("model")
+        if isinstance(model, str) and model and model not in models:
+            found.append(f"`model` is {reader.shown(model)}; {reader.not_one_of(model, models)}")
+        for name, entry in models.items():
+            if isinstance(entry, dict):
+                found += _raised(check_entry, name, entry, task if name == model else None)
+    return found
+
+
+def _raised(check: Callable[..., Any], *arguments: Any) -> list[str]:
+    """The faults that a check raises."""
+    try:
+        check(*arguments)
+    except FaultsError as error:
+        return error.faults
+    return []
+
+
+def _labels(data: Any, task: str) -> list[str]:
+    """Why the labels of the source in use do not fit the task."""
+    source = data.get("source") if isinstance(data, dict) else None
+    if source == "csv" and not _raised(reader.checked, data.get("csv"), schema.AnyCsv):
+        return _raised(reader.checked, data["csv"], schema.Csv[schema.CSV_LABELS[task]], "data.csv")
+    if source == "bundled":
+        return _raised(schema.given_labels, "sentiment", task, source)
+    stanford = data.get("stanford") if source == "stanford" else None
+    if isinstance(stanford, dict) and stanford.get("label") in list(schema.GIVEN_LABELS):
+        return _raised(schema.given_labels, stanford["label"], task, source)
+    return []

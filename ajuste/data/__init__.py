@@ -1,0 +1,1 @@
+"""Reviews and word vectors: where they come from, and how they are read."""

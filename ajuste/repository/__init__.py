@@ -1,0 +1,1 @@
+"""Git and DVC: commits, recorded hashes, and the repair of both."""

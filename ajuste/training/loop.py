@@ -1,0 +1,260 @@
+"""Training: the order of the batches, what is watched at the end of an epoch, when it ends."""
+
+import math
+from typing import Any
+
+import numpy as np
+from dvclive import Live
+
+from ajuste import tasks
+from ajuste.errors import PipelineError
+from ajuste.training import backend, gradients, model_file, networks
+from ajuste.training.backend import keras
+from ajuste.training.checkpoint import Checkpoint, Curve
+
+GRADIENT_REVIEWS = 256  # a gradient over so many is steady, and takes a second
+
+Arrays = dict[str, np.ndarray]
+"""A part: `token_ids`, int32 (n, max_length), and `targets`, float32 (n, outputs)."""
+Scores = dict[str, float]
+
+
+class DivergedError(PipelineError):
+    """A loss was not finite; `good_epochs` counts those that ended before."""
+
+    good_epochs: int = 0
+
+
+class Batches(keras.utils.PyDataset):
+    """The batches of each epoch, in an order that the seed and the number of the epoch give.
+
+    Keras draws its own order from a state that cannot be kept; and with a seed set it is the same
+    in every epoch. Its hook for the end of an epoch is called once too often, so `begin` is to be
+    called by a callback.
+    """
+
+    def __init__(self, part: Arrays, batch_size: int, seed: int) -> None:
+        super().__init__()
+        self.part, self.batch_size, self.seed = part, batch_size, seed
+        self.begin(0)
+
+    def begin(self, epoch: int, logs: Scores | None = None) -> None:
+        """Lay out the order of an epoch, counted from 0."""
+        self.order = batch_order(len(self.part["targets"]), self.seed, epoch)
+
+    @property
+    def num_batches(self) -> int:
+        """The batches of an epoch."""
+        return steps_per_epoch(len(self.order), self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """A batch of this epoch: `token_ids` and `targets`."""
+        rows = self.order[index * self.batch_size :][: self.batch_size]
+        return self.part["token_ids"][rows], self.part["targets"][rows]
+
+
+def batch_order(reviews: int, seed: int, epoch: int) -> np.ndarray:
+    """The order in which an epoch, counted from 0, takes the reviews: int64 (reviews,)."""
+    return np.random.default_rng((seed, epoch)).permutation(reviews)
+
+
+class Watch(keras.callbacks.Callback):
+    """After every epoch, measures both parts alike, and how large the gradient is in each layer.
+
+    Keras' own training loss is a mean over an epoch during which the weights moved and dropout was
+    on. Here it is measured at the end of the epoch, without dropout, on as many training reviews as
+    there are validation reviews, so that the gap between the two curves is the generalization gap.
+    It all goes to `live`.
+
+    With `patience` it keeps the weights of the epoch with the lowest validation loss, and ends the
+    training after so many epochs without a lower one. Every epoch leaves a checkpoint.
+    """
+
+    def __init__(
+        self,
+        live: Live,
+        task: str,
+        loss: str,
+        train: Arrays,
+        validation: Arrays,
+        patience: int,
+        checkpoint: Checkpoint,
+    ) -> None:
+        super().__init__()
+        self.live, self.task, self.loss = live, task, loss
+        self.parts = {"train": first(train, len(validation["targets"])), "validation": validation}
+        self.baseline_loss = tasks.baseline_loss(loss, train["targets"])
+        self.patience, self.checkpoint = patience, checkpoint
+        self.curve: Curve = []
+        self.last: list[np.ndarray] = []
+        self.best: list[np.ndarray] = []
+        self.warned: set[str] = set()
+
+    def go_on(self, model: keras.Model) -> None:
+        """Take a training up where it was cut off, if that is asked for; the curves with it."""
+        curve, self.best = self.checkpoint.restore(model)
+        self.last = model.get_weights() if curve else []
+        for found in curve:
+            self._log(found)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch with the lowest validation loss, counted from 1; the first of equal ones."""
+        losses = [found["validation/loss"] for found in self.curve]
+        return min(range(len(losses)), key=losses.__getitem__, default=-1) + 1
+
+    @property
+    def has_waited_enough(self) -> bool:
+        """Whether `patience` is over."""
+        return bool(self.patience) and len(self.curve) - self.best_epoch >= self.patience
+
+    def on_train_begin(self, logs: Scores | None = None) -> None:
+        """Prepare the measuring of gradients."""
+        sample = first(self.parts["train"], GRADIENT_REVIEWS)
+        self.layer_norms = gradients.layer_norms(self.model, self.loss, **sample)
+
+    def on_train_batch_end(self, batch: int, logs: Scores) -> None:
+        """Stop at the first batch whose loss is not finite.
+
+        Raises:
+            DivergedError: it is not.
+        """
+        if not math.isfinite(logs["loss"]):
+            raise DivergedError(f"the loss is {logs['loss']:.3g} after batch {batch + 1}")
+
+    def on_epoch_end(self, epoch: int, logs: Scores) -> None:
+        """Measure, log, and keep the state.
+
+        Raises:
+            DivergedError: a loss is not finite.
+        """
+        found = {
+            part: measure(self.model, self.task, self.loss, arrays)
+            for part, arrays in self.parts.items()
+        }
+        for part, measured in found.items():
+            if not math.isfinite(measured["loss"]):
+                raise DivergedError(f"the {part} loss is {measured['loss']:.3g}")
+        logs |= {f"val_{name}": value for name, value in found["validation"].items()}
+        self._log(flatten({**found, "gradient": self.layer_norms()}))
+        self.last = self.model.get_weights()
+        if self.patience and self.best_epoch == epoch + 1:
+            self.best = self.last
+        self.checkpoint.save(self.model, self.curve, self.best)
+        self.model.stop_training = self.has_waited_enough
+
+    def _log(self, found: dict[str, float]) -> None:
+        self.curve.append(found)
+        epoch = len(self.curve)
+        norms = {
+            name.removeprefix("gradient/"): value
+            for name, value in found.items()
+            if name.startswith("gradient/")
+        }
+        for layer, sentence in gradients.trouble(norms, self.baseline_loss).items():
+            if layer not in self.warned:
+                self.warned.add(layer)
+                print(f"train: warning, epoch {epoch}: {sentence}")
+        self.live.step = epoch
+        for name, value in found.items():
+            self.live.log_metric(name, value)
+        self.live.sync()
+
+
+def first(part: Arrays, count: int) -> Arrays:
+    """The first `count` reviews of a part: a sample, since their order is that of a hash."""
+    return {name: array[:count] for name, array in part.items()}
+
+
+def measure(model: keras.Model, task: str, loss: str, part: Arrays) -> Scores:
+    """The mean loss over a part, and the accuracy where the task has one; penalties left out."""
+    return scores(task, loss, part["targets"], model_file.predict(model, part["token_ids"]))
+
+
+def scores(task: str, loss: str, targets: np.ndarray, predictions: np.ndarray) -> Scores:
+    """What `measure` gives, of targets and predictions (n, outputs)."""
+    mean_loss = float(tasks.review_losses(loss, targets, predictions).mean())
+    accuracy = tasks.accuracy(task, targets, predictions)
+    return {"loss": mean_loss} | ({} if accuracy is None else {"accuracy": accuracy})
+
+
+def steps_per_epoch(reviews: int, batch_size: int) -> int:
+    """The batches of an epoch, the last of which may be smaller."""
+    return math.ceil(reviews / batch_size)
+
+
+def fit(
+    model: keras.Model,
+    options: networks.Options,
+    task: str,
+    train: Arrays,
+    validation: Arrays,
+    live: Live,
+    seed: int,
+    checkpoint: Checkpoint,
+) -> int:
+    """Compile and train a network.
+
+    It is left with the weights of its last epoch; with `patience`, of the one with the lowest
+    validation loss; after an error, of the last one whose loss was finite.
+
+    Args:
+        model: int32 (batch, max_length) in, float32 (batch, outputs) out.
+        options: epochs, batch size, patience.
+        task: a key of `ajuste.tasks.TASKS`.
+        train: `token_ids`, int32 (n, max_length), and `targets`, float32 (n, outputs).
+        validation: the same of the validation part.
+        live: takes the curves (see `Watch`).
+        seed: of the order of the reviews.
+        checkpoint: where each epoch leaves its state. A training that was cut off goes on from
+            there, if that is asked for, and ends as if it had not been.
+
+    Returns:
+        The epoch that is kept, counted from 1.
+
+    Raises:
+        DivergedError: a loss was not finite.
+    """
+    steps = steps_per_epoch(len(train["targets"]), options.batch_size)
+    networks.compile_model(model, options, steps * options.epochs)
+    batches = Batches(train, options.batch_size, seed)
+    watch = Watch(live, task, options.loss, train, validation, options.patience, checkpoint)
+    watch.go_on(model)
+    done = len(watch.curve)
+    try:
+        if done < options.epochs and not watch.has_waited_enough:
+            model.fit(
+                batches,
+                initial_epoch=done,
+                epochs=options.epochs,
+                shuffle=False,  # of `Batches`, which has an order
+                callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin), watch],
+                verbose=backend.verbosity(),
+            )
+    except DivergedError as error:
+        good = len(watch.curve)
+        kept = "no epoch had ended, so nothing is kept"
+        if good:
+            model.set_weights(watch.last)
+            kept = f"the weights of epoch {good} are kept"
+        diverged = DivergedError(
+            f"training has diverged: {error} of epoch {good + 1}; lower the "
+            f"`learning_rate` of the model or set its `clip_norm` ({kept})"
+        )
+        diverged.good_epochs = good
+        raise diverged from None
+    if not options.patience:
+        return options.epochs
+    model.set_weights(watch.best)
+    return watch.best_epoch
+
+
+def flatten(tree: dict[str, Any]) -> dict[str, float]:
+    """Nested metrics as DVCLive names them: `{"train": {"loss": 1}}` is `{"train/loss": 1}`."""
+    flat = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}/{inner}": leaf for inner, leaf in flatten(value).items()}
+        else:
+            flat[name] = value
+    return flat

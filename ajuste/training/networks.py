@@ -1,0 +1,293 @@
+"""The networks: one builder function each, and what is common to all of them.
+
+To add one, write its builder here, list it in `NETWORKS`, and give it an entry under `models` in
+`params.yaml`. The keyword arguments of the builder are the options of the entry, checked by their
+annotations.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, create_model, model_validator
+
+from ajuste.config import reader
+from ajuste.data.text import UNKNOWN
+from ajuste.tasks import TASKS
+from ajuste.training import backend
+
+if TYPE_CHECKING:
+    from ajuste.training.backend import keras
+
+OPTIMIZERS = {"sgd": "SGD", "adagrad": "Adagrad", "rmsprop": "RMSprop", "adam": "Adam"}
+"""What an optimizer is called in `params.yaml`, and in Keras."""
+
+Embed = Callable[..., "keras.KerasTensor"]
+"""`embed(token_ids, masked)`: int32 (batch, length) in, float32 (batch, length, width) out."""
+
+
+Activation = Literal["linear", "sigmoid", "relu", "tanh"]
+# Upper bounds far above what is of use: what is beyond them can only be a mistake.
+MaxFeatures = Annotated[int, Field(gt=UNKNOWN, le=1_000_000)]
+Layers = Annotated[list[reader.Width], Field(max_length=100)]
+
+
+class Options(reader.Params):
+    """What every entry of `models` has, whatever its network."""
+
+    network: str
+    optimizer: Literal[*OPTIMIZERS]
+    learning_rate: Annotated[float, Field(gt=0)]
+    schedule: Literal["constant", "cosine"]
+    batch_size: Annotated[int, Field(gt=0, le=1_000_000)]
+    epochs: Annotated[int, Field(gt=0, le=100_000)]
+    patience: reader.Count = 0
+    loss: str | None = None
+    l1: reader.Penalty = 0.0
+    l2: reader.Penalty = 0.0
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+
+
+class EmbeddingOptions(Options):
+    """What the entry of a network that reads word vectors has besides."""
+
+    embedding: Literal["frozen", "trained", "scratch"]
+    embedding_width: reader.Width | None = None
+    max_features: MaxFeatures | None = None
+
+    @model_validator(mode="after")
+    def _scratch_has_a_size(self) -> "EmbeddingOptions":
+        sizes = (self.embedding_width is not None, self.max_features is not None)
+        if sizes != (self.embedding == "scratch",) * 2:
+            raise ValueError(
+                "`embedding_width` and `max_features` go with `embedding: scratch`, and with no "
+                "other"
+            )
+        return self
+
+
+def dense(
+    token_ids: "keras.KerasTensor",
+    embed: Embed,
+    *,
+    units: Layers,
+    activation: Activation = "relu",
+    dropout: reader.Rate = 0.0,
+) -> "keras.KerasTensor":
+    """All vectors of a review side by side, then a dense layer for each of `units`.
+
+    Dropout follows each of them, or the vectors where there is none.
+    """
+    flat = backend.keras.layers.Flatten()
+    return _hidden(flat(embed(token_ids, masked=False)), units, activation, dropout)
+
+
+def bag_of_words(
+    token_ids: "keras.KerasTensor",
+    *,
+    max_features: MaxFeatures,
+    units: Layers,
+    activation: Activation = "relu",
+    dropout: reader.Rate = 0.0,
+    dropout_layers: Annotated[int, Field(gt=0, le=100)] = 1,
+) -> "keras.KerasTensor":
+    """Which of the `max_features` most frequent words a review holds, then dense layers.
+
+    The input is multi-hot: order and number of the words are lost, rarer ones count as unknown.
+    `dropout_layers` dropouts follow each dense layer, one after another.
+    """
+    known = backend.keras.ops.where(token_ids <= max_features, token_ids, UNKNOWN)
+    multi_hot = backend.keras.layers.CategoryEncoding(1 + max_features, output_mode="multi_hot")
+    words = multi_hot(known)[:, 1:]  # without the padding
+    return _hidden(words, units, activation, dropout, dropout_layers)
+
+
+def _hidden(
+    features: "keras.KerasTensor",
+    units: list[int],
+    activation: str,
+    dropout: float,
+    dropout_layers: int = 1,
+) -> "keras.KerasTensor":
+    layers = backend.keras.layers
+    for width in units or [None]:
+        if width:
+            features = layers.Dense(width, activation=activation)(features)
+        for _ in range(dropout_layers if dropout else 0):
+            features = layers.Dropout(dropout)(features)
+    return features
+
+
+def _recurrent(layer: str, name: str) -> Callable[..., "keras.KerasTensor"]:
+    def recurrent(
+        token_ids: "keras.KerasTensor",
+        embed: Embed,
+        *,
+        units: reader.Width,
+        activation: Activation = "tanh",
+        dropout: reader.Rate = 0.0,
+        recurrent_dropout: reader.Rate = 0.0,
+    ) -> "keras.KerasTensor":
+        """One recurrent layer over the vectors of a review; its last state."""
+        make = getattr(backend.keras.layers, layer)
+        settings = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
+        read = make(units, activation=activation, name=name, **settings)
+        return read(embed(token_ids, masked=True))
+
+    return recurrent
+
+
+NETWORKS: dict[str, Callable[..., "keras.KerasTensor"]] = {
+    "dense": dense,
+    "bag_of_words": bag_of_words,
+    # Elman, 1990
+    "simple_rnn": _recurrent("SimpleRNN", "simple_rnn"),
+    # Hochreiter and Schmidhuber, 1997
+    "lstm": _recurrent("LSTM", "lstm"),
+    # Cho et al., 2014, in the form with two biases
+    "gru": _recurrent("GRU", "gru"),
+}
+
+
+def options(name: str, entry: Any, task: str | None = None) -> Options:
+    """The options that an entry of `models` sets, checked; Keras is not needed for it.
+
+    Args:
+        name: the entry's name, for messages.
+        entry: the entry, as `params.yaml` has it.
+        task: a key of `ajuste.tasks.TASKS`, which `loss` must be for and the default one is of;
+            None where the entry is not in use, so that any will do.
+
+    Raises:
+        FaultsError: an option is unknown, missing, or has a value that does not fit.
+    """
+    key = f"models.{name}"
+    reader.checked(entry, dict[str, Any], key)
+    network = entry.get("network")
+    if not isinstance(network, str) or network not in NETWORKS:
+        raise reader.FaultsError(reader.FILE, [_no_network(key, entry)])
+    found = reader.checked(entry, _schema(network), key)
+    tasks = [TASKS[task]] if task else TASKS.values()
+    losses = list(dict.fromkeys(loss for one in tasks for loss in one.losses))
+    if found.loss not in (None, *losses):
+        valid = reader.not_one_of(found.loss, losses, f" for `task: {task}`" if task else "")
+        fault = f"`{key}.loss` is {reader.shown(found.loss)}; {valid}"
+        raise reader.FaultsError(reader.FILE, [fault])
+    return found.model_copy(update={"loss": found.loss or losses[0]})
+
+
+def _no_network(key: str, entry: dict[str, Any]) -> str:
+    """What is wrong with `network` of an entry, without which no option can be judged."""
+    if "network" in entry:
+        network = entry["network"]
+        valid = reader.not_one_of(network, NETWORKS)
+        return f"`{key}.network` is {reader.shown(network)}; {valid}"
+    for option in entry:
+        if reader.meant(option, ["network"]):
+            return f"`{key}.{option}` is not known; did you mean `network`?"
+    return f"`{key}.network` is missing; valid: {', '.join(NETWORKS)}"
+
+
+@cache
+def _schema(network: str) -> type[Options]:
+    """The options of a network: the common ones, and the keyword-only arguments of its builder."""
+    arguments = inspect.signature(NETWORKS[network]).parameters
+    own = {
+        name: (argument.annotation, ... if argument.default is argument.empty else argument.default)
+        for name, argument in arguments.items()
+        if argument.kind is argument.KEYWORD_ONLY
+    }
+    base = EmbeddingOptions if "embed" in arguments else Options
+    return create_model(network, __base__=base, **own)
+
+
+def build(
+    name: str,
+    entry: dict[str, Any],
+    embedding_matrix: np.ndarray,
+    max_length: int,
+    task: str = "binary",
+    outputs: int = 1,
+) -> tuple["keras.Model", Options]:
+    """The network that an entry of `models` describes.
+
+    Args:
+        name: the entry's name, for messages.
+        entry: the entry, as `params.yaml` has it.
+        embedding_matrix: float32 (vocabulary, width), row 0 for padding.
+        max_length: the number of token ids of a review.
+        task: a key of `ajuste.tasks.TASKS`; it decides the activation of the last layer.
+        outputs: the columns of its targets.
+
+    Returns:
+        The model, int32 (batch, max_length) in and float32 (batch, outputs) out; and the options
+        common to all networks, `loss` among them.
+
+    Raises:
+        FaultsError: an option is unknown, missing, or has a value that does not fit.
+    """
+    keras = backend.keras
+    chosen = options(name, entry, task)
+    builder = NETWORKS[chosen.network]
+    token_ids = keras.Input((max_length,), dtype="int32", name="token_ids")
+    inputs = [token_ids]
+    if isinstance(chosen, EmbeddingOptions):
+        inputs.append(_embedding(chosen, embedding_matrix))
+    own = inspect.getfullargspec(builder).kwonlyargs
+    features = builder(*inputs, **{option: getattr(chosen, option) for option in own})
+    head = keras.layers.Dense(outputs, activation=TASKS[task].activation, name="output")
+    model = keras.Model(token_ids, head(features), name=name)
+    _penalize(model, chosen)
+    return model, chosen
+
+
+def _penalize(model: "keras.Model", options: Options) -> None:
+    """Put the L1 and L2 penalties on all weights that are trained, but not on biases."""
+    if options.l1 or options.l2:
+        penalty = backend.keras.regularizers.L1L2(options.l1, options.l2)
+        for weight in model.trainable_weights:
+            if len(weight.shape) > 1:
+                weight.regularizer = penalty
+
+
+def compile_model(model: "keras.Model", options: Options, steps: int) -> None:
+    """Give a network its loss and its optimizer.
+
+    Args:
+        model: what `build` gave.
+        options: the optimizer, its learning rate and schedule. `cosine` lets the rate fall to zero
+            over the training (Loshchilov and Hutter, 2017), `constant` leaves it as it is.
+            `clip_norm` bounds the norm of the gradient of all weights together (Pascanu et al.,
+            2013).
+        steps: the batches of the whole training.
+    """
+    optimizers = backend.keras.optimizers
+    rate: Any = options.learning_rate
+    if options.schedule == "cosine":
+        rate = optimizers.schedules.CosineDecay(rate, steps)
+    make = getattr(optimizers, OPTIMIZERS[options.optimizer])
+    optimizer = make(learning_rate=rate, global_clipnorm=options.clip_norm)
+    model.compile(optimizer, loss=options.loss)
+
+
+def _embedding(options: EmbeddingOptions, matrix: np.ndarray) -> Embed:
+    def embed(token_ids: "keras.KerasTensor", masked: bool) -> "keras.KerasTensor":
+        layers = backend.keras.layers
+        if options.embedding == "scratch":
+            size = options.max_features
+            token_ids = backend.keras.ops.where(token_ids < size, token_ids, UNKNOWN)
+            return layers.Embedding(
+                size, options.embedding_width, mask_zero=masked, name="embedding"
+            )(token_ids)
+        layer = layers.Embedding(
+            *matrix.shape,
+            weights=[matrix],
+            name="embedding",
+            mask_zero=masked,
+            trainable=options.embedding == "trained",
+        )
+        return layer(token_ids)
+
+    return embed

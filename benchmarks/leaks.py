@@ -1,0 +1,224 @@
+"""What it is worth to have seen the film of a review, or its copy, while training.
+
+After `dvc repro fetch`, one of:
+
+    python -m benchmarks.leaks films     reviews of one film on both sides of the split, or not
+    python -m benchmarks.leaks copies    copies and near-duplicates on both sides, or not
+
+`films` divides the reviews by review and by group with several seeds, and trains once on each
+division. What is held out is validation and test together: nothing is chosen by either.
+
+`copies` asks about one review of each group of copies and near-duplicates, and trains twice: with
+the others of the groups and without them. The difference is what a twin in training is worth to the
+review that is asked about; times the share of such reviews in a split that does not look for them,
+it is what they are worth to the accuracy.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ajuste.config import reader, schema
+from ajuste.data.text import Encoder, count_words, text_key, tokens
+from ajuste.errors import PipelineError, run
+from ajuste.files import read_json
+from ajuste.tasks import THRESHOLD, encode
+from ajuste.training import backend, loop, model_file, networks
+from ajuste.training.backend import keras
+from stages import embed, fetch, split
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The reviews of `fetch`.
+
+    Attributes:
+        reviews: the table, with a column `group`.
+        words: the tokens of each.
+        text: the `text_key` of each.
+        alike: what a split by review groups them by.
+        labels: the negative one, then the other.
+        targets: float32 (n, 1).
+    """
+
+    reviews: pd.DataFrame
+    words: list[list[str]]
+    text: pd.Series
+    alike: pd.Series
+    labels: list[str]
+    targets: np.ndarray
+
+
+@cache
+def corpus() -> Corpus:
+    """Read them once.
+
+    Raises:
+        PipelineError: they are not there, have not one of two labels, or do not tell the film.
+    """
+    if not split.REVIEWS.exists():
+        raise PipelineError(f"{split.REVIEWS}: not found; run `dvc repro fetch` first")
+    reviews, labels = pd.read_parquet(split.REVIEWS), read_json(fetch.LABELS)
+    if reader.load("task", schema.Task) != "binary" or "group" not in reviews:
+        raise PipelineError("needs `task: binary`, and a `data.source` that tells the films")
+    text = reviews["review"].map(text_key)
+    return Corpus(
+        reviews=reviews.drop(columns="official_split", errors="ignore"),
+        words=[tokens(review) for review in reviews["review"]],
+        text=text,
+        alike=split.grouped(text),
+        labels=labels,
+        targets=encode("binary", reviews["label"], labels),
+    )
+
+
+@cache
+def vectors() -> dict[str, np.ndarray]:
+    """The vectors of all words that any vocabulary may hold, and of their parts."""
+    words = count_words(corpus().words, reader.load("tokenize.min_count", reader.Positive))
+    wanted = {*words, *(part for word in words for pair in embed.parts_of(word) for part in pair)}
+    settings = reader.load("embed", schema.Embed)
+    return embed.lookup(wanted, getattr(settings, settings.source), embed.DOWNLOADS)
+
+
+def right(model: str, seed: int, learnt: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Train as the pipeline does; whether the answers to other reviews are right, bool (asked,).
+
+    Args:
+        model: an entry of `models`; its `patience` is not looked at.
+        seed: of the first weights and the order of the batches.
+        learnt: the places of the training reviews.
+        asked: the places of those to ask about.
+    """
+    known, settings = corpus(), reader.load("tokenize", schema.Tokenize)
+    counts = count_words([known.words[place] for place in learnt], settings.min_count)
+    encoder = Encoder(counts, settings.max_length, settings.keep, "binary", known.labels)
+    standardize = reader.load("embed.standardize", bool)
+    matrix, _ = embed.embed(list(counts), vectors(), standardize)
+    backend.seed(seed)
+    entry = reader.load(f"models.{model}", dict[str, Any])
+    network, options = networks.build(model, entry, matrix, settings.max_length)
+    networks.compile_model(
+        network, options, loop.steps_per_epoch(len(learnt), options.batch_size) * options.epochs
+    )
+    token_ids = encoder.encode([known.words[place] for place in learnt])
+    part = {"token_ids": token_ids, "targets": known.targets[learnt]}
+    batches = loop.Batches(part, options.batch_size, seed)
+    begin = keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin)
+    network.fit(batches, epochs=options.epochs, shuffle=False, callbacks=[begin], verbose=0)
+    predictions = model_file.predict(network, encoder.encode([known.words[p] for p in asked]))
+    return ((predictions >= THRESHOLD) == (known.targets[asked] >= THRESHOLD))[:, 0]
+
+
+def divided(group: pd.Series, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The places of the training reviews, and of the held-out ones, by the split of the project."""
+    settings = reader.load("split", schema.Split).model_copy(update={"seed": seed})
+    parts = split.divide(corpus().reviews, group, "binary", settings)
+    held_out = [parts[name].index for name in (split.VALIDATION, split.TEST)]
+    return parts[split.TRAIN].index.to_numpy(), np.concatenate(held_out)
+
+
+def with_a_twin(twin: pd.Series, learnt: np.ndarray, held_out: np.ndarray) -> float:
+    """The share of the held-out reviews that have another of their kind in training."""
+    return float(twin[held_out].isin(twin[learnt]).mean())
+
+
+def films(models: list[str], seeds: int) -> Iterator[list[str]]:
+    """A row for each network: the accuracy of splits by review and by group, and the difference."""
+    known = corpus()
+    group = split.joined(known.alike, known.reviews["group"])
+    for model in models:
+        found = {}
+        for name, by in (("review", known.alike), ("group", group)):
+            of_seed = [
+                right(model, seed, *divided(by, seed)).mean() for seed in range(1, seeds + 1)
+            ]
+            found[name] = 100 * np.array(of_seed)
+            print(f"  {model}, by {name}: {' '.join(f'{x:.2f}' for x in found[name])}", flush=True)
+        test = stats.ttest_ind(found["review"], found["group"], equal_var=False)
+        low, high = test.confidence_interval(CONFIDENCE)
+        means = {name: values.mean() for name, values in found.items()}
+        yield [
+            f"`{model}`",
+            str(seeds),
+            f"{means['review']:.2f} %",
+            f"{means['group']:.2f} %",
+            f"{means['review'] - means['group']:+.2f} ({low:+.2f} to {high:+.2f})",
+        ]
+
+
+def copies(models: list[str], draws: int) -> Iterator[list[str]]:
+    """Two rows for each network: what copies in training are worth, and near-duplicates."""
+    known = corpus()
+    group = known.alike
+    in_groups = np.flatnonzero(group.duplicated(keep=False))
+    others = np.flatnonzero(~group.duplicated(keep=False))
+    gains = {model: [] for model in models}
+    for draw in range(1, draws + 1):
+        order = np.random.default_rng(draw).permutation(in_groups)
+        asked = order[~group[order].duplicated().to_numpy()]
+        rest = np.setdiff1d(in_groups, asked)
+        copied = known.text[asked].isin(known.text[rest]).to_numpy()
+        for model in models:
+            seen, unseen = (
+                right(model, draw, learnt, asked).astype(float)
+                for learnt in (np.concatenate([others, rest]), others)
+            )
+            gains[model].append(
+                pd.DataFrame({"group": group[asked], "copied": copied, "gain": seen - unseen})
+            )
+    alone = known.reviews["origin"]
+    splits = [divided(alone, seed) for seed in range(1, 11)]
+    copied = np.mean([with_a_twin(known.text, *parts) for parts in splits])
+    alike = np.mean([with_a_twin(group, *parts) for parts in splits])
+    shares = {True: copied, False: alike - copied}
+    for model in models:
+        table = pd.concat(gains[model])
+        for is_copy, kind in ((True, "a copy"), (False, "a near-duplicate")):
+            gain = 100 * table[table["copied"] == is_copy].groupby("group")["gain"].mean()
+            low, high = stats.ttest_1samp(gain, 0).confidence_interval(CONFIDENCE)
+            worth, share = gain.mean() * shares[is_copy], shares[is_copy]
+            yield [
+                f"`{model}`",
+                kind,
+                str(len(gain)),
+                f"{gain.mean():+.1f} ({low:+.1f} to {high:+.1f})",
+                f"{share:.2%}",
+                f"{worth:+.3f} ({low * share:+.3f} to {high * share:+.3f})",
+            ]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.leaks")
+    parser.add_argument("what", choices=["films", "copies"])
+    parser.add_argument("--models", nargs="+", default=["bow", "gru"], help="(%(default)s)")
+    parser.add_argument("--seeds", type=int, default=5, help="how many, 2 or more (%(default)s)")
+    asked = parser.parse_args()
+    if asked.seeds < 2:
+        parser.error("--seeds takes 2 or more")
+    if asked.what == "films":
+        rows = films(asked.models, asked.seeds)
+        show(["model", "splits", "by review", "by group", "difference in points"], rows)
+        return
+    rows = copies(asked.models, asked.seeds)
+    header = ["model", "in training", "groups", "gain in points", "share of held out", "worth"]
+    show(header, rows)
+
+
+def show(header: list[str], rows: Iterator[list[str]]) -> None:
+    """Print Markdown."""
+    for row in (header, ["---"] * len(header), *rows):
+        print(f"| {' | '.join(row)} |")
+
+
+if __name__ == "__main__":
+    run("leaks", main)

@@ -1,0 +1,101 @@
+"""Say what a change did to the results, and whether that is more than chance.
+
+The report is Markdown for the comment and the summary of a check, with a page beside it. The exit
+code is 1 where the gate of `params.yaml` is broken.
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from ajuste import errors
+from ajuste.errors import PipelineError
+from ajuste.evaluation import significance
+from ajuste.evaluation.significance import Comparison
+from ajuste.files import write_text
+from ajuste.report import document
+from pull_request import gate, report, revision, trainings
+from pull_request.report import Findings
+from pull_request.trainings import Side
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """What the user asks for."""
+    parser = argparse.ArgumentParser(prog="python -m pull_request", description=__doc__)
+    parser.add_argument("--base", required=True, help="the revision or experiment to compare with")
+    parser.add_argument(
+        "--head",
+        default=revision.WORKSPACE,
+        help="the revision that is judged; by default the working tree, as far as Git tracks it",
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=1, help="trainings a side, each with another seed (1)"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="the report, such as report.md")
+    asked = parser.parse_args(argv)
+    if asked.seeds < 1:
+        parser.error("--seeds takes 1 or more")
+    if asked.output.suffix != ".md":
+        parser.error("--output takes a name that ends in .md; the page beside it ends in .html")
+    return asked
+
+
+def compared(base: Side, head: Side) -> tuple[Comparison | None, str]:
+    """The comparison of two sides, or why there is none though both have results."""
+    if not (base.results and head.results):
+        return None, ""
+    old, new = (revision.together(side.results) for side in (base, head))
+    for name in ("task", "labels"):
+        before, after = getattr(old, name), getattr(new, name)
+        if before != after:
+            return None, f"the {name} changed from {before} to {after}"
+    return significance.compare(old, new), ""
+
+
+def findings(root: Path, asked: argparse.Namespace) -> Findings:
+    """All that the report tells; what is missing is trained.
+
+    Raises:
+        PipelineError: a revision is not there or is faulty.
+    """
+    revisions = [revision.find(root, name) for name in (asked.base, asked.head)]
+    if asked.head == revision.WORKSPACE and (unseen := revision.untracked(root)):
+        print(f"not part of it, since Git does not track them: {', '.join(unseen)}")
+    bounds = gate.load(revisions[1].params)
+    base, head = (trainings.results(one, asked.seeds) for one in revisions)
+    comparison, incomparable = compared(base, head)
+    words = ["--base", revisions[0].short, "--head", revisions[1].short]
+    words += ["--seeds", str(asked.seeds)] if asked.seeds > 1 else []
+    command = f"python -m pull_request {shlex.join(words)} --output report.md"
+    outcome = gate.hold(bounds, base, head, comparison)
+    return Findings(base, head, comparison, incomparable, outcome, command)
+
+
+def main() -> None:
+    """Write the report, and end with 1 where the gate is broken."""
+    asked = arguments()
+    try:
+        found = findings(Path.cwd(), asked)
+        blocks, broken = report.content(found), found.outcome.broken
+    except PipelineError as error:
+        blocks = [
+            document.Heading(2, "No results; the check fails"),
+            document.Text([document.Code(str(error))]),
+        ]
+        write(blocks, asked.output)
+        raise
+    write(blocks, asked.output)
+    print(blocks[0].text, *broken, sep="\n")
+    print(f"report: {asked.output}, {asked.output.with_suffix('.html')}")
+    sys.exit(int(bool(broken)))
+
+
+def write(blocks: list[document.Block], output: Path) -> None:
+    """The report as Markdown, and as a page beside it."""
+    write_text(output, document.markdown(blocks))
+    write_text(output.with_suffix(".html"), document.page(blocks))
+
+
+if __name__ == "__main__":
+    errors.run("pull_request", main)

@@ -1,0 +1,102 @@
+"""The results of a revision for as many seeds as asked: those that are there, and the others made.
+
+What is missing is run as DVC experiments on the revision, by the workers of a study: in clones that
+share the cache, so that what any earlier run has done is not done again.
+"""
+
+from dataclasses import dataclass
+
+from ajuste.errors import PipelineError
+from ajuste.repository.git import git
+from pull_request import revision
+from pull_request.revision import Result, Revision, UnreadableError
+from study import collect, run
+from study.plan import Experiment, Plan
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison.
+
+    Attributes:
+        revision: the commit.
+        results: one for each seed; empty where there is no telling.
+        trained: whether some had to be made.
+        failure: why there are none, in one line.
+    """
+
+    revision: Revision
+    results: list[Result]
+    trained: bool = False
+    failure: str = ""
+
+
+def results(side: Revision, seeds: int) -> Side:
+    """The results of a revision for the seed that it names and those that follow it.
+
+    Args:
+        side: the revision.
+        seeds: how many.
+    """
+    if not side.has_pipeline:
+        return Side(side, [], failure="it has no pipeline: no dvc.yaml or no params.yaml")
+    first = side.params.get("seed")
+    if type(first) is not int or first < 0:
+        return Side(side, [], failure=f"params.yaml: `seed` is {first!r}, not a number from 0 on")
+    try:
+        committed = _committed(side)
+        wanted = [
+            Experiment(f"seed-{seed}", {"seed": seed}) for seed in range(first, first + seeds)
+        ]
+        missing = wanted[1:] if committed else wanted
+        made, trained = _experiments(side, missing)
+    except PipelineError as error:
+        return Side(side, [], failure=str(error))
+    except UnreadableError as error:
+        return Side(side, [], trained=True, failure=str(error))
+    return Side(side, [*([committed] if committed else []), *made], trained)
+
+
+def _committed(side: Revision) -> Result | None:
+    """What is recorded in the commit itself, where that is the outcome of what is committed."""
+    if side.unreproduced or not side.has_results:
+        return None
+    try:
+        return revision.read(side.root, side.commit)
+    except UnreadableError:
+        return None
+
+
+def _experiments(side: Revision, wanted: list[Experiment]) -> tuple[list[Result], bool]:
+    """The results of experiments on a revision, and whether any had to be run.
+
+    Raises:
+        PipelineError: one failed.
+        UnreadableError: one ran, and its results are of another form.
+    """
+    start = collect.Base(side.root, side.commit, side.params)
+    found = {one.name: result for one in wanted if (result := _kept(start, one))}
+    missing = [one for one in wanted if one.name not in found]
+    if missing:
+        print(f"{side.short}: {', '.join(one.name for one in missing)} to be made")
+        done = run.run(start, Plan("", "", follow=False, experiments=missing), run.cores())
+        if failed := [one for one in done if one.failure]:
+            raise PipelineError(failed[0].failure)
+        found |= {one.name: _read(start, one) for one in missing}
+    return [found[one.name] for one in wanted], bool(missing)
+
+
+def _kept(start: collect.Base, experiment: Experiment) -> Result | None:
+    """What an earlier run of an experiment left; one that can't be read is forgotten."""
+    if not collect.is_done(start, experiment):
+        return None
+    try:
+        return _read(start, experiment)
+    except UnreadableError:
+        git(start.root, "update-ref", "-d", collect.ref(start.commit, experiment.name))
+        return None
+
+
+def _read(start: collect.Base, experiment: Experiment) -> Result:
+    reference = collect.ref(start.commit, experiment.name)
+    return revision.read(start.root, git(start.root, "rev-parse", reference).strip())
