@@ -4,10 +4,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 .PHONY: repro
-repro: .venv/installed ## Set up, run what the last run does not cover, show the metrics
+repro: .venv/installed ## Set up .venv, run the stages that changed, show the metrics
 	@python -m stages.check
 	@python -m ajuste.repository.recover
 	dvc repro
@@ -23,7 +23,7 @@ repro: .venv/installed ## Set up, run what the last run does not cover, show the
 
 .PHONY: resume
 resume: export AJUSTE_RESUME = 1
-resume: repro ## The same, but go on with a training that was cut off
+resume: repro ## The same, but continue a training that was interrupted
 
 SCORES := (train|validation|generalization_gap)\.|parameters|(accuracy|loss)$$|fit\.verdict
 SETTINGS := seed|task|models?($$|\.)|(data|split|tokenize|embed)\.
@@ -34,64 +34,88 @@ compare: .venv/installed ## Show how the experiments fit, side by side
 
 STUDY ?= studies/lecture.yaml
 .PHONY: study
-study: .venv/installed ## Run a list of experiments in parallel, report it (STUDY=FILE JOBS=N)
+study: .venv/installed ## Run a list of experiments in parallel and report on it (STUDY=FILE JOBS=N)
 	@python -m stages.check
 	python -m study $(STUDY) $(if $(JOBS),--jobs $(JOBS))
 
 BASE ?= main
 OUTPUT ?= reports/pull_request/report.md
 .PHONY: pr-report
-pr-report: .venv/installed ## Say what a change does to the metrics (BASE=main HEAD=REV SEEDS=N)
+pr-report: .venv/installed ## Report what a change does to the metrics (BASE=main HEAD=REV SEEDS=N)
 	@$(if $(HEAD),,python -m stages.check)
 	@python -m pull_request --base "$(BASE)" --output "$(OUTPUT)" \
 	  $(if $(HEAD),--head "$(HEAD)") $(if $(SEEDS),--seeds "$(SEEDS)")
 
 .PHONY: verify
-verify: .venv/installed ## Run the last commit anew, compare with what is committed
+verify: .venv/installed ## Run the last commit again in a clone and compare all outputs
 	@python -m reliability.verify
 
+WORKERS ?= auto
+PARALLEL = --numprocesses $(WORKERS) --dist loadfile # whole files: each has fixtures of its own
 .PHONY: test
-test: .venv/installed ## Set up, lint, run the tests: half an hour on two cores
+test: .venv/installed-dev ## Set up, lint, run the tests: ten minutes on two cores (WORKERS=N)
 	ruff check .
 	ruff format --check .
-	pytest
+	pytest $(PARALLEL)
 
 .PHONY: test-fast
-test-fast: .venv/installed ## Those that need no TensorFlow: a good minute
-	pytest -m "not slow"
+test-fast: .venv/installed-dev ## Only the tests without TensorFlow: a minute
+	pytest $(PARALLEL) -m "not slow and not long"
 
 .PHONY: test-long
-test-long: .venv/installed ## The tests that take many minutes: every network twice
+test-long: .venv/installed-dev ## The tests that take many minutes, or test DVC itself
 	pytest -m long
 
+.PHONY: test-search
+test-search: .venv/installed-dev ## Search for new examples that break a property (weekly in CI)
+	pytest $(PARALLEL) -m "not slow and not long" --hypothesis-profile search
+
 .PHONY: format
-format: .venv/installed ## Lay the code out and mend what can be mended
+format: .venv/installed-dev ## Format the code and fix what can be fixed
 	ruff check --fix .
 	ruff format .
 
+UV := .venv/bin/uv
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-annotate --no-emit-index-url --custom-compile-command "make lock"
 .PHONY: lock
-lock: .venv/installed ## Write requirements.lock anew from requirements.txt
-	uv pip compile requirements.txt --output-file requirements.lock --quiet --upgrade \
-	  --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-	  --custom-compile-command "make lock"
+lock: .venv/installed ## Write the requirements*.lock files from the requirements*.txt files
+	$(COMPILE) --upgrade requirements.txt --output-file requirements.lock
+	$(COMPILE) --upgrade requirements-dev.txt --constraint requirements.lock \
+	  --output-file requirements-dev.lock
+	grep '^uv==' requirements-dev.txt | $(COMPILE) - --output-file requirements-uv.lock
+
+.PHONY: plots-page
+plots-page: .venv/installed-dev ## Write the page template of `dvc plots show` again, after `make lock`
+	python -m ajuste.report.plots_page
 
 .PHONY: audit
-audit: .venv/installed ## Look for known vulnerabilities in what is locked (asks PyPI)
-	@uvx --quiet pip-audit@2.10.1 --strict --require-hashes --disable-pip --progress-spinner off \
-	  --requirement requirements.lock 2> .venv/audit || { \
-	  said=$$(tail -n 1 .venv/audit); \
-	  case "$$said" in Found*) ;; *) said="not done, PyPI does not tell of all: $$said" ;; esac; \
-	  echo "audit: $$said" >&2; exit 1; }
+audit: .venv/installed ## Look for known vulnerabilities in the locked packages (asks PyPI)
+	@.venv/bin/uvx --quiet pip-audit@2.10.1 --strict --require-hashes --disable-pip \
+	  --progress-spinner off --requirement requirements-dev.lock 2> .venv/audit || { \
+	  last=$$(tail -n 1 .venv/audit); \
+	  case "$$last" in Found*) ;; *) last="not done, PyPI did not answer for every package: $$last" ;; \
+	  esac; \
+	  echo "audit: $$last" >&2; exit 1; }
 	@tail -n 1 .venv/audit
 
 .PHONY: clean
 clean: ## Remove the environment; data and cache stay
 	rm -rf .venv
 
-.venv/installed: requirements.lock
+.venv/installed-dev: requirements-dev.lock .venv/installed
+	@$(INSTALL) requirements-dev.lock
+	@touch $@
+
+# The locks name every package, so nothing is resolved (--no-deps). TensorFlow's C++ headers, 290 MB,
+# only serve to build operations of one's own.
+INSTALL = $(UV) pip install --quiet --no-deps --require-hashes --requirement
+.venv/installed: requirements.lock requirements-uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	  { echo "make: $(PYTHON) is not 3.11 to 3.13; name one that is: make PYTHON=python3.12 ..." >&2; \
 	    exit 1; }
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@.venv/bin/python -m pip install --quiet --require-hashes --requirement requirements-uv.lock
+	$(INSTALL) requirements.lock
+	@rm -rf .venv/lib/python*/site-packages/tensorflow/include
 	@touch $@

@@ -1,3 +1,4 @@
+import fcntl
 import os
 import shutil
 import subprocess
@@ -7,9 +8,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# No deadline: a busy machine is no fault of the code.
-hypothesis.settings.register_profile("any machine", deadline=None)
-hypothesis.settings.load_profile("any machine")
+# A slow machine is no fault of the code. The usual run takes the same examples each time; the weekly
+# workflow searches for new ones (--hypothesis-profile search).
+hypothesis.settings.register_profile("usual", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=500, print_blob=True)
+hypothesis.settings.load_profile("usual")
 
 ROOT = Path(__file__).parent.parent
 
@@ -49,71 +52,102 @@ def _own_dvc(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def clone(tmp_path_factory):
-    """A function that copies the project, as it stands, into a throwaway repository."""
+def shared(tmp_path_factory):
+    """A function that makes a folder once for all the processes that run these tests."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
 
-    def make() -> Path:
-        folder = tmp_path_factory.mktemp("clone")
-        listed = run(
-            "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT
-        )
-        for name in filter(None, listed.stdout.split("\0")):
-            if (ROOT / name).exists():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, folder / name)
-        run("git", "init", "--quiet", cwd=folder)
-        run("git", "add", "--all", cwd=folder)
-        run("git", "commit", "--quiet", "--message", "start", cwd=folder)
-        return folder
+    def folder(name: str, make) -> Path:
+        made = root / "shared" / name
+        made.parent.mkdir(exist_ok=True)
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                unfinished = made.with_name(f"{name}-unfinished")
+                shutil.rmtree(unfinished, ignore_errors=True)
+                make(unfinished)
+                unfinished.rename(made)
+        return made
 
-    return make
+    return folder
 
 
-@pytest.fixture(scope="session")
-def small_clone(clone):
-    """A function that makes a throwaway repository: 1,200 of the bundled reviews, one epoch."""
+def commit(folder: Path, message: str) -> None:
+    run("git", "add", "--all", cwd=folder)
+    run("git", "commit", "--quiet", "--message", message, cwd=folder)
+
+
+def _clone(folder: Path) -> None:
+    """Copy the project, as it stands, into a throwaway repository."""
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    run("git", "init", "--quiet", cwd=folder)
+    commit(folder, "start")
+
+
+def _small_clone(folder: Path) -> None:
+    """A throwaway repository with 1,200 of the bundled reviews and one epoch."""
     from reliability import clones
 
-    def make() -> Path:
-        folder = clone()
-        table = clones.bundled_slice(ROOT, 1200)
-        exclaims, long = table["review"].str.contains("!"), table["review"].str.len() > 1000
-        table["marks"] = exclaims.map({True: "!", False: ""}) + long.map({True: "|long", False: ""})
-        table["kind"] = table["label"] + long.map({True: " long", False: " short"})
-        table["length"] = table["review"].str.split().str.len()
-        clones.shrink(folder, table)
-        run("git", "add", "--all", cwd=folder)
-        run("git", "commit", "--quiet", "--message", "a slice", cwd=folder)
-        return folder
+    _clone(folder)
+    table = clones.bundled_slice(ROOT, 1200)
+    exclaims, long = table["review"].str.contains("!"), table["review"].str.len() > 1000
+    table["marks"] = exclaims.map({True: "!", False: ""}) + long.map({True: "|long", False: ""})
+    table["kind"] = table["label"] + long.map({True: " long", False: " short"})
+    table["length"] = table["review"].str.split().str.len()
+    clones.shrink(folder, table)
+    commit(folder, "a slice")
 
-    return make
+
+def _copied(start: Path, tmp_path_factory) -> Path:
+    return shutil.copytree(start, tmp_path_factory.mktemp("copy") / "clone", symlinks=True)
 
 
 @pytest.fixture(scope="session")
-def reproduced(small_clone):
-    """A throwaway repository, small, as it is before its pipeline has run, and after."""
-    start = small_clone()
-    done = start.with_name(f"{start.name}-reproduced")
-    shutil.copytree(start, done, symlinks=True)
-    run("dvc", "repro", "--force", cwd=done)
-    return start, done
+def clone(shared, tmp_path_factory):
+    """A function that gives a throwaway repository with the project as it stands."""
+    return lambda: _copied(shared("clone", _clone), tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def small_clone(shared, tmp_path_factory):
+    """A function that gives a throwaway repository: 1,200 of the bundled reviews, one epoch."""
+    return lambda: _copied(shared("small-clone", _small_clone), tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def reproduced(shared):
+    """A small throwaway repository before its pipeline has run, and after. Not to be changed."""
+    start = shared("small-clone", _small_clone)
+
+    def repro(folder: Path) -> None:
+        shutil.copytree(start, folder, symlinks=True)
+        run("dvc", "repro", "--force", cwd=folder)
+
+    return start, shared("reproduced", repro)
 
 
 @pytest.fixture
 def copy(reproduced, tmp_path):
     """A copy of the reproduced repository, with its results committed and its cache."""
     folder = shutil.copytree(reproduced[1], tmp_path / "copy", symlinks=True)
-    run("git", "add", "--all", cwd=folder)
-    run("git", "commit", "--quiet", "--message", "results", cwd=folder)
+    commit(folder, "results")
     return folder
 
 
 @pytest.fixture(scope="session")
-def finished(clone):
-    """A throwaway repository in which the whole default pipeline has run, on all its data."""
-    folder = clone()
-    run("dvc", "repro", cwd=folder)
-    return folder
+def finished(shared):
+    """A throwaway repository in which the default pipeline has run on all data. Not to be changed."""
+
+    def repro(folder: Path) -> None:
+        _clone(folder)
+        run("dvc", "repro", cwd=folder)
+
+    return shared("finished", repro)
 
 
 LABELS = {

@@ -1,37 +1,77 @@
-"""What is installed is what was locked, and an audit of it never ends well by default."""
+"""What is installed is what was locked, and an audit of it does not pass by default."""
 
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 PIN = r"([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)"
-LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-LOCKED = re.findall(rf"^{PIN}([^\n]*(?:\n    [^\n]+)*)", LOCK, re.MULTILINE)
+LOCKS = ["requirements.lock", "requirements-dev.lock", "requirements-uv.lock"]
 
 
-def names_and_versions(text):
-    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in text}
+def text(name):
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
-def test_every_line_of_the_lock_is_a_pin_or_one_of_its_hashes():
-    line = rf"#.*|{PIN}(?: ; [^\\]+)? \\|    --hash=sha256:[0-9a-f]{{64}}(?: \\)?"
-    assert not [text for text in LOCK.splitlines() if not re.fullmatch(line, text)]
-    assert len(LOCKED) > 100
-    assert all("--hash=sha256:" in rest for _, _, rest in LOCKED)
+def names_and_versions(pins):
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins}
+
+
+def locked(name):
+    return names_and_versions(re.findall(rf"^{PIN} ", text(name), re.MULTILINE))
+
+
+def required(name):
+    lines = [line.split("#")[0].split(";")[0].strip() for line in text(name).splitlines()]
+    pins = [re.fullmatch(PIN, line) for line in lines if line and not line.startswith("-r")]
+    assert all(pins)
+    return names_and_versions(pin.groups() for pin in pins)
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_line_of_a_lock_is_a_pin_or_one_of_its_hashes(name):
+    digest = r"    --hash=sha256:[0-9a-f]{64}(?: \\\n|\n)"
+    assert re.fullmatch(rf"(?:#.*\n|{PIN}(?: ; [^\\\n]+)? \\\n(?:{digest})+)+", text(name))
 
 
 def test_what_is_required_is_pinned_and_locked_at_the_same_version():
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    required = [line.split("#")[0].strip() for line in lines]
-    pins = [re.fullmatch(PIN, line) for line in required if line]
-    assert all(pins)
-    locked = names_and_versions((name, version) for name, version, _ in LOCKED)
-    assert names_and_versions(pin.groups() for pin in pins).items() <= locked.items()
+    product, tools = locked("requirements.lock"), locked("requirements-dev.lock")
+    assert len(product) > 100
+    assert required("requirements.txt").items() <= product.items()
+    assert product.items() <= tools.items()
+    assert required("requirements-dev.txt").items() <= tools.items()
+    assert locked("requirements-uv.lock").items() <= required("requirements-dev.txt").items()
+
+
+def test_the_package_is_usable_elsewhere(tmp_path):
+    """An installed `ajuste` and `serving` have their data, and declare what they need."""
+    project = tmp_path / "project"
+    for name in ("ajuste", "serving"):
+        shutil.copytree(ROOT / name, project / name)
+    for name in ("pyproject.toml", "requirements.txt"):
+        shutil.copy(ROOT / name, project)
+    site = tmp_path / "site"
+    uv = Path(sys.executable).with_name("uv")
+    command = [uv, "pip", "install", "--no-deps", "--no-build-isolation", "--target", site, project]
+    python = ["--python", sys.executable]
+    done = subprocess.run([*command, *python], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (site / "ajuste/data/films.csv").is_file()
+    program = "import serving.classifier, importlib.metadata as m; print(m.requires('ajuste'))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+    assert "keras==" in done.stdout, done.stderr
+    assert str(ROOT) not in done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -40,7 +80,8 @@ def make(tmp_path):
 
     def run(target, program, answer):
         shutil.copy(ROOT / "Makefile", tmp_path)
-        (tmp_path / "requirements.lock").touch()
+        for name in LOCKS:
+            (tmp_path / name).touch()
         path = tmp_path / program
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f'#!/bin/sh\necho "$@" >> calls\n{answer}\n')
@@ -56,12 +97,23 @@ def make(tmp_path):
     return run
 
 
-def test_what_is_installed_is_held_against_the_hashes(make, tmp_path):
-    python = "mkdir -p .venv/bin; cp python .venv/bin/python 2> /dev/null || true"
-    assert make(".venv/installed", "python", python).returncode == 0
-    install = [x for x in (tmp_path / "calls").read_text().splitlines() if "pip install" in x]
-    assert len(install) == 1
-    assert "--require-hashes --requirement requirements.lock" in install[0]
+@pytest.mark.parametrize(
+    ("target", "locks"),
+    [
+        (".venv/installed", ["requirements-uv.lock", "requirements.lock"]),
+        (
+            ".venv/installed-dev",
+            ["requirements-uv.lock", "requirements.lock", "requirements-dev.lock"],
+        ),
+    ],
+)
+def test_what_is_installed_is_checked_against_the_hashes(make, tmp_path, target, locks):
+    python = "mkdir -p .venv/bin; cp python .venv/bin/python; cp python .venv/bin/uv"
+    done = make(target, "python", f"{{ {python}; }} 2> /dev/null || true")
+    assert done.returncode == 0, done.stderr
+    calls = [call for call in (tmp_path / "calls").read_text().splitlines() if " install " in call]
+    assert [call.split()[-1] for call in calls] == locks
+    assert all("--require-hashes --requirement" in call for call in calls)
 
 
 @pytest.mark.parametrize(
@@ -76,14 +128,13 @@ def test_what_is_installed_is_held_against_the_hashes(make, tmp_path):
         (
             "printf 'Traceback\\nConnectionError: no host\\n' >&2; exit 1",
             2,
-            "audit: not done, PyPI does not tell of all: ConnectionError: no host",
+            "audit: not done, PyPI did not answer for every package: ConnectionError: no host",
         ),
     ],
     ids=["none", "one", "no network"],
 )
 def test_the_audit_says_what_it_found_or_that_it_could_not(make, tmp_path, answer, code, says):
     (tmp_path / ".venv/bin").mkdir(parents=True)
-    (tmp_path / "requirements.lock").touch()
     (tmp_path / ".venv/installed").touch()
     os.utime(tmp_path / ".venv/installed", (2e9, 2e9))
     done = make("audit", ".venv/bin/uvx", answer)
@@ -91,5 +142,5 @@ def test_the_audit_says_what_it_found_or_that_it_could_not(make, tmp_path, answe
     assert says in (done.stdout + done.stderr).splitlines()
     assert "Traceback" not in done.stdout + done.stderr
     asked = (tmp_path / "calls").read_text()
-    assert "--strict" in asked  # else what could not be looked up passes
-    assert "--requirement requirements.lock" in asked
+    assert "--strict" in asked  # otherwise what could not be looked up passes
+    assert "--requirement requirements-dev.lock" in asked
