@@ -8,8 +8,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# A slow machine is no fault of the code. The usual run takes the same examples each time; the weekly
-# workflow searches for new ones (--hypothesis-profile search).
+# A slow machine is no fault of the code. The usual run takes the same examples each time; the
+# weekly workflow searches for new ones (--hypothesis-profile search).
 hypothesis.settings.register_profile("usual", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=500, print_blob=True)
 hypothesis.settings.load_profile("usual")
@@ -141,7 +141,7 @@ def copy(reproduced, tmp_path):
 
 @pytest.fixture(scope="session")
 def finished(shared):
-    """A throwaway repository in which the default pipeline has run on all data. Not to be changed."""
+    """A repository in which the default pipeline has run on all data. Not to be changed."""
 
     def repro(folder: Path) -> None:
         _clone(folder)
