@@ -168,6 +168,7 @@ def test_a_fault_and_what_to_do_are_one_line(place, value, said):
         ("csv", "multilabel", []),
         ("stanford", "binary", []),
         ("stanford", "multilabel", ["`task`: the labels of stanford (sentiment)"]),
+        ("bundled", "unit_regression", ["`task`: the labels of bundled (sentiment)"]),
     ],
 )
 def test_the_labels_of_the_source_in_use_must_fit_the_task(source, task, said):
@@ -193,6 +194,26 @@ def test_labels_that_a_network_could_not_learn_are_refused(task, labels, said):
     found = faults(changed({"data.source": "csv", "data.csv.labels": labels, "task": task}))
     assert len(found) == (said is not None)
     assert all(said in fault for fault in found)
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "said"),
+    [
+        ("binary", ["a", "b", "c"], "at most 2 items"),
+        ("binary", ["a", "a"], "has one of them twice"),
+        ("multiclass", ["a"], "at least 2 items"),
+        ("multiclass", ["1", 2, "3"], "put quotes around it"),
+        ("multilabel", [], "at least 1 item"),
+        ("multilabel", ["a|b"], "not 'a|b'"),
+        ("multilabel", [" a"], "not ' a'"),
+        ("regression", ["low", 10], "valid number, not 'low'"),
+        ("regression", [1, 5, 10], "at most 2 items"),
+        ("unit_regression", [0, float("inf")], "finite number"),
+    ],
+)
+def test_labels_that_do_not_fit_the_task_are_refused(task, labels, said):
+    (fault,) = faults(changed({"data.source": "csv", "data.csv.labels": labels, "task": task}))
+    assert said in fault
 
 
 def test_a_network_that_is_not_in_use_may_have_the_loss_of_another_task():

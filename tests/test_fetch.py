@@ -139,23 +139,6 @@ def test_the_stars_come_from_the_file_names(tmp_path, task, expected):
     assert labels == expected
 
 
-@pytest.mark.parametrize(
-    ("source", "kind", "task", "fit"),
-    [
-        ("bundled", "sentiment", "regression", "binary or multiclass"),
-        ("stanford", "stars", "binary", "multiclass or regression or unit_regression"),
-        ("stanford", "sentiment", "unit_regression", "binary or multiclass"),
-    ],
-)
-def test_a_task_without_labels_in_the_source_is_refused(source, kind, task, fit):
-    kinds = {"bundled": schema.BundledReviews, "stanford": schema.StanfordReviews}
-    values = PINNED[source] | ({"label": kind} if source == "stanford" else {})
-    with pytest.raises(PipelineError) as error:
-        fetch.fetch(kinds[source](**values), task, Path("never made"))
-    for said in (source, kind, task, f"set `task` to {fit}", "data.stanford.label"):
-        assert said in str(error.value)
-
-
 def test_the_ends_of_a_range_become_the_shortest_text(tmp_path):
     (tmp_path / "a.csv").write_text("review,stars\nx,7\n")
     source = schema.Csv[schema.CSV_LABELS["regression"]](
@@ -167,35 +150,6 @@ def test_the_ends_of_a_range_become_the_shortest_text(tmp_path):
         labels=[1, 2.5e6],
     )
     assert fetch.fetch(source, "regression", tmp_path)[1] == ["1", "2500000"]
-
-
-@pytest.mark.parametrize(
-    ("task", "labels", "said"),
-    [
-        ("binary", ["a", "b", "c"], "at most 2 items"),
-        ("multiclass", ["a"], "at least 2 items"),
-        ("multiclass", ["1", 2, "3"], "put quotes around it"),
-        ("multilabel", [], "at least 1 item"),
-        ("multilabel", ["a|b"], "not 'a|b'"),
-        ("multilabel", [" a"], "not ' a'"),
-        ("regression", ["low", 10], "valid number, not 'low'"),
-        ("regression", [1, 5, 10], "at most 2 items"),
-        ("unit_regression", [10, 1], "the lowest number first"),
-        ("unit_regression", [3, 3], "has one of them twice"),
-        ("unit_regression", [0, float("inf")], "finite number"),
-        ("ranking", ["a", "b"], "'unit_regression', not 'ranking'"),
-    ],
-)
-def test_labels_that_do_not_fit_the_task_are_one_line(in_tmp, task, labels, said):
-    values = yaml.safe_load(Path("params.yaml").read_text())
-    values["task"] = task
-    values["data"]["source"] = "csv"
-    values["data"]["csv"]["labels"] = labels
-    Path("params.yaml").write_text(yaml.safe_dump(values, allow_unicode=True))
-    with pytest.raises(PipelineError) as error:
-        fetch.main()
-    assert said in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 def test_a_csv_keeps_every_row_in_its_order(tmp_path):
@@ -225,14 +179,11 @@ def test_a_csv_can_have_a_column_of_groups(tmp_path):
         ({"source": "kaggle"}, "'bundled', 'stanford' or 'csv', not 'kaggle'"),
         ({"source": "csv", "csv": {**PINNED["csv"], "path": "none.csv"}}, "no such file"),
         ({"source": "csv", "csv": {**PINNED["csv"], "labels": ["a"]}}, "data.csv.labels"),
-        ({"source": "csv", "csv": {**PINNED["csv"], "labels": ["a", "a"]}}, "one of them twice"),
-        ({"source": "csv", "csv": {**PINNED["csv"], "labels": ["a", 1]}}, "put quotes around it"),
-        ({"source": "csv", "csv": {**PINNED["csv"], "separator": "\n"}}, "data.csv.separator"),
         ({"source": "stanford", "stanford": {**PINNED["stanford"], "url": "http://127.0.0.1:9/a"}},
          "not reachable"),
     ],
 )  # fmt: skip
-def test_a_fault_is_one_line_and_leaves_nothing(in_tmp, change, said):
+def test_a_fault_is_one_line_and_writes_nothing(in_tmp, change, said):
     values = yaml.safe_load(Path("params.yaml").read_text())
     values["data"] |= change
     Path("params.yaml").write_text(yaml.safe_dump(values, allow_unicode=True))

@@ -1,5 +1,6 @@
 """Read `params.yaml`, whole or by section, and check it against a schema."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 
 from ajuste.errors import PipelineError
 from ajuste.files import check_readable
@@ -29,6 +30,7 @@ Schema = TypeVar("Schema")
 FILE = Path("params.yaml")
 SHOWN = 60  # characters of a value in a message
 
+warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML allows to reuse an anchor
 _BRIEF = Repr()  # YAML can repeat a list by aliases until its text needs gigabytes
 _BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother = 3, 3 * SHOWN, 3 * SHOWN
 
