@@ -1,4 +1,3 @@
-import io
 import zipfile
 
 import numpy as np
@@ -9,27 +8,8 @@ from ajuste.data.download import sha256
 from ajuste.errors import PipelineError
 from stages import embed as stage
 
-LINES = b"good 1 0\nbad -1 0\nn't 0 1\n. . 5 5\n\xe2\x80\x8aa 7 7\ngood 9 9\n"
 
-
-def parse(content: bytes, words=("good", "bad"), width=2):
-    return vectors.parse(io.BytesIO(content), set(words), width, "file.txt")
-
-
-def test_only_the_requested_words_are_kept_with_their_first_vector():
-    found = parse(LINES)
-    assert {word: vector.tolist() for word, vector in found.items()} == {
-        "good": [1, 0],
-        "bad": [-1, 0],
-    }
-    assert found["good"].dtype == np.float32
-
-
-def test_words_can_contain_spaces_of_any_kind():
-    assert set(parse(LINES, words=(". .", "\u200aa"))) == {". .", "\u200aa"}
-
-
-def archive(path, name: str, content: bytes = LINES) -> str:
+def archive(path, name: str, content: bytes) -> str:
     with zipfile.ZipFile(path, "w") as zipped:
         zipped.writestr(name, content)
     return sha256(path)

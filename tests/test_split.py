@@ -62,13 +62,6 @@ def test_the_sizes_are_the_shares_and_the_classes_are_balanced():
         assert part["label"].value_counts().nunique() == 1
 
 
-def test_every_review_goes_somewhere_once():
-    reviews = table(100, copies=10)
-    parts = divide(reviews)
-    origins = pd.concat(parts.values())["origin"]
-    assert sorted(origins) == sorted(reviews["origin"])
-
-
 def edited(reviews: pd.DataFrame, count: int) -> pd.DataFrame:
     """Reviews of 30 words, and the first `count` again with one other word and another label."""
     texts = [" ".join(f"w{number}x{place}" for place in range(30)) for number in reviews.index]
