@@ -1,4 +1,4 @@
-"""Errors as part of the interface: one line that says what, where and what to do."""
+"""Errors for the user: one line that says what is wrong, where, and what to do."""
 
 import os
 import re
@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 SHOWN = 5
 LONGEST_EXCERPT = 60
-INTERRUPTED, NOBODY_READS = 130, 141  # what a shell says of SIGINT and of SIGPIPE
+INTERRUPTED, NOBODY_READS = 130, 141  # the exit codes of a shell for SIGINT and SIGPIPE
 
 
 class PipelineError(Exception):
-    """A problem that the user can mend. Its message is one line: what, where, what to do.
+    """A problem that the user can correct. Its message is one line: what, where, what to do.
 
-    Where several faults are told at once, each has a line. What a line quotes may hold anything, so
-    it is made `printable`.
+    If there are several faults, each has a line. A line can quote any text, so it is made
+    `printable`.
     """
 
     def __init__(self, *lines: str) -> None:
@@ -22,26 +22,26 @@ class PipelineError(Exception):
 
 
 def printable(text: str) -> str:
-    """With all that has no shape escaped: line ends, commands to a terminal, marks of direction."""
+    """The text with line ends, commands to a terminal and marks of direction escaped."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
     )
 
 
 def excerpt(text: str) -> str:
-    """The beginning of a text that may be long, to quote it in a message."""
+    """The beginning of a text, to quote it in a message."""
     return text if len(text) <= LONGEST_EXCERPT else text[: LONGEST_EXCERPT - 3] + "..."
 
 
 class Lines:
-    """Numbers of lines, for a message: how many there are, and the first five of them."""
+    """Line numbers for a message: how many there are, and the first five."""
 
     def __init__(self) -> None:
         self.count = 0
         self._first: list[int] = []
 
     def add(self, number: int) -> None:
-        """Note one more."""
+        """Add a line number."""
         self.count += 1
         if self.count <= SHOWN:
             self._first.append(number)
@@ -52,22 +52,22 @@ class Lines:
 
 
 def run(name: str, main: Callable[[], None]) -> None:
-    """Call `main`; end the process with one line and exit code 1 where its input is at fault.
+    """Call `main`; if its input is wrong, end the process with one line and exit code 1.
 
     Args:
-        name: what the user called, put in front of the message (`fetch`, `predict`).
-        main: the entry point. A `PipelineError`, and an `OSError` such as a full disk or a file
-            that may not be read, become one line on standard error, and so does a lack of memory;
-            where nobody reads what is printed, it ends without a word, as Unix tools do. Any other
-            exception is a defect of this project and keeps its traceback.
+        name: the name of the command, in front of the message (`fetch`, `predict`).
+        main: the entry point. A `PipelineError`, an `OSError` such as a full disk, and a lack of
+            memory become one line on standard error. If nobody reads the output, the process ends
+            silently, like other Unix tools. Any other exception is a defect of this project and
+            keeps its traceback.
     """
     open_streams()
-    sys.stdout.reconfigure(errors="backslashreplace")  # a label may hold what a terminal lacks
+    sys.stdout.reconfigure(errors="backslashreplace")  # the terminal may not support a label
     end = _end(name, main)
     try:
         sys.stdout.flush()
     except OSError as error:
-        # Python would try once more as it ends, and tell of that in its own words.
+        # Otherwise Python tries again when it ends, and prints its own message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         end = end or (NOBODY_READS if isinstance(error, BrokenPipeError) else _line(name, error))
     if end:
@@ -75,9 +75,9 @@ def run(name: str, main: Callable[[], None]) -> None:
 
 
 def open_streams() -> None:
-    """Give a standard stream that the caller closed (`2>&-`) the null device.
+    """Open the null device for each standard stream that the caller closed (`2>&-`).
 
-    Else the next file that is opened takes its number, and with it what is meant for the stream.
+    Otherwise the next file that is opened gets its number, and the output of the stream.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -90,10 +90,10 @@ def _line(name: str, error: OSError) -> str:
 
 
 def _end(name: str, main: Callable[[], None]) -> str | int | None:
-    """What the process is to end with once `main` is through: an exit code, or a line to say."""
+    """Call `main` and return the exit code of the process, or the line that it ends with."""
     try:
         main()
-    except SystemExit as end:  # of `--help`
+    except SystemExit as end:  # from `--help`
         return end.code
     except PipelineError as error:
         return f"{name}: {error}"
@@ -104,7 +104,7 @@ def _end(name: str, main: Callable[[], None]) -> str | int | None:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
-        # TensorFlow's own, by its name, since not all that comes here imports TensorFlow.
+        # By name: not every caller has imported TensorFlow.
         if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":
             raise
         wanted = re.search(r"OOM when allocating tensor with shape\S+|Unable .*", str(error))

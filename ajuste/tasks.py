@@ -1,6 +1,6 @@
-"""The tasks: what a network is asked for, and with it the head, the losses and the targets.
+"""The tasks of a network: its head, its losses and the targets of each.
 
-Everywhere `targets` and `predictions` are float arrays (n, outputs), one row a review.
+In all modules `targets` and `predictions` are float arrays (n, outputs), a row for each review.
 
 | task | labels of a review | targets | head | losses |
 |---|---|---|---|---|
@@ -19,10 +19,10 @@ import numpy as np
 
 THRESHOLD = 0.5
 SEPARATOR = "|"
-"""What stands between the labels of one review, where it may have several."""
+"""The separator between the labels of one review, for `multilabel`."""
 
 SMALLEST = 1e-7
-"""The least probability that a cross-entropy is given, Keras' `epsilon`."""
+"""The minimum probability in a cross-entropy, Keras' `epsilon`."""
 
 LARGEST_LABEL = 1e12
 
@@ -34,11 +34,11 @@ ABSOLUTE_ERROR = "mean_absolute_error"
 
 @dataclass(frozen=True)
 class Task:
-    """What goes with a task.
+    """The head and the losses of a task.
 
     Attributes:
-        activation: of the network's last layer.
-        losses: those it may be trained with, by their names in Keras; the first is the default.
+        activation: the activation of the last layer.
+        losses: the valid losses, by their names in Keras; the first is the default.
     """
 
     activation: str
@@ -54,33 +54,32 @@ TASKS = {
 }
 
 NUMERIC = ("regression", "unit_regression")
-"""The tasks whose labels are numbers; the `labels` of the data are then the ends of their range."""
+"""The tasks whose labels are numbers; then the `labels` of the data are the ends of a range."""
 
 
 def check_labels(task: str, labels: Sequence[str]) -> None:
-    """Hold labels, in the form that `encode` takes them in, against what the task asks for.
+    """Check that labels, in the form that `encode` accepts, fit the task.
 
     Raises:
-        ValueError: there are too few or too many of them, one stands twice, or they are no range.
+        ValueError: there are too few or too many, two are equal, or they are not a range.
     """
     fewest, most = {"multiclass": (2, math.inf), "multilabel": (1, math.inf)}.get(task, (2, 2))
     if not fewest <= len(labels) <= most:
         raise ValueError(f"{len(labels)} labels do not fit task {task}")
     if len(set(labels)) < len(labels):
-        raise ValueError("a label stands twice")
+        raise ValueError("two labels are equal")
     if task in NUMERIC:
         low, high = map(float, labels)
         if not low < high:
-            raise ValueError("the labels are not the lowest and the highest number")
+            raise ValueError("the first number is not below the second")
         check_range(low, high)
 
 
 def check_range(low: float, high: float) -> None:
-    """Hold the lowest and the highest of numbers against what a network, of 32 bits, can learn.
+    """Check that a network with 32-bit numbers can learn numbers in a range.
 
     Raises:
-        ValueError: their squares would have no place there, or a thousandth of their range none
-            beside them.
+        ValueError: their squares, or a thousandth of the range, would not fit in 32 bits.
     """
     largest, width = max(abs(low), abs(high)), high - low
     if largest > LARGEST_LABEL or width < max(1 / LARGEST_LABEL, largest / 10_000):
@@ -95,13 +94,13 @@ def encode(task: str, texts: Sequence[str], labels: Sequence[str]) -> np.ndarray
 
     Args:
         task: a key of `TASKS`.
-        texts: the label of each of n reviews, as the source has it: a name, several of them with
-            `|` between, none at all, or a number.
-        labels: the names of the classes, the negative one first where there are two; the lowest
-            and the highest value where the labels are numbers.
+        texts: the label of each of n reviews, as in the source: a name, several names separated
+            by `|`, nothing, or a number.
+        labels: the names of the classes, the negative one first if there are two; for tasks of
+            numbers the lowest and the highest value.
 
     Raises:
-        ValueError: a label is not what `labels` allows. The stage `validate` lets none pass.
+        ValueError: a label is not in `labels`. The stage `validate` refuses such labels before.
     """
     if task in NUMERIC:
         values = np.array([float(text) for text in texts], dtype=np.float32)[:, None]
@@ -118,17 +117,17 @@ def encode(task: str, texts: Sequence[str], labels: Sequence[str]) -> np.ndarray
 
 
 def split_labels(task: str, text: str) -> list[str]:
-    """The labels that one text names: itself, or for `multilabel` those between the bars."""
+    """The labels in a text: the text itself, or for `multilabel` the names between the bars."""
     if task != "multilabel":
         return [text]
     return [label.strip() for label in text.split(SEPARATOR) if label.strip()]
 
 
 def decode(task: str, predictions: np.ndarray, labels: Sequence[str]) -> list[str]:
-    """What predictions (n, outputs) say of each review, in the words of `labels`.
+    """The label that predictions (n, outputs) give each review, as text.
 
-    The inverse of `encode` for targets; a number is rounded to a thousandth of its range or finer,
-    which from 1 to 10 is two decimals.
+    The inverse of `encode`. A number is rounded to a thousandth of its range or finer: for a range
+    of 1 to 10 to two decimals.
     """
     if task in NUMERIC:
         low, high = map(float, labels)
@@ -153,7 +152,7 @@ def numbers(task: str, outputs: np.ndarray, labels: Sequence[str]) -> np.ndarray
 
 
 def probability_names(task: str, labels: Sequence[str]) -> list[str]:
-    """What the columns of `probabilities` are called."""
+    """The names of the columns of `probabilities`."""
     if task in NUMERIC:
         return []
     if task == "multilabel":
@@ -162,10 +161,10 @@ def probability_names(task: str, labels: Sequence[str]) -> list[str]:
 
 
 def probabilities(task: str, predictions: np.ndarray) -> np.ndarray:
-    """The probabilities that stand beside what `decode` says, (n, columns).
+    """The probabilities that belong to the labels of `decode`, (n, columns).
 
-    For `binary` it is that of the positive class, whatever is said; for `multiclass` that of the
-    class that is said; for `multilabel` there is one of each label, and for numbers there is none.
+    For `binary` the probability of the positive class, whatever the label is; for `multiclass` that
+    of the label; for `multilabel` one for each label; for numbers there are no columns.
     """
     if task in NUMERIC:
         return predictions[:, :0]
@@ -173,16 +172,16 @@ def probabilities(task: str, predictions: np.ndarray) -> np.ndarray:
 
 
 def output_names(task: str, labels: Sequence[str]) -> list[str]:
-    """What the outputs of a network are called, one name each."""
+    """The names of the outputs of a network."""
     if task in NUMERIC:
         return ["output"]
     return ["probability"] if task == "binary" else [f"probability_{label}" for label in labels]
 
 
 def accuracy(task: str, targets: np.ndarray, predictions: np.ndarray) -> float | None:
-    """The share of labels that are right, for `multilabel` over all labels of all reviews.
+    """The share of correct labels; for `multilabel` over all labels of all reviews.
 
-    None where the targets are numbers, since no number is right to the last digit.
+    None for tasks of numbers: no number is correct to the last digit.
     """
     if task in NUMERIC:
         return None
@@ -192,13 +191,13 @@ def accuracy(task: str, targets: np.ndarray, predictions: np.ndarray) -> float |
 
 
 def review_losses(loss: str, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """The loss of each review, float64 (n,): its mean is what training makes small.
+    """The loss of each review, float64 (n,); training minimizes its mean.
 
-    Penalties on the weights are no part of it: they are the same whatever the review.
+    Penalties on the weights are not included: they do not depend on the review.
 
     Args:
-        loss: one of the losses of `TASKS`; the mean over the outputs, but for categorical
-            cross-entropy, which is the sum.
+        loss: one of the losses of `TASKS`. It is the mean over the outputs; categorical
+            cross-entropy is the sum.
         targets: (n, outputs).
         predictions: (n, outputs).
     """
@@ -214,14 +213,14 @@ def review_losses(loss: str, targets: np.ndarray, predictions: np.ndarray) -> np
 
 
 def baseline_loss(loss: str, targets: np.ndarray) -> float:
-    """The loss of the best answer that does not look at the review.
+    """The loss of the best prediction that does not depend on the review.
 
-    It is the class frequencies, or the mean; for the absolute error the median. For two classes
-    alike in number it is ln 2.
+    The prediction is the class frequencies, or the mean; for the absolute error the median. For two
+    classes of equal size the loss is ln 2.
 
     Args:
         loss: one of the losses of `TASKS`.
-        targets: those of the training part, (n, outputs).
+        targets: the targets of the training part, (n, outputs).
     """
     middle = np.median if loss == ABSOLUTE_ERROR else np.mean
     answer = np.broadcast_to(middle(targets.astype(np.float64), axis=0), targets.shape)

@@ -3,7 +3,7 @@
     python -m benchmarks.films aclImdb_v1.tar.gz
 
 The package of the bundled reviews does not name films. Its reviews are the training half of the
-corpus, whose files are numbered film by film.
+corpus, where the reviews of a film have consecutive numbers.
 """
 
 import argparse
@@ -19,16 +19,15 @@ from ajuste.data.download import sha256
 from ajuste.errors import PipelineError, run
 from ajuste.files import write_text
 
-RUN = (
-    128  # the package has the files of a label in runs of so many, each from its last to its first
-)
+RUN = 128
+"""The package has the files of a label in runs of this length, each in reverse order."""
 
 
 def in_order_of_package(official: pd.DataFrame) -> pd.DataFrame:
-    """The training reviews of the corpus in the order in which the package has them.
+    """The training reviews of the corpus, in the order of the package.
 
     Args:
-        official: what `ajuste.data.reviews.stanford` gives.
+        official: the table of `ajuste.data.reviews.stanford`.
     """
     table = official[official["official_split"] == "train"]
     number = table["origin"].map(lambda origin: int(re.search(r"(\d+)_", origin)[1]))
@@ -37,7 +36,7 @@ def in_order_of_package(official: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Read the archive, make sure that the texts are the same, write the runs of films."""
+    """Read the archive, check that the texts are those of the package, write the films."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("archive", type=Path)
     archive = parser.parse_args().archive
@@ -45,7 +44,9 @@ def main() -> None:
     ordered = in_order_of_package(official)
     bundled = reviews.bundled(reader.load("data.bundled.sha256", reader.Sha256))
     if not ordered[["review", "label"]].equals(bundled[["review", "label"]]):
-        raise PipelineError(f"{archive}: not the reviews of the package, or in another order")
+        raise PipelineError(
+            f"{archive}: the reviews or their order differ from the package; check the archive"
+        )
     runs = [(film, len(list(run))) for film, run in groupby(ordered["group"])]
     write_text(reviews.FILMS, "film,reviews\n" + "".join(f"{film},{n}\n" for film, n in runs))
     print(f"{reviews.FILMS.name}: {ordered['group'].nunique():,} films in {len(runs):,} runs")

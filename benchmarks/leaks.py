@@ -25,6 +25,7 @@ import pandas as pd
 from scipy import stats
 
 from ajuste.config import reader, schema
+from ajuste.data import download
 from ajuste.data.text import Encoder, count_words, text_key, tokens
 from ajuste.errors import PipelineError, run
 from ajuste.files import read_json
@@ -86,7 +87,7 @@ def vectors() -> dict[str, np.ndarray]:
     words = count_words(corpus().words, reader.load("tokenize.min_count", reader.Positive))
     wanted = {*words, *(part for word in words for pair in embed.parts_of(word) for part in pair)}
     settings = reader.load("embed", schema.Embed)
-    return embed.lookup(wanted, getattr(settings, settings.source), embed.DOWNLOADS)
+    return embed.lookup(wanted, getattr(settings, settings.source), download.default_folder())
 
 
 def right(model: str, seed: int, learnt: np.ndarray, asked: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""What every stage does first: check `params.yaml` and the inputs. `python -m stages.check`.
+"""Check `params.yaml` and the inputs, before a stage runs. `python -m stages.check`.
 
-The check says whether a stage runs and has no part in what the stage writes. So the stages do not
-depend on this module in `dvc.yaml`: otherwise a new network would make all of them run again.
+The check does not change what a stage writes. So the stages do not depend on this module in
+`dvc.yaml`; otherwise a new network would make all of them run again.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,14 @@ def demand() -> None:
     """Check `params.yaml`.
 
     Raises:
-        PipelineError: it cannot be read, or has faults; all of them are named.
+        PipelineError: it cannot be read, or it has faults; the message names all of them.
     """
     if found := check.faults(reader.read(), networks.options):
         raise FaultsError(reader.FILE, found)
 
 
 def run(stage: str, main: Callable[[], None]) -> None:
-    """Check `params.yaml` and the inputs of a stage, then call its `main`.
+    """Check `params.yaml` and the inputs of a stage, then call the stage's `main`.
 
     See `ajuste.repository.integrity.demand` and `ajuste.errors.run`.
     """
@@ -38,7 +38,7 @@ def run(stage: str, main: Callable[[], None]) -> None:
 
 
 def main() -> None:
-    """Say whether `params.yaml` has faults, and which."""
+    """Print that `params.yaml` has no faults, or fail with a list of them."""
     demand()
     print(f"{reader.FILE}: no faults")
 

@@ -1,4 +1,4 @@
-"""Build the embedding matrix: for each word of the vocabulary, its vector."""
+"""Build the embedding matrix: a vector for each word of the vocabulary."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -9,13 +9,13 @@ import numpy as np
 from ajuste.config import reader, schema
 from ajuste.config.schema import BundledVectors, StanfordVectors, VectorFile
 from ajuste.data import vectors
+from ajuste.data.download import default_folder
 from ajuste.data.text import SPECIAL, VOCABULARY_FILE, read_vocabulary
 from ajuste.errors import PipelineError
 from ajuste.files import replacing, write_json
 from stages import check
 
 VOCABULARY = Path("data/tokens") / VOCABULARY_FILE
-DOWNLOADS = Path("data/downloads")
 MATRIX = Path("data/embedding/matrix.npy")
 METRICS = Path("metrics/embed.json")
 MISSING_SHOWN = 10
@@ -24,10 +24,10 @@ MISSING_SHOWN = 10
 def lookup(
     words: Collection[str], source: BundledVectors | StanfordVectors | VectorFile, downloads: Path
 ) -> vectors.Vectors:
-    """The vectors that the source has for `words`.
+    """The vectors of `words` in the source.
 
     Raises:
-        PipelineError: the vectors cannot be had, or are not what `source` says.
+        PipelineError: the vectors are not available, or do not match `source`.
     """
     match source:
         case BundledVectors(sha256=digest):
@@ -39,10 +39,10 @@ def lookup(
 
 
 def parts_of(word: str) -> Iterator[tuple[str, str]]:
-    """The ways to part a word at its apostrophes.
+    """The ways to divide a word at its apostrophes.
 
     GloVe was trained on text in which `don't` is `do` and `n't`, and `film's` is `film` and `'s`;
-    other languages part after the apostrophe (`l'` and `homme`).
+    other languages divide after the apostrophe (`l'` and `homme`).
 
     >>> list(parts_of("don't"))
     [('do', "n't"), ('don', "'t"), ("don'", 't')]
@@ -58,17 +58,17 @@ def embed(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The matrix of the vocabulary.
 
-    A word without a vector of its own takes the mean of its two parts (see `parts_of`), if both
-    have one; else its row is zero, as are those of padding and of the unknown.
+    A word without a vector gets the mean of the vectors of its two parts (see `parts_of`), if both
+    have one; otherwise its row is zero. The rows of padding and of unknown words are zero too.
 
     Args:
         words: the vocabulary, in the order of its ids.
         found: the vectors of the words and of their parts.
-        standardize: bring each dimension to mean 0 and standard deviation 1 over the rows that
-            are not zero. GloVe's dimensions differ in both, which slows the training down.
+        standardize: scale each dimension to mean 0 and standard deviation 1 over the rows with a
+            vector. The dimensions of GloVe differ in both, which slows down the training.
 
     Returns:
-        float32 (len(words) + 2, width), and bool (len(words),) that says which words have a row.
+        float32 (len(words) + 2, width), and bool (len(words),): the words that have a vector.
     """
     width = len(next(iter(found.values())))
     matrix = np.zeros((len(SPECIAL) + len(words), width), dtype=np.float32)
@@ -89,16 +89,16 @@ def embed(
 
 
 def coverage(counts: dict[str, int], covered: np.ndarray) -> dict[str, float | str]:
-    """How much of the training text has a vector.
+    """The share of the training text that has vectors.
 
     Args:
-        counts: how often each word of the vocabulary comes.
+        counts: the count of each word of the vocabulary in the training text.
         covered: bool (len(counts),), in the same order.
 
     Returns:
-        `coverage`, the share of the running words that the vocabulary knows which have a vector;
+        `coverage`, the share of the occurrences of known words that have a vector;
         `vocabulary_coverage`, the share of the words of the vocabulary; `missing`, the most
-        frequent words without one.
+        frequent words without a vector.
     """
     occurrences = np.array(list(counts.values()))
     missing = [word for word, has in zip(counts, covered, strict=True) if not has]
@@ -110,23 +110,22 @@ def coverage(counts: dict[str, int], covered: np.ndarray) -> dict[str, float | s
 
 
 def main() -> None:
-    """Look up the vocabulary in the source that `embed.source` names; write matrix and coverage."""
+    """Look up the vocabulary in the source of vectors; write the matrix and its coverage."""
     counts = read_vocabulary(VOCABULARY)
     settings = reader.load("embed", schema.Embed)
     wanted = {*counts, *(part for word in counts for pair in parts_of(word) for part in pair)}
-    found = lookup(wanted, getattr(settings, settings.source), DOWNLOADS)
+    found = lookup(wanted, getattr(settings, settings.source), default_folder())
     if not found.keys() & counts.keys():
         raise PipelineError(
-            f"{VOCABULARY}: not one of its {len(counts):,} words has a vector in "
-            f"{settings.source}; choose "
-            "vectors of the reviews' language with `embed.source`"
+            f"{VOCABULARY}: none of its {len(counts):,} words has a vector in {settings.source}; "
+            "set `embed.source` to vectors in the language of the reviews"
         )
     matrix, covered = embed(list(counts), found, settings.standardize)
     with replacing(MATRIX) as temporary, temporary.open("wb") as file:
         np.save(file, matrix)
     metrics = coverage(counts, covered)
     write_json(METRICS, {**metrics, "width": matrix.shape[1]})
-    print(f"embed: {metrics['coverage']:.1%} of the known running words have a vector")
+    print(f"embed: {metrics['coverage']:.1%} of the occurrences of known words have a vector")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Get the labelled reviews from the source that `data.source` names."""
+"""Get the labelled reviews from the source in `data.source`."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ import pandas as pd
 from ajuste.config import reader, schema
 from ajuste.config.schema import BundledReviews, Csv, StanfordReviews, given_labels
 from ajuste.data import reviews
+from ajuste.data.download import default_folder
 from ajuste.files import replacing, write_json
 from stages import check
 
-DOWNLOADS = Path("data/downloads")
 REVIEWS = Path("data/raw/reviews.parquet")
 LABELS = Path("data/raw/labels.json")
 
@@ -18,15 +18,15 @@ LABELS = Path("data/raw/labels.json")
 def fetch(
     source: BundledReviews | StanfordReviews | Csv, task: str, downloads: Path
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The table of reviews (see `data.reviews`), and their labels (see `tasks.encode`).
+    """The table of reviews (see `ajuste.data.reviews`), and the labels (see `tasks.encode`).
 
     Args:
-        source: what to read.
-        task: what the labels are for.
-        downloads: the folder where an archive is kept.
+        source: a section of `data`.
+        task: a key of `TASKS`.
+        downloads: the folder for archives.
 
     Raises:
-        PipelineError: the data cannot be had, are not what `source` says, or have no labels for
+        PipelineError: the data are not available, do not match `source`, or have no labels for
             the task.
     """
     match source:
@@ -44,13 +44,13 @@ def fetch(
 
 
 def main() -> None:
-    """Fetch from the source in `params.yaml`; write the table and its labels."""
+    """Fetch the reviews; write the table and the labels."""
     task = reader.load("task", schema.Task)
     data = reader.load("data", schema.Data)
     source = getattr(data, data.source)
     if data.source == "csv":
         source = reader.load("data.csv", Csv[schema.CSV_LABELS[task]])
-    table, labels = fetch(source, task, DOWNLOADS)
+    table, labels = fetch(source, task, default_folder())
     with replacing(REVIEWS) as temporary:
         table.to_parquet(temporary, index=False)
     write_json(LABELS, labels)

@@ -1,7 +1,7 @@
-"""Divide the reviews into training, validation and test.
+"""Divide the reviews into a training, a validation and a test part.
 
-No text, no copy and no near-duplicate of it (see `ajuste.data.duplicates`) is in two of
-them; nor, where that is asked for, does a film.
+A review, its copies and its near-duplicates (see `ajuste.data.duplicates`) are always in one part;
+with `split.by: group`, all reviews of a film are too.
 """
 
 from hashlib import blake2b
@@ -27,26 +27,26 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
 def grouped(text: pd.Series) -> pd.Series:
-    """What each review is grouped by; those of one group go to one part together.
+    """The group of each review; the reviews of a group always go to the same part.
 
-    Copies are one group, and so are near-duplicates and what those are near-duplicates of.
+    Copies are in one group, and so are near-duplicates and the near-duplicates of those.
 
     Args:
         text: the `text_key` of each review.
 
     Returns:
-        A series of str with the index of `text`: the first of the group's, in alphabetical order.
+        A series of str with the index of `text`: the first text of the group in alphabetical order.
     """
     texts = sorted(set(text))
     return _named(text, texts, near_duplicates([words.split() for words in texts]))
 
 
 def joined(group: pd.Series, about: pd.Series) -> pd.Series:
-    """The groups, with those made one that hold reviews about the same thing.
+    """The groups, after groups with reviews about the same thing are united.
 
     Args:
-        group: what each review is grouped by.
-        about: what it is about; null says nothing.
+        group: the group of each review.
+        about: what it is about, or null.
 
     Returns:
         A series like `group`.
@@ -58,29 +58,37 @@ def joined(group: pd.Series, about: pd.Series) -> pd.Series:
 
 
 def _named(group: pd.Series, names: list[str], pairs: np.ndarray) -> pd.Series:
-    """Each group by the first name, in alphabetical order, of those that the pairs unite."""
+    """The groups after the pairs are united, each with the first of its names in the alphabet."""
     first = pd.Series(names, dtype=object)
     first = first.groupby(united(len(names), pairs)).transform("first")
     return group.map(dict(zip(names, first, strict=True)))
 
 
 def assign(reviews: pd.DataFrame, group: pd.Series, task: str, split: Split) -> pd.Series:
-    """The part of each review: `train`, `validation` or `test`, or null where it is left out.
+    """The part of each review: `train`, `validation` or `test`, or null if it is left out.
 
-    Reviews of one group always go together. Where a review has one of several labels, the parts
-    have the same balance of them. The groups go in the order of a keyed hash: which part a review
-    goes to depends on the seed and on the texts, not on the order of the rows.
+    The reviews of a group always go to the same part. The groups are taken in the order of a keyed
+    hash, so the part of a review depends on the seed and on the texts, not on the order of the
+    rows. A group goes to the first held-out part with room for it, otherwise to the training part:
+    a held-out part has room for `round(share * reviews of the class)` reviews of each class.
 
-    Where the source comes split (`official_split`), its test half is the test part as it is, its
-    training half is divided into the other two, and a training review of a group that reaches into
-    the test half is left out.
+    Bounds for every seed: a held-out part never has more reviews of a class than that. Every group
+    in the training part has more reviews of some class than a held-out part has room left for. So
+    if each group has one class, a held-out part lacks fewer reviews of a class than each group of
+    that class in the training part has: none if one of them is a single review. If groups have
+    several classes (films), only one class needs to be so full; the part can lack more of the
+    others.
+
+    If the source is already split (`official_split`), its test half is the test part, its training
+    half is divided into the other two parts, and a training review of a group with reviews in the
+    test half is left out.
 
     Args:
-        reviews: with the columns `review`, `label` and maybe `official_split`.
-        group: what they are grouped by (see `grouped`).
-        task: what the labels are for.
-        split: the shares held out and the key of the hash. With an official split, `validation`
-            is a share of the training half and `test` is not used.
+        reviews: with the columns `review`, `label` and optionally `official_split`.
+        group: the group of each review (see `grouped`).
+        task: a key of `TASKS`.
+        split: the shares of the parts and the key of the hash. With an official split,
+            `validation` is a share of the training half and `test` is not used.
 
     Returns:
         A series with the index of `reviews`.
@@ -99,11 +107,10 @@ def assign(reviews: pd.DataFrame, group: pd.Series, task: str, split: Split) -> 
     if task not in ("binary", "multiclass"):
         label = pd.Series("", index=reviews.index)
     order = group.map(lambda text: _order(text, split.seed))
-    sizes = pd.crosstab(order[free], label[free])  # a row a group, in order
+    sizes = pd.crosstab(order[free], label[free])  # a row for each group, in order
     room = {name: (share * sizes.sum()).round().to_numpy() for name, share in shares.items()}
     parts = []
     for size in sizes.to_numpy():
-        # The first part that still has room for the whole group; training takes the rest.
         name = next((name for name, left in room.items() if (size <= left).all()), TRAIN)
         if name != TRAIN:
             room[name] = room[name] - size
@@ -115,10 +122,10 @@ def assign(reviews: pd.DataFrame, group: pd.Series, task: str, split: Split) -> 
 def divide(
     reviews: pd.DataFrame, group: pd.Series, task: str, split: Split
 ) -> dict[str, pd.DataFrame]:
-    """The reviews of each part (see `assign`), in an order that the seed and the texts decide.
+    """The reviews of each part (see `assign`), in an order by seed and text.
 
     Raises:
-        PipelineError: a part is empty or lacks one of the classes, since there are too few reviews.
+        PipelineError: there are too few reviews, and a part is empty or has no review of a class.
     """
     part = assign(reviews, group, task, split)
     order = reviews["review"].map(lambda text: _order(text, split.seed))
@@ -129,24 +136,24 @@ def divide(
         parts[name] = reviews.loc[chosen, ["review", "label", "origin"]]
         missing = _classes(task, reviews["label"]) - _classes(task, parts[name]["label"])
         if missing or parts[name].empty:
-            which = f" that is {min(missing)!r}" if missing else ""
+            which = f" with the label {min(missing)!r}" if missing else ""
             raise PipelineError(
-                f"{REVIEWS}: too few reviews, none{which} falls to "
-                f"{name}; add reviews, or raise `split.{VALIDATION}` and `split.{TEST}`"
+                f"{REVIEWS}: too few reviews, the {name} part has none{which}; add reviews, or "
+                f"raise `split.{VALIDATION}` and `split.{TEST}`"
             )
     return parts
 
 
 def alike(text: pd.Series, group: pd.Series) -> dict[str, int]:
-    """How many reviews are kept together.
+    """The number of reviews that are kept together with others.
 
     Args:
         text: the `text_key` of each review.
-        group: what it is grouped by (see `grouped`).
+        group: the group of each review (see `grouped`).
 
     Returns:
-        `copies`, the reviews whose text is another's too; `near_duplicates`, those whose group
-        holds more than one text.
+        `copies`, the reviews with the same text as another; `near_duplicates`, the reviews whose
+        group has several texts.
     """
     return {
         "copies": int(text.duplicated(keep=False).sum()),
@@ -165,7 +172,7 @@ def _order(text: str, seed: int) -> str:
 
 
 def main() -> None:
-    """Divide what `fetch` got; write a table for each part."""
+    """Divide the reviews of `fetch`; write a table for each part."""
     task, split = reader.load("task", schema.Task), reader.load("split", Split)
     with reading(REVIEWS):
         reviews = pd.read_parquet(REVIEWS)
@@ -175,8 +182,8 @@ def main() -> None:
     if split.by == "group":
         if "group" not in reviews:
             raise PipelineError(
-                "`split.by` is group, and these reviews do not say what they are about; name the "
-                "column that does in `data.csv.group`, or set `split.by` to review"
+                "`split.by` is group, but these reviews have no groups; set `data.csv.group` to "
+                "the column of the groups, or `split.by` to review"
             )
         group = joined(group, reviews["group"])
     parts = divide(reviews, group, task, split)
@@ -189,12 +196,12 @@ def main() -> None:
     counts = {**sizes, "left_out": len(left_out), **together, "groups": group.nunique()}
     write_json(METRICS, counts)
     print("split: " + ", ".join(f"{size:,} {name}" for name, size in sizes.items()))
-    print(f"split: {together['near_duplicates']:,} reviews are kept with near-duplicates of theirs")
+    print(f"split: {together['near_duplicates']:,} reviews are kept together with near-duplicates")
     if len(left_out):
         named = ", ".join([*left_out[:SHOWN], *["..."][: len(left_out) > SHOWN]])
         print(
-            f"split: {len(left_out):,} training reviews left out, as they are in the test half "
-            f"too: {named}"
+            f"split: {len(left_out):,} training reviews left out, because they are also in the "
+            f"test half: {named}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Turn reviews into token ids, by a vocabulary from the training part alone."""
+"""Convert the reviews to token ids; the vocabulary comes from the training part only."""
 
 from pathlib import Path
 from statistics import median
@@ -33,37 +33,37 @@ def main() -> None:
     counts = count_words(words["train"], settings.min_count)
     if not counts:
         raise PipelineError(
-            f"{SPLIT}/train.parquet: no word comes {settings.min_count} times; lower "
+            f"{SPLIT}/train.parquet: no word occurs {settings.min_count} times; lower "
             "`tokenize.min_count` or add reviews"
         )
     encoder = Encoder(counts, settings.max_length, settings.keep, task, labels)
     if not any(word in encoder.ids for text in words["validation"] for word in text):
         raise PipelineError(
-            f"{SPLIT}/validation.parquet: no review has a word that training knows, so nothing can "
-            "be measured; add reviews, or lower `tokenize.min_count`"
+            f"{SPLIT}/validation.parquet: no review has a word of the vocabulary; add reviews, or "
+            "lower `tokenize.min_count`"
         )
     encoder.save(FOLDER)
     for part, token_lists in words.items():
         token_ids = encoder.encode(token_lists)
         write_arrays(FOLDER / f"{part}.npz", token_ids=token_ids, targets=targets[part])
     write_json(METRICS, summary(encoder, words["train"], words["validation"]))
-    print(f"tokenize: {len(counts):,} words known, {settings.max_length} kept of a review")
+    print(f"tokenize: {len(counts):,} known words, {settings.max_length} kept of each review")
 
 
 def summary(
     encoder: Encoder, train: list[list[str]], validation: list[list[str]]
 ) -> dict[str, float]:
-    """What the encoder keeps.
+    """How much of the reviews the encoder keeps.
 
     Args:
         encoder: fitted on the training part.
         train: the words of each training review.
-        validation: the words of each validation review, which are some.
+        validation: the words of each validation review; there is at least one word.
 
     Returns:
-        `vocabulary`, the words known; `median_length` of a training review, in words; `truncated`,
-        the share of training reviews with more words known than are kept; `unknown`, the share of
-        the words in validation reviews that training did not see often enough.
+        `vocabulary`, the number of known words; `median_length` of a training review, in words;
+        `truncated`, the share of training reviews that have more known words than are kept;
+        `unknown`, the share of words in validation reviews that are not in the vocabulary.
     """
     known = [sum(word in encoder.ids for word in words) for words in train]
     seen = [word in encoder.ids for words in validation for word in words]

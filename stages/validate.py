@@ -1,11 +1,9 @@
-"""Hold the reviews against a suite of expectations; a failed one stops the pipeline."""
+"""Check the reviews against a suite of expectations; a failed one stops the pipeline."""
 
-import html
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 
 import pandas as pd
 
@@ -19,6 +17,7 @@ from ajuste.config.schema import Validate
 from ajuste.data.text import TAGS, text_key
 from ajuste.errors import PipelineError
 from ajuste.files import read_json, reading, write_json, write_text
+from ajuste.report.document import Heading, Table, Text, page
 from ajuste.tasks import NUMERIC, SEPARATOR, split_labels
 from stages import check
 
@@ -33,159 +32,103 @@ CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]"
 NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 
 
+ADVICE = {
+    "columns": "see ajuste/data/reviews.py for the columns",
+    "reviews": "add reviews or lower validate.min_reviews",
+    "review type": "make every review a text",
+    "label type": "make every label a text",
+    "no empty review": "fill in or remove these rows",
+    "no empty label": "label or remove these rows",
+    "numbers": "write these labels as numbers, such as 7 or 7.5, or remove the rows",
+    "range": "valid: {labels}; correct these labels or data.csv.labels",
+    "different numbers": "add reviews with another number; at least two must differ",
+    "label set": "valid: {labels}; correct these labels or data.csv.labels",
+    "every class": "add reviews; each of {labels} needs some",
+    "class balance": "add reviews of the rarer class or lower validate.min_class_share",
+    "length": "correct these rows or set validate.min_words and validate.max_words",
+    "duplicates": "remove the copies or raise validate.max_duplicates",
+    "one label for one text": "choose one label or raise validate.max_conflicts",
+    "no markup but line breaks": "remove the markup or raise validate.max_markup",
+    "no control or replacement characters": "decode the source again or raise validate.max_control",
+}
+"""What to do if an expectation fails, under the name of the expectation."""
+
+
 def suite(bounds: Validate, task: str, labels: list[str]) -> gx.ExpectationSuite:
-    """What is expected of the reviews; `facts` adds the columns that `ajuste.data.reviews` lacks.
+    """The expectations of a table with the columns that `facts` returns.
 
-    `meta.name` is what an expectation is called in messages, metrics and the report; `meta.advice`
-    says what to do where it fails.
+    The `meta` of each holds its `name` and `advice` (see `ADVICE`).
     """
-    return gx.ExpectationSuite(
-        name="reviews",
-        expectations=[
-            gxe.ExpectTableColumnsToMatchSet(
-                column_set=["review", "label", "origin"],
-                exact_match=False,
-                meta={"name": "columns", "advice": "see ajuste/data/reviews.py for the columns"},
-            ),
-            gxe.ExpectTableRowCountToBeBetween(
-                min_value=bounds.min_reviews,
-                meta={"name": "reviews", "advice": "add reviews or lower validate.min_reviews"},
-            ),
-            gxe.ExpectColumnValuesToBeOfType(
-                column="review",
-                type_="str",
-                meta={"name": "review type", "advice": "make every review a text"},
-            ),
-            gxe.ExpectColumnValuesToBeOfType(
-                column="label",
-                type_="str",
-                meta={"name": "label type", "advice": "make every label a text"},
-            ),
-            gxe.ExpectColumnValuesToNotBeNull(
-                column="review",
-                meta={"name": "no empty review", "advice": "fill in or remove these rows"},
-            ),
-            *_label_expectations(bounds, task, labels),
-            gxe.ExpectColumnValuesToBeBetween(
-                column="words",
-                min_value=bounds.min_words,
-                max_value=bounds.max_words,
-                meta={
-                    "name": "length",
-                    "advice": "mend these rows or set validate.min_words and validate.max_words",
-                },
-            ),
-            gxe.ExpectColumnValuesToBeInSet(
-                column="duplicate",
-                value_set=[False],
-                mostly=1 - bounds.max_duplicates,
-                meta={
-                    "name": "duplicates",
-                    "advice": "remove the copies or raise validate.max_duplicates",
-                },
-            ),
-            gxe.ExpectColumnValuesToBeInSet(
-                column="conflict",
-                value_set=[False],
-                mostly=1 - bounds.max_conflicts,
-                meta={
-                    "name": "one label for one text",
-                    "advice": "decide for one label or raise validate.max_conflicts",
-                },
-            ),
-            gxe.ExpectColumnValuesToNotMatchRegex(
-                column="review",
-                regex=OTHER_MARKUP,
-                mostly=1 - bounds.max_markup,
-                meta={
-                    "name": "no markup but line breaks",
-                    "advice": "strip the markup or raise validate.max_markup",
-                },
-            ),
-            gxe.ExpectColumnValuesToNotMatchRegex(
-                column="review",
-                regex=CONTROL,
-                mostly=1 - bounds.max_control,
-                meta={
-                    "name": "no control or replacement characters",
-                    "advice": "decode the source anew or raise validate.max_control",
-                },
-            ),
-        ],
-    )
+    columns = ["review", "label", "origin"]
+    expectations = {
+        "columns": gxe.ExpectTableColumnsToMatchSet(column_set=columns, exact_match=False),
+        "reviews": gxe.ExpectTableRowCountToBeBetween(min_value=bounds.min_reviews),
+        "review type": gxe.ExpectColumnValuesToBeOfType(column="review", type_="str"),
+        "label type": gxe.ExpectColumnValuesToBeOfType(column="label", type_="str"),
+        "no empty review": gxe.ExpectColumnValuesToNotBeNull(column="review"),
+        **_of_labels(bounds, task, labels),
+        "length": gxe.ExpectColumnValuesToBeBetween(
+            column="words", min_value=bounds.min_words, max_value=bounds.max_words
+        ),
+        "duplicates": gxe.ExpectColumnValuesToBeInSet(
+            column="duplicate", value_set=[False], mostly=1 - bounds.max_duplicates
+        ),
+        "one label for one text": gxe.ExpectColumnValuesToBeInSet(
+            column="conflict", value_set=[False], mostly=1 - bounds.max_conflicts
+        ),
+        "no markup but line breaks": gxe.ExpectColumnValuesToNotMatchRegex(
+            column="review", regex=OTHER_MARKUP, mostly=1 - bounds.max_markup
+        ),
+        "no control or replacement characters": gxe.ExpectColumnValuesToNotMatchRegex(
+            column="review", regex=CONTROL, mostly=1 - bounds.max_control
+        ),
+    }
+    valid = " to ".join(labels) if task in NUMERIC else ", ".join(labels)
+    for name, expectation in expectations.items():
+        expectation.meta = {"name": name, "advice": ADVICE[name].format(labels=valid)}
+    return gx.ExpectationSuite(name="reviews", expectations=list(expectations.values()))
 
 
-def _label_expectations(bounds: Validate, task: str, labels: list[str]) -> list[gxe.Expectation]:
-    empty = gxe.ExpectColumnValuesToNotBeNull(
-        column="label", meta={"name": "no empty label", "advice": "label or remove these rows"}
-    )
+def _of_labels(bounds: Validate, task: str, labels: list[str]) -> dict[str, gxe.Expectation]:
+    empty = {"no empty label": gxe.ExpectColumnValuesToNotBeNull(column="label")}
+    known = gxe.ExpectColumnValuesToBeNull(column="unknown")
     if task in NUMERIC:
-        low, high = labels
-        return [
-            empty,
-            gxe.ExpectColumnValuesToBeNull(
-                column="unknown",
-                meta={
-                    "name": "numbers",
-                    "advice": "write these labels as numbers, such as 7 or 7.5, or remove the rows",
-                },
+        low, high = map(float, labels)
+        return empty | {
+            "numbers": known,
+            "range": gxe.ExpectColumnValuesToBeBetween(
+                column="number", min_value=low, max_value=high
             ),
-            gxe.ExpectColumnValuesToBeBetween(
-                column="number",
-                min_value=float(low),
-                max_value=float(high),
-                meta={
-                    "name": "range",
-                    "advice": f"valid is {low} to {high}: mend the labels or data.csv.labels",
-                },
+            "different numbers": gxe.ExpectColumnUniqueValueCountToBeBetween(
+                column="number", min_value=2
             ),
-            gxe.ExpectColumnUniqueValueCountToBeBetween(
-                column="number",
-                min_value=2,
-                meta={"name": "different numbers", "advice": "there must be two at the least"},
-            ),
-        ]
-    valid = ", ".join(labels)
-    of_classes = [
-        gxe.ExpectColumnValuesToBeNull(
-            column="unknown",
-            meta={
-                "name": "label set",
-                "advice": f"valid are {valid}: mend the labels or data.csv.labels",
-            },
+        }
+    classes = {
+        "label set": known,
+        "every class": gxe.ExpectColumnMostCommonValueToBeInSet(
+            column="classes", value_set=["all"]
         ),
-        gxe.ExpectColumnMostCommonValueToBeInSet(
-            column="classes",
-            value_set=["all"],
-            meta={"name": "every class", "advice": f"there must be reviews of each of {valid}"},
-        ),
-    ]
+    }
     if task == "multilabel":
-        return of_classes
-    balance = gxe.ExpectColumnValuesToBeBetween(
-        column="class_share",
-        min_value=bounds.min_class_share * 2 / len(labels),
-        meta={
-            "name": "class balance",
-            "advice": "add reviews of the rarer class or lower validate.min_class_share",
-        },
-    )
-    return [empty, *of_classes, balance]
+        return classes
+    share = bounds.min_class_share * 2 / len(labels)
+    balance = gxe.ExpectColumnValuesToBeBetween(column="class_share", min_value=share)
+    return {**empty, **classes, "class balance": balance}
 
 
 def facts(reviews: pd.DataFrame, task: str, labels: list[str]) -> pd.DataFrame:
-    """The reviews with what the suite asks about them.
+    """The reviews with the columns that the suite checks.
 
-    An empty review or label becomes null. What cannot be said of a row is null, so that one fault
-    is reported once. Added are
+    An empty review or label becomes null. A value that cannot be computed for a row is null, so
+    that one fault is reported once. The new columns are
 
-    - `words`: the white-space separated words of the review;
+    - `words`: the number of words of the review, separated by white space;
     - `duplicate` (bool): whether an earlier row has the same text (see `text_key`);
-    - `conflict` (bool): whether its text comes with another label too;
-    - `unknown`: what of its label is none of `labels`, or is no number;
-    - for numbers `number` (float); for classes `classes`, whether `all` of them come or which do
-      not, alike in every row, and `class_share`, the share of its class among the reviews with a
-      label of `labels`.
+    - `conflict` (bool): whether another row has the same text with another label;
+    - `unknown`: the part of its label that is not in `labels`, or is not a number;
+    - for numbers `number` (float); for classes `classes`, the same in every row: `all`, or which
+      classes are absent; and `class_share`, the share of its class among the reviews with a label
+      of `labels`.
     """
     filled = reviews.mask(reviews.apply(lambda column: column.str.strip() == ""))
     text = filled["review"].dropna().map(text_key)
@@ -216,14 +159,14 @@ def facts(reviews: pd.DataFrame, task: str, labels: list[str]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one expectation went.
+    """The result of one expectation.
 
     Attributes:
-        name: what it is called.
+        name: its name.
         success: whether it holds.
-        unexpected: how many rows are not as expected, or None where it is about the whole table.
-        observed: what was seen, for a reader.
-        origins: where the first of these rows stand in the source.
+        unexpected: the number of unexpected rows, or None if it is about the whole table.
+        observed: the observed value, as text.
+        origins: the places of the first unexpected rows in the source.
         advice: what to do if it does not hold.
     """
 
@@ -236,7 +179,7 @@ class Outcome:
 
 
 def validate(reviews: pd.DataFrame, expectations: gx.ExpectationSuite) -> list[Outcome]:
-    """The outcome of each expectation over a table with the columns that `facts` gives."""
+    """The outcome of each expectation for a table with the columns that `facts` returns."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     asset = context.data_sources.add_pandas("reviews").add_dataframe_asset("reviews")
@@ -268,48 +211,33 @@ def _outcome(result: gx.core.ExpectationValidationResult, origin: pd.Series) -> 
 
 
 def explain(outcome: Outcome) -> str:
-    """A failed expectation in one sentence: what, how many rows, the first of them, what to do."""
+    """A failed expectation in one line: its name, the unexpected rows, what to do."""
     more = ", ..." if (outcome.unexpected or 0) > len(outcome.origins) else ""
     where = f" ({', '.join(outcome.origins)}{more})" if outcome.origins else ""
     return f"`{outcome.name}` failed: {outcome.observed}{where}; {outcome.advice}"
 
 
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>Validation of the reviews</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
-table { border-collapse: collapse; width: 100% }
-th, td { border-bottom: 1px solid #ccc; padding: .4rem; text-align: left; vertical-align: top }
-.failed { background: #fde8e8 }
-</style>
-<h1>Validation of the reviews</h1>
-<p>$summary</p>
-<table>
-<tr><th>Expectation<th>Outcome<th>Observed<th>First rows<th>What to do</tr>
-$rows
-</table>
-</html>
-""")
-
-
-def page(outcomes: list[Outcome]) -> str:
-    """The outcomes as an HTML page that needs no other file."""
-    failed = sum(not outcome.success for outcome in outcomes)
-    rows = []
-    for outcome in outcomes:
-        advice = "" if outcome.success else outcome.advice
-        state = "holds" if outcome.success else "failed"
-        cells = [outcome.name, state, outcome.observed, ", ".join(outcome.origins), advice]
-        columns = "".join(f"<td>{html.escape(cell)}" for cell in cells)
-        rows.append(f'<tr class="{state}">{columns}</tr>')
-    summary = f"{len(outcomes) - failed} of {len(outcomes)} expectations hold."
-    return PAGE.substitute(summary=summary, rows="\n".join(rows))
+def report(outcomes: list[Outcome]) -> str:
+    """The outcomes as an HTML page."""
+    failed = {number for number, outcome in enumerate(outcomes) if not outcome.success}
+    rows = [
+        [
+            outcome.name,
+            "holds" if outcome.success else "failed",
+            outcome.observed,
+            ", ".join(outcome.origins),
+            "" if outcome.success else outcome.advice,
+        ]
+        for outcome in outcomes
+    ]
+    summary = f"{len(outcomes) - len(failed)} of {len(outcomes)} expectations hold."
+    header = ["Expectation", "Outcome", "Observed", "First rows", "What to do"]
+    title = Heading(1, "Validation of the reviews")
+    return page([title, Text([summary]), Table(header, rows, failed)])
 
 
 def main() -> None:
-    """Validate what `fetch` got; write metrics and report, whether or not all is as expected."""
+    """Validate the reviews of `fetch`; write metrics and a report, even if an expectation fails."""
     bounds = reader.load("validate", Validate)
     task = reader.load("task", schema.Task)
     labels = read_json(LABELS)
@@ -318,7 +246,7 @@ def main() -> None:
     reviews = facts(table, task, labels)
     outcomes = validate(reviews, suite(bounds, task, labels))
     failed = [outcome for outcome in outcomes if not outcome.success]
-    write_text(REPORT, page(outcomes))
+    write_text(REPORT, report(outcomes))
     metrics = {
         "success": not failed,
         "reviews": len(reviews),

@@ -1,4 +1,4 @@
-"""Show and measure that words of like sentiment lie close together in the embedding."""
+"""Show and measure how close words of the same sentiment are in the embedding."""
 
 import warnings
 from pathlib import Path
@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import normalize
 
 from ajuste.config import reader, schema
 from ajuste.data.text import SPECIAL, VOCABULARY_FILE, read_vocabulary
@@ -18,31 +20,24 @@ VOCABULARY = Path("data/tokens") / VOCABULARY_FILE
 MATRIX = Path("data/embedding/matrix.npy")
 METRICS = Path("metrics/words.json")
 REPORTS = Path("reports/words")
-DECIMALS = 6  # the last digits of a matrix product depend on the processor
-FEWEST = 3  # two points lie on a line, whatever they are
-# Blue and orange, which every colour vision tells apart, dark enough for text on white.
+DECIMALS = 6  # the later digits of a matrix product depend on the processor
+FEWEST = 3  # two points are always on one line
+# Blue and orange: colour-blind people can distinguish them, and they are readable on white.
 LOOKS = {"positive": ("#0072b2", "o"), "negative": ("#b34700", "^")}
 SIDES = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)]
 GAPS = [6, 12, 18]  # points
 
 
-def unit_rows(matrix: np.ndarray) -> np.ndarray:
-    """Each row brought to length 1, as float64; a row of zeros stays one."""
-    matrix = matrix.astype(np.float64)
-    length = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return np.divide(matrix, length, out=np.zeros_like(matrix), where=length > 0)
-
-
 def neighbours(unit: np.ndarray, row: int, count: int) -> list[tuple[int, float]]:
-    """The rows most like one row, without itself and without rows of zeros.
+    """The rows nearest to one row by cosine, without the row itself and without rows of zeros.
 
     Args:
         unit: float64 (words, width), rows of length 1 or 0.
-        row: whose neighbours.
-        count: how many at most.
+        row: the row whose neighbours are wanted.
+        count: the maximum number of neighbours.
 
     Returns:
-        Pairs of row and cosine, the nearest first; of equals, the first in the vocabulary.
+        Pairs of row and cosine, the nearest first; equals are in the order of the vocabulary.
     """
     cosine = np.round(unit @ unit[row], DECIMALS)
     others = np.flatnonzero(unit.any(axis=1))
@@ -52,17 +47,17 @@ def neighbours(unit: np.ndarray, row: int, count: int) -> list[tuple[int, float]
 
 
 def likeness(unit: np.ndarray, positive: np.ndarray) -> dict[str, float | None]:
-    """How close words of like sentiment lie, against those of opposite sentiment.
+    """How close words of the same sentiment are, compared with words of opposite sentiment.
 
     Args:
-        unit: float64 (n, width), the chosen words' vectors at length 1.
-        positive: bool (n,), which of them are positive; the others are negative.
+        unit: float64 (n, width), the vectors of the chosen words, of length 1.
+        positive: bool (n,), which words are positive; the others are negative.
 
     Returns:
-        `cosine_alike` and `cosine_opposite`, the means over the pairs of words of one sentiment
-        and of both; `cosine_difference`; `nearest_alike`, the share of the words whose nearest
-        one is of the same sentiment (about a half if sentiment played no part), for two words of
-        each at least. What cannot be measured is None.
+        `cosine_alike` and `cosine_opposite`, the means over the pairs of words of the same and of
+        opposite sentiment; `cosine_difference`; `nearest_alike`, the share of words whose nearest
+        word has the same sentiment (about 0.5 by chance), which needs two words of each. A value
+        that cannot be measured is None.
     """
     cosine = np.round(unit @ unit.T, DECIMALS)
     pairs = np.triu(np.ones(cosine.shape, dtype=bool), k=1)
@@ -88,37 +83,32 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def principal_components(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The plane that keeps most of the points' variance (Pearson 1901, Hotelling 1933).
+    """The first two principal components of points.
 
-    The sign of a component is free; here its largest weight is positive.
+    The sign of a component is arbitrary; scikit-learn makes its largest weight positive.
 
     Args:
-        points: float64 (n, width).
+        points: float64 (n, width); n is at least 2.
 
     Returns:
-        float64 (n, 2), the coordinates in that plane, and (2,), the share of the variance that
-        each keeps. Of points with less than two dimensions the second is zero.
+        float64 (n, 2), the coordinates, and (2,), the share of the variance that each keeps. Of
+        points with less than two dimensions the second is zero.
     """
-    centred = points - points.mean(axis=0)
-    _, spread, axes = np.linalg.svd(centred, full_matrices=False)
-    largest = np.abs(axes).argmax(axis=1)
-    axes *= np.sign(axes[np.arange(len(axes)), largest])[:, None]
-    variance = spread**2
-    places, shares = np.zeros((len(points), 2)), np.zeros(2)
-    kept = min(2, len(axes))
-    places[:, :kept] = centred @ axes[:kept].T
-    shares[:kept] = variance[:kept] / max(variance.sum(), np.finfo(float).tiny)
-    return np.round(places, DECIMALS) + 0.0, shares  # + 0.0: no -0 in the table
+    points = np.pad(points, [(0, 0), (0, 1)])  # two components need a width of two
+    with np.errstate(invalid="ignore"):  # points that are all the same have no variance
+        fitted = PCA(2, svd_solver="full").fit(points)
+    places = np.round(fitted.transform(points), DECIMALS) + 0.0  # + 0.0: no -0 in the table
+    return places, np.nan_to_num(fitted.explained_variance_ratio_)
 
 
 def place_labels(points: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Where the labels of points go, so that they cover neither one another nor a point.
+    """Places for the labels of points, with as little overlap of labels and points as possible.
 
-    One after another, each takes the first of the places beside its point, near ones first, where
-    it covers least (after Christensen, Marks and Shieber 1995).
+    One label after another takes the place beside its point that covers least; of equal places,
+    the nearest (a greedy form of Christensen, Marks and Shieber 1995).
 
     Args:
-        points: float64 (n, 2).
+        points: float64 (n, 2), in the unit of the drawing.
         sizes: float64 (n, 2), the width and height of each label, in the same unit.
 
     Returns:
@@ -144,8 +134,8 @@ def neighbour_table(
     Args:
         unit: float64 (vocabulary, width), rows of length 1 or 0.
         rows: the row of each word that has a vector.
-        words: of these, the ones asked about.
-        count: how many neighbours at most.
+        words: the words whose neighbours are wanted; each is in `rows`.
+        count: the maximum number of neighbours.
     """
     names = {row: word for word, row in rows.items()}
     listed = [
@@ -157,15 +147,15 @@ def neighbour_table(
 
 
 def word_map(unit: np.ndarray, sentiments: dict[str, str]) -> tuple[pd.DataFrame, np.ndarray]:
-    """Where the words lie in the plane of their first two principal components.
+    """The words on the plane of their first two principal components.
 
     Args:
-        unit: float64 (n, width), the words' vectors at length 1.
+        unit: float64 (n, width), the vectors of the words, of length 1.
         sentiments: the n words, each with its sentiment.
 
     Returns:
-        Columns `word`, `sentiment`, `x`, `y`, without a row for fewer than `FEWEST` words; and
-        the share of the variance that each axis keeps.
+        Columns `word`, `sentiment`, `x`, `y`, without rows if there are fewer than `FEWEST` words;
+        and the share of the variance that each axis keeps.
     """
     if len(sentiments) < FEWEST:
         return pd.DataFrame(columns=["word", "sentiment", "x", "y"]), np.zeros(2)
@@ -179,19 +169,19 @@ def draw(table: pd.DataFrame, shares: np.ndarray, path: Path) -> None:
 
     Args:
         table: columns `word`, `sentiment`, `x`, `y`.
-        shares: (2,), the share of the variance that either axis keeps.
-        path: where to.
+        shares: (2,), the share of the variance that each axis keeps.
+        path: the file to write.
     """
     settings = {"svg.hashsalt": "ajuste", "svg.fonttype": "none"}
     with matplotlib.style.context(["default", settings]), warnings.catch_warnings():
-        # The text stays text, drawn in a font of whoever looks at it.
+        # The text stays text: the viewer's fonts draw it, not the font of this machine.
         warnings.filterwarnings("ignore", message="Glyph")
         figure = Figure(figsize=(9, 7), dpi=72)
         axes = figure.add_axes((0.08, 0.08, 0.89, 0.86))
         if table.empty:
             axes.set_axis_off()
-            said = f"Fewer than {FEWEST} of the chosen words have a vector: no map."
-            axes.text(0.5, 0.5, said, ha="center", va="center")
+            message = f"Fewer than {FEWEST} of the chosen words have a vector: no map."
+            axes.text(0.5, 0.5, message, ha="center", va="center")
         else:
             axes.set_xlabel(f"first principal component ({shares[0]:.0%} of the variance)")
             axes.set_ylabel(f"second principal component ({shares[1]:.0%})")
@@ -212,7 +202,7 @@ def _draw_words(axes: Axes, table: pd.DataFrame) -> None:
         for word, sentiment in zip(table["word"], table["sentiment"], strict=True)
     ]
     axes.autoscale_view()
-    axes.apply_aspect()  # from here on the limits stand, and with them where the points are
+    axes.apply_aspect()  # after this the limits and the places of the points are fixed
     sizes = np.array([label.get_window_extent().size for label in labels])
     points = axes.transData.transform(table[["x", "y"]])
     centres = axes.transData.inverted().transform(place_labels(points, sizes))
@@ -221,9 +211,9 @@ def _draw_words(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    """Measure and map the chosen words, list neighbours; words without a vector are left out."""
+    """Measure and map the chosen words and list neighbours; skip words without a vector."""
     settings = reader.load("words", schema.Words)
-    unit = unit_rows(read_array(MATRIX)[len(SPECIAL) :])
+    unit = normalize(read_array(MATRIX)[len(SPECIAL) :].astype(np.float64))
     vocabulary = read_vocabulary(VOCABULARY)
     rows = {word: row for row, word in enumerate(vocabulary) if unit[row].any()}
     sentiments = {
@@ -253,13 +243,13 @@ def main() -> None:
 
 
 def summary(measured: dict[str, float | None]) -> str:
-    """What `likeness` measured, in words."""
+    """The measurements of `likeness` in a sentence."""
     if measured["nearest_alike"] is None:
-        return "too few to compare"
+        return "too few words to compare"
     return (
         f"mean cosine {measured['cosine_alike']:.2f} within a sentiment, "
         f"{measured['cosine_opposite']:.2f} between the two; "
-        f"{measured['nearest_alike']:.0%} have their nearest in their own"
+        f"{measured['nearest_alike']:.0%} have a nearest word of the same sentiment"
     )
 
 

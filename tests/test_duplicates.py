@@ -13,7 +13,7 @@ def words(count: int, prefix: str = "w") -> list[str]:
 
 
 def by_hand(texts: list[list[str]]) -> list[list[int]]:
-    """The definition, pair by pair."""
+    """The definition, applied to each pair."""
     shingles = [{tuple(t[i : i + WIDTH]) for i in range(len(t) - WIDTH + 1)} for t in texts]
     return [
         [one, other]
@@ -24,7 +24,7 @@ def by_hand(texts: list[list[str]]) -> list[list[int]]:
 
 
 @given(st.integers(0, 2**32), st.integers(2, 40))
-def test_no_pair_is_missed_and_none_is_made_up(seed, count):
+def test_the_pairs_are_those_of_the_definition(seed, count):
     chance = random.Random(seed)
     source = [chance.choice("abcdefgh") for _ in range(120)]
     texts = []
@@ -44,7 +44,7 @@ def test_a_text_with_a_word_changed_and_one_quoted_in_a_longer_one_are_found():
     assert near_duplicates(texts).tolist() == [[1, 2], [1, 3], [2, 3]]
 
 
-def test_a_phrase_is_no_near_duplicate():
+def test_a_common_phrase_is_no_near_duplicate():
     phrase = words(LEAST + WIDTH - 2)
     assert near_duplicates([phrase, [*phrase, *words(9, "own")]]).tolist() == []
     assert near_duplicates([[*phrase, "more"], [*phrase, "more", "own"]]).tolist() == [[0, 1]]
@@ -56,19 +56,19 @@ def test_a_small_part_of_a_long_text_is_no_near_duplicate():
     assert near_duplicates(long).tolist() == []
 
 
-def test_no_texts_and_texts_without_words():
+def test_no_texts_and_texts_without_words_have_no_pairs():
     assert near_duplicates([]).shape == (0, 2)
     assert near_duplicates([[], ["a"], []]).shape == (0, 2)
 
 
-def test_more_texts_than_are_compared_at_once(monkeypatch):
+def test_comparing_in_blocks_changes_nothing(monkeypatch):
     texts = [words(20, name) for name in "abcde"] * 2
     whole = near_duplicates(texts)
     monkeypatch.setattr("ajuste.data.duplicates._BLOCK", 3)
     assert near_duplicates(texts).tolist() == whole.tolist() == [[i, i + 5] for i in range(5)]
 
 
-def test_what_more_texts_than_common_share_is_a_form(monkeypatch):
+def test_a_passage_in_many_texts_does_not_count(monkeypatch):
     monkeypatch.setattr("ajuste.data.duplicates.COMMON", 4)
     form = words(20, "form")
     texts = [[*words(20, name), *form] for name in "abcde"]
@@ -77,7 +77,7 @@ def test_what_more_texts_than_common_share_is_a_form(monkeypatch):
     assert len(near_duplicates(texts[1:])) == 6
 
 
-def test_pairs_that_meet_are_one_group():
+def test_pairs_with_a_common_text_are_one_group():
     group = united(6, np.array([[0, 3], [3, 5], [1, 2]]))
     assert group[0] == group[3] == group[5]
     assert group[1] == group[2]

@@ -1,4 +1,3 @@
-import io
 import zipfile
 
 import numpy as np
@@ -9,63 +8,8 @@ from ajuste.data.download import sha256
 from ajuste.errors import PipelineError
 from stages import embed as stage
 
-LINES = b"good 1 0\nbad -1 0\nn't 0 1\n. . 5 5\n\xe2\x80\x8aa 7 7\ngood 9 9\n"
 
-
-def parse(content: bytes, words=("good", "bad"), width=2):
-    return vectors.parse(io.BytesIO(content), set(words), width, "file.txt")
-
-
-def test_only_the_words_asked_for_are_kept_and_the_first_of_two_counts():
-    found = parse(LINES)
-    assert {word: vector.tolist() for word, vector in found.items()} == {
-        "good": [1, 0],
-        "bad": [-1, 0],
-    }
-    assert found["good"].dtype == np.float32
-
-
-def test_words_may_hold_spaces_of_any_kind():
-    assert set(parse(LINES, words=(". .", "\u200aa"))) == {". .", "\u200aa"}
-
-
-def test_the_header_of_word2vec_is_no_vector():
-    assert parse(b"2 2\ngood 1 0\nbad -1 0\n").keys() == {"good", "bad"}
-
-
-def test_no_line_end_is_no_fault_where_the_count_is_right():
-    assert parse(b"2 2\ngood 1 0\nbad -1 0").keys() == {"good", "bad"}
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "empty"),
-        (b"good 1 0\nbad -1\n", "line 2: 1 numbers after the word, expected 2"),
-        (b"good 1 0\nbad -1 0.", "line 2: no line end, so the file is cut"),
-        (b"good 1 0\nba", "line 2: 0 numbers after the word, expected 2"),
-        (b"good 1 0 3\nbad 1 0 3\n", "line 1: 3 numbers after the word, expected 2"),
-        (b"3 2\ngood 1 0\nbad -1 0\n", "2 vectors, 3 announced"),
-        (b"2 3\ngood 1 0 3\nbad 1 0 3\n", "line 1: vectors of 3 numbers announced, expected 2"),
-        (b"good 1 nan\n", "line 1: 'nan' is no finite decimal number"),
-        (b"good 1 x\n", "line 1: 'x' is no finite decimal number"),
-        (b"go\xe9d 1 0\n", "line 1: the word is not UTF-8"),
-    ],
-)
-def test_a_file_that_cannot_be_used_is_named_with_its_line(content, said):
-    with pytest.raises(PipelineError) as error:
-        parse(content)
-    assert said in str(error.value)
-    assert str(error.value).startswith("file.txt")
-    assert "\n" not in str(error.value)
-
-
-def test_no_file(tmp_path):
-    with pytest.raises(PipelineError, match="no such file"):
-        vectors.from_file({"good"}, tmp_path / "none.txt", 2)
-
-
-def archive(path, name: str, content: bytes = LINES) -> str:
+def archive(path, name: str, content: bytes) -> str:
     with zipfile.ZipFile(path, "w") as zipped:
         zipped.writestr(name, content)
     return sha256(path)
@@ -76,14 +20,8 @@ def test_the_width_names_the_file_in_the_archive(tmp_path):
     digest = archive(tmp_path / "glove.6B.zip", "glove.6B.50d.txt", lines)
     url = "https://example.org/glove.6B.zip"
     assert vectors.stanford({"good"}, url, digest, 50, tmp_path)["good"].shape == (50,)
-    with pytest.raises(PipelineError, match=r"no readable glove\.6B\.100d\.txt"):
+    with pytest.raises(PipelineError, match=r"glove\.6B\.100d\.txt is not readable"):
         vectors.stanford({"good"}, url, digest, 100, tmp_path)
-
-
-def test_an_archive_that_reaches_outside_is_refused(tmp_path):
-    digest = archive(tmp_path / "a.zip", "../glove.6B.50d.txt")
-    with pytest.raises(PipelineError, match="refused"):
-        vectors.stanford({"good"}, "https://example.org/a.zip", digest, 50, tmp_path)
 
 
 def test_a_bundled_file_that_is_not_the_pinned_one_is_refused():
@@ -99,14 +37,14 @@ FOUND = {
 }
 
 
-def test_a_word_without_a_vector_takes_the_mean_of_its_parts():
+def test_a_word_without_a_vector_gets_the_mean_of_its_parts():
     matrix, covered = stage.embed(["good", "don't", "xyz"], FOUND, standardize=False)
     assert matrix.tolist() == [[0, 0], [0, 0], [1, 0], [1, 3], [0, 0]]
     assert matrix.dtype == np.float32
     assert covered.tolist() == [True, True, False]
 
 
-def test_standardizing_leaves_the_rows_without_a_vector_at_zero():
+def test_standardizing_keeps_the_rows_without_a_vector_at_zero():
     matrix, covered = stage.embed(["good", "bad", "xyz", "do"], FOUND, standardize=True)
     rows = matrix[2:][covered]
     assert np.allclose(rows.mean(axis=0), 0, atol=1e-6)
@@ -114,7 +52,7 @@ def test_standardizing_leaves_the_rows_without_a_vector_at_zero():
     assert not matrix[[0, 1, 4]].any()
 
 
-def test_coverage_counts_running_words():
+def test_coverage_counts_occurrences_and_words():
     covered = np.array([True, False, True, False])
     assert stage.coverage({"the": 90, "hte": 5, "film": 3, "zz": 2}, covered) == {
         "coverage": 0.93,

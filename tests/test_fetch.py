@@ -20,17 +20,13 @@ ROOT = Path(__file__).parent.parent
 PINNED = yaml.safe_load((ROOT / "params.yaml").read_text())["data"]
 
 
-def archive(path: Path, members: dict[str, bytes], link: str | None = None) -> str:
+def archive(path: Path, members: dict[str, bytes]) -> str:
     """Write a `.tar.gz`; return its digest."""
     with tarfile.open(path, "w:gz") as tar:
         for name, content in members.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
-        if link:
-            info = tarfile.TarInfo(link)
-            info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
-            tar.addfile(info)
     return sha256(path)
 
 
@@ -66,7 +62,7 @@ def test_the_bundled_reviews_are_the_training_half_of_the_corpus():
 
 
 def test_the_bundled_reviews_of_one_film_share_more_rare_words_than_those_of_two():
-    """So the list of films is in step with the package."""
+    """This shows that the list of films has the order of the package."""
     table, _ = fetch.fetch(schema.BundledReviews(**PINNED["bundled"]), "binary", Path("unused"))
     assert table["group"].nunique() == 3456
     assert table["group"].value_counts().max() == 30
@@ -74,16 +70,16 @@ def test_the_bundled_reviews_of_one_film_share_more_rare_words_than_those_of_two
     rare = CountVectorizer(binary=True, min_df=2, max_df=30).fit_transform(table["review"])
     shared = np.asarray(rare[1:].multiply(rare[:-1]).sum(axis=1)).ravel()
     same = (table["group"] == table["group"].shift())[1:]
-    # 2.11 and 0.04; of a list that is one row off 1.80 and 1.38
+    # measured 2.11 and 0.04; with the list shifted by one row 1.80 and 1.38
     assert shared[same].mean() > 2
     assert shared[~same].mean() < 0.1
 
 
-def test_a_list_of_films_that_is_cut_short_is_refused(tmp_path, monkeypatch):
+def test_an_incomplete_list_of_films_is_refused(tmp_path, monkeypatch):
     lines = reviews.FILMS.read_text().splitlines(keepends=True)
     (tmp_path / "films.csv").write_text("".join(lines[:-1]))
     monkeypatch.setattr(reviews, "FILMS", tmp_path / "films.csv")
-    with pytest.raises(PipelineError, match=r"there are 25,000; run `git checkout"):
+    with pytest.raises(PipelineError, match=r"expected 25,000; run `git checkout"):
         reviews.bundled(PINNED["bundled"]["sha256"])
 
 
@@ -92,8 +88,8 @@ def test_a_bundled_file_that_is_not_the_pinned_one_is_refused():
         reviews.bundled("0" * 64)
 
 
-def test_a_missing_package_is_one_line():
-    with pytest.raises(PipelineError, match="package no_such_package is not installed"):
+def test_a_missing_package_says_how_to_install_it():
+    with pytest.raises(PipelineError, match=r"no_such_package is not installed; run `make \.venv"):
         data_file("no_such_package", "data.csv")
 
 
@@ -109,7 +105,7 @@ def test_stanford_keeps_the_official_halves(tmp_path):
     }  # fmt: skip
 
 
-def test_the_order_of_the_files_in_the_archive_is_that_of_the_rows_and_nothing_else(tmp_path):
+def test_the_order_of_the_files_in_the_archive_changes_only_the_order_of_the_rows(tmp_path):
     tables = []
     for name, members in (("a", MEMBERS), ("b", dict(reversed(MEMBERS.items())))):
         digest = archive(tmp_path / f"{name}.tar.gz", members)
@@ -118,32 +114,10 @@ def test_the_order_of_the_files_in_the_archive_is_that_of_the_rows_and_nothing_e
     assert tables[0].equals(tables[1][::-1].reset_index(drop=True))
 
 
-def test_a_review_of_no_known_film_is_refused(tmp_path):
+def test_a_review_without_a_film_is_refused(tmp_path):
     members = {**MEMBERS, "aclImdb/train/pos/2_9.txt": b"fine"}
     digest = archive(tmp_path / "a.tar.gz", members)
     with pytest.raises(PipelineError, match=r"no film of train/pos/2_9\.txt \(and 0 others\)"):
-        reviews.stanford("https://example.org/a.tar.gz", digest, tmp_path, "sentiment")
-
-
-@pytest.mark.parametrize(
-    ("extra", "link", "said"),
-    [
-        ({"aclImdb/../../x": b""}, None, "points outside"),
-        ({"/etc/x": b""}, None, "points outside"),
-        ({}, "aclImdb/train/pos/1_9.txt", "is a link"),
-        ({"aclImdb/train/pos/1_9.txt": b"\xe9"}, None, "not UTF-8"),
-    ],
-)
-def test_a_bad_archive_is_refused(tmp_path, extra, link, said):
-    digest = archive(tmp_path / "a.tar.gz", {**MEMBERS, **extra}, link)
-    with pytest.raises(PipelineError, match=said):
-        reviews.stanford("https://example.org/a.tar.gz", digest, tmp_path, "sentiment")
-
-
-def test_an_archive_that_is_none_is_refused(tmp_path):
-    (tmp_path / "a.tar.gz").write_bytes(b"<html>")
-    digest = sha256(tmp_path / "a.tar.gz")
-    with pytest.raises(PipelineError, match=r"not a readable \.tar\.gz"):
         reviews.stanford("https://example.org/a.tar.gz", digest, tmp_path, "sentiment")
 
 
@@ -155,7 +129,7 @@ def test_an_archive_that_is_none_is_refused(tmp_path):
         ("unit_regression", ["1", "10"]),
     ],
 )
-def test_the_stars_are_those_of_the_file_names(tmp_path, task, expected):
+def test_the_stars_come_from_the_file_names(tmp_path, task, expected):
     digest = archive(tmp_path / "a.tar.gz", MEMBERS)
     source = schema.StanfordReviews(
         url="https://example.org/a.tar.gz", sha256=digest, label="stars"
@@ -165,26 +139,7 @@ def test_the_stars_are_those_of_the_file_names(tmp_path, task, expected):
     assert labels == expected
 
 
-@pytest.mark.parametrize(
-    ("source", "kind", "task", "fit"),
-    [
-        ("bundled", "sentiment", "regression", "binary or multiclass"),
-        ("bundled", "sentiment", "multilabel", "binary or multiclass"),
-        ("stanford", "stars", "binary", "multiclass or regression or unit_regression"),
-        ("stanford", "stars", "multilabel", "multiclass or regression or unit_regression"),
-        ("stanford", "sentiment", "unit_regression", "binary or multiclass"),
-    ],
-)
-def test_a_task_that_the_source_has_no_labels_for(source, kind, task, fit):
-    kinds = {"bundled": schema.BundledReviews, "stanford": schema.StanfordReviews}
-    values = PINNED[source] | ({"label": kind} if source == "stanford" else {})
-    with pytest.raises(PipelineError) as error:
-        fetch.fetch(kinds[source](**values), task, Path("never made"))
-    for said in (source, kind, task, f"set `task` to {fit}", "data.stanford.label"):
-        assert said in str(error.value)
-
-
-def test_the_ends_of_a_range_are_numbers_and_are_kept_as_the_shortest_text(tmp_path):
+def test_the_ends_of_a_range_become_the_shortest_text(tmp_path):
     (tmp_path / "a.csv").write_text("review,stars\nx,7\n")
     source = schema.Csv[schema.CSV_LABELS["regression"]](
         path=str(tmp_path / "a.csv"),
@@ -197,36 +152,7 @@ def test_the_ends_of_a_range_are_numbers_and_are_kept_as_the_shortest_text(tmp_p
     assert fetch.fetch(source, "regression", tmp_path)[1] == ["1", "2500000"]
 
 
-@pytest.mark.parametrize(
-    ("task", "labels", "said"),
-    [
-        ("binary", ["a", "b", "c"], "at most 2 items"),
-        ("multiclass", ["a"], "at least 2 items"),
-        ("multiclass", ["1", 2, "3"], "put quotes around it"),
-        ("multilabel", [], "at least 1 item"),
-        ("multilabel", ["a|b"], "not 'a|b'"),
-        ("multilabel", [" a"], "not ' a'"),
-        ("regression", ["low", 10], "valid number, not 'low'"),
-        ("regression", [1, 5, 10], "at most 2 items"),
-        ("unit_regression", [10, 1], "the lowest number first"),
-        ("unit_regression", [3, 3], "names one twice"),
-        ("unit_regression", [0, float("inf")], "finite number"),
-        ("ranking", ["a", "b"], "'unit_regression', not 'ranking'"),
-    ],
-)
-def test_labels_that_do_not_fit_the_task_are_one_line(in_tmp, task, labels, said):
-    values = yaml.safe_load(Path("params.yaml").read_text())
-    values["task"] = task
-    values["data"]["source"] = "csv"
-    values["data"]["csv"]["labels"] = labels
-    Path("params.yaml").write_text(yaml.safe_dump(values, allow_unicode=True))
-    with pytest.raises(PipelineError) as error:
-        fetch.main()
-    assert said in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_a_csv_keeps_every_row_its_order_and_its_own_words(tmp_path):
+def test_a_csv_keeps_every_row_in_its_order(tmp_path):
     shutil.copy(ROOT / "data/examples/resenas.csv", tmp_path)
     own = schema.Csv[list[str]](**{**PINNED["csv"], "path": str(tmp_path / "resenas.csv")})
     table, labels = fetch.fetch(own, "binary", tmp_path)
@@ -238,7 +164,7 @@ def test_a_csv_keeps_every_row_its_order_and_its_own_words(tmp_path):
     assert "group" not in table
 
 
-def test_a_csv_may_have_a_column_of_what_a_review_is_about(tmp_path):
+def test_a_csv_can_have_a_column_of_groups(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("review,label,product\nx,a,kettle\ny,b, kettle \nz,a, \n")
     table = reviews.from_csv(path, "review", "label", "product", ",")
@@ -253,14 +179,11 @@ def test_a_csv_may_have_a_column_of_what_a_review_is_about(tmp_path):
         ({"source": "kaggle"}, "'bundled', 'stanford' or 'csv', not 'kaggle'"),
         ({"source": "csv", "csv": {**PINNED["csv"], "path": "none.csv"}}, "no such file"),
         ({"source": "csv", "csv": {**PINNED["csv"], "labels": ["a"]}}, "data.csv.labels"),
-        ({"source": "csv", "csv": {**PINNED["csv"], "labels": ["a", "a"]}}, "names one twice"),
-        ({"source": "csv", "csv": {**PINNED["csv"], "labels": ["a", 1]}}, "put quotes around it"),
-        ({"source": "csv", "csv": {**PINNED["csv"], "separator": "\n"}}, "data.csv.separator"),
         ({"source": "stanford", "stanford": {**PINNED["stanford"], "url": "http://127.0.0.1:9/a"}},
-         "cannot be reached"),
+         "not reachable"),
     ],
 )  # fmt: skip
-def test_a_fault_is_one_line_and_leaves_nothing(in_tmp, change, said):
+def test_a_fault_is_one_line_and_writes_nothing(in_tmp, change, said):
     values = yaml.safe_load(Path("params.yaml").read_text())
     values["data"] |= change
     Path("params.yaml").write_text(yaml.safe_dump(values, allow_unicode=True))

@@ -3,7 +3,7 @@ import pandas as pd
 from benchmarks.films import in_order_of_package
 
 
-def test_the_package_has_the_files_of_a_label_128_at_a_time_from_the_last_to_the_first():
+def test_the_package_has_the_files_of_a_label_in_reverse_runs_of_128():
     files = [(half, side, number) for half in ("train", "test") for side in ("pos", "neg")
              for number in range(300)]  # fmt: skip
     official = pd.DataFrame(

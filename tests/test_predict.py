@@ -198,7 +198,7 @@ def test_a_fault_on_the_way_leaves_no_half_file(tmp_path, finished):
         cwd=finished, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "line 5002: 2 fields where the header has 1" in done.stderr
+    assert "line 5002: 2 fields, the header has 1" in done.stderr
     assert done.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 

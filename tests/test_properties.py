@@ -1,4 +1,4 @@
-"""What holds for any input at all: of texts, readers, the split, token ids and statistics."""
+"""Properties of texts, readers, the split, token ids and statistics that hold for every input."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ import unicodedata
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from test_bootstrap import LABELS, answers
@@ -21,61 +21,65 @@ from ajuste.tasks import TASKS
 from serving.predict import row_writer
 from stages import split as stage
 
-quick = settings(deadline=None, max_examples=40)
-few = settings(deadline=None, max_examples=20)
+quick = settings(max_examples=40)
+few = settings(max_examples=20)
 
-any_text = st.text(st.characters(categories=None))  # surrogates, as a command line may have them
+any_text = st.text(st.characters(categories=None))  # with surrogates, as on a command line
 unicode_text = st.text(st.characters(exclude_categories=["Cs"]))
 seeds = st.integers(0, 2**32 - 1)
 
 # Texts
 
 plain = st.characters(exclude_categories=["Cs"], exclude_characters="&<>\u226e\u226f")
-"""What is no markup and does not become any when it is composed or decomposed."""
+"""Characters that are not markup, whether composed or decomposed."""
 
 
 @quick
 @given(any_text)
-def test_any_text_has_words_that_can_be_written(text):
+def test_the_words_of_any_text_can_be_saved(text):
     for token in tokens(text):
         token.encode("utf-8")
         assert len(tokens(token)) == 1
+        assert token == token.lower()
         assert not set(token) & set("\t\r\n <>")
 
 
 @quick
-@given(st.text(plain))
-def test_composed_or_not_is_the_same(text):
+@given(unicode_text | st.text("\u0301\u0327\u0344\u0f73ae<", max_size=200))
+@example("J\u030c")
+@example("e" + "\u0344" * 20)
+def test_the_tokens_of_tokens_are_the_same(text):
+    assert tokens(" ".join(tokens(text))) == tokens(text)
+
+
+@quick
+@given(st.text(plain, max_size=10))  # `tokens` keeps 30 marks on a letter: more can differ
+def test_composed_and_decomposed_text_have_the_same_tokens(text):
     composed, decomposed = (unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
     assert tokens(composed) == tokens(decomposed) == tokens(text)
 
 
 def has_one_case(character: str) -> bool:
-    """Whether a letter in upper case comes back; that of a sigma hangs on what follows it."""
+    """Whether upper and lower case return a character; a sigma depends on the next one."""
     upper = character.upper()
     return upper.lower() == character.lower() and len(upper) == 1 and upper != "\u03a3"
 
 
 @quick
 @given(st.text(plain.filter(has_one_case)))
-def test_upper_case_is_the_same(text):
+@example("j\u030c")
+@example("\u03b9\u0308\u0301")
+def test_upper_case_text_has_the_same_tokens(text):
     assert tokens(text.upper()) == tokens(text)
 
 
 @quick
 @given(unicode_text, st.sampled_from([" ", "  \t", "\n", " ... ", "<br />", " <b> ", " \u2014 "]))
-def test_what_stands_between_words_is_no_part_of_the_key(text, between):
+def test_the_key_does_not_depend_on_what_separates_the_words(text, between):
     words = tokens(text)
     assume(words)
     assert text_key(between.join(words)) == text_key(text)
     assert text_key(f"{between}{text} {between}") == text_key(text)
-
-
-@quick
-@given(st.text("\u0301\u0327\u0344\u0f73ae<", max_size=200))
-def test_many_marks_on_a_letter_are_cut_alike_each_time(text):
-    once = tokens(text)
-    assert tokens(" ".join(once)) == once
 
 
 # Readers
@@ -90,7 +94,7 @@ def tables_of(columns: int):
     return st.tuples(names, st.lists(row, min_size=1, max_size=6))
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(
     st.integers(1, 4).flatmap(tables_of),
     st.sampled_from(",;\t|a"),
@@ -98,7 +102,9 @@ def tables_of(columns: int):
     st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
     st.booleans(),
 )
-def test_any_table_that_csv_wrote_is_read(tmp_path_factory, table, separator, end, quoting, mark):
+def test_any_table_that_csv_writes_is_read_correctly(
+    tmp_path_factory, table, separator, end, quoting, mark
+):
     names, rows = table
     assume(not names[0].startswith("\ufeff"))
     path = tmp_path_factory.getbasetemp() / "any.csv"
@@ -114,7 +120,7 @@ def test_any_table_that_csv_wrote_is_read(tmp_path_factory, table, separator, en
 
 @quick
 @given(st.lists(st.tuples(cells, cells, cells), min_size=1), st.sampled_from(",;\t"))
-def test_what_predict_writes_is_read_as_it_was(tmp_path_factory, rows, separator):
+def test_what_predict_writes_is_read_without_changes(tmp_path_factory, rows, separator):
     path = tmp_path_factory.getbasetemp() / "written.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         write = row_writer(file, separator)
@@ -141,7 +147,7 @@ numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
     st.sampled_from(["\n", "\r\n", " \n"]),
     st.sampled_from(["{!r}", "{:.9g}", "{:+.8e}"]),
 )
-def test_any_vectors_come_back(table, header, end, how):
+def test_any_vectors_are_read_without_changes(table, header, end, how):
     width = len(next(iter(table.values())))
     lines = [f"{len(table)} {width}"] if header else []
     lines += [" ".join([word, *map(how.format, vector)]) for word, vector in table.items()]
@@ -170,7 +176,7 @@ def parts(table: pd.DataFrame, shares: tuple[float, float], seed: int) -> pd.Ser
 
 @few
 @given(reviews, halves, seeds, st.randoms(use_true_random=False))
-def test_each_review_falls_to_one_part_whatever_the_order(table, shares, seed, chance):
+def test_each_review_goes_to_one_part_in_any_order_of_the_rows(table, shares, seed, chance):
     part = parts(table, shares, seed)
     assert set(part) <= {"train", "validation", "test"}
     assert part.groupby(table["review"].map(text_key)).nunique().max() == 1
@@ -190,7 +196,7 @@ def test_no_part_is_larger_than_its_share_of_each_class(table, shares, seed):
 
 @few
 @given(reviews, halves, seeds, st.data())
-def test_an_official_test_half_stays_and_nothing_of_it_is_trained_on(table, shares, seed, data):
+def test_an_official_test_half_is_kept_and_not_trained_on(table, shares, seed, data):
     half = st.sampled_from(["train", "test"])
     official = data.draw(st.lists(half, min_size=len(table), max_size=len(table)))
     table = table.assign(official_split=official)
@@ -212,7 +218,7 @@ vocabularies = st.lists(st.text("abc\u00e9\U0001f600'7/", min_size=1, max_size=4
     st.sampled_from(["first", "last"]),
     st.lists(st.lists(st.text("abc\u00e9", max_size=2), max_size=12), max_size=6),
 )
-def test_what_is_kept_of_a_text_is_one_end_of_its_known_words(vocabulary, length, keep, texts):
+def test_one_end_of_the_known_words_of_a_text_is_kept(vocabulary, length, keep, texts):
     encoder = Encoder(dict.fromkeys(vocabulary, 5), length, keep, "binary", ["a", "b"])
     names = dict(enumerate(vocabulary, start=len(SPECIAL)))
     token_ids = encoder.encode(texts)
@@ -227,7 +233,7 @@ def test_what_is_kept_of_a_text_is_one_end_of_its_known_words(vocabulary, length
 
 @few
 @given(st.lists(unicode_text), st.integers(1, 10**6))
-def test_an_encoder_of_any_texts_comes_back(tmp_path_factory, texts, length):
+def test_an_encoder_of_any_texts_is_the_same_after_loading(tmp_path_factory, texts, length):
     counts = {word: 1 + place for place, word in enumerate({w for t in texts for w in tokens(t)})}
     assume(counts)
     folder = tmp_path_factory.getbasetemp() / "encoder"
@@ -244,7 +250,7 @@ def test_an_encoder_of_any_texts_comes_back(tmp_path_factory, texts, length):
 @pytest.mark.parametrize("task", TASKS)
 @few
 @given(count=st.integers(2, 30), seed=seeds)
-def test_no_score_depends_on_the_order_and_each_interval_holds_its_score(task, count, seed):
+def test_scores_do_not_depend_on_the_order_and_are_in_their_intervals(task, count, seed):
     targets, predictions = answers(task, count, seed)
     order = np.random.default_rng(seed).permutation(count)
     loss = TASKS[task].losses[0]
@@ -286,9 +292,9 @@ sides = st.tuples(st.integers(2, 12), st.booleans()).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(sides, st.booleans(), seeds)
-def test_a_difference_turns_around_with_its_sides_and_not_with_its_rows(two, paired, seed):
+def test_a_difference_changes_sign_with_its_sides_and_ignores_the_order(two, paired, seed):
     before, after = two
     test = significance.judge(before, after, paired)
     assert test.low <= test.value <= test.high
@@ -308,7 +314,7 @@ def test_a_difference_turns_around_with_its_sides_and_not_with_its_rows(two, pai
 
 @quick
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
-def test_mcnemar_is_the_sign_test_of_what_changed(pairs):
+def test_mcnemar_is_the_sign_test_of_the_changed_answers(pairs):
     before, after = (np.array(side, dtype=float) for side in zip(*pairs, strict=True))
     put_right, put_wrong, p = significance._mcnemar(before, after)
     assert put_right == sum(new and not old for old, new in pairs)
@@ -322,7 +328,7 @@ curves = st.lists(st.floats(0, 10), min_size=3, max_size=15).map(np.array)
 
 @quick
 @given(curves, st.floats(0.1, 10), st.floats(-5, 5))
-def test_smoothing_stays_within_a_curve_and_moves_with_it(curve, scale, shift):
+def test_smoothing_stays_within_a_curve_and_follows_its_scale(curve, scale, shift):
     smooth = fit.smooth(curve)
     assert len(smooth) == len(curve)
     assert curve.min() <= smooth.min() <= smooth.max() <= curve.max()
@@ -339,7 +345,7 @@ losses = st.lists(
 
 @quick
 @given(losses, st.floats(0.01, 10), st.floats(0, 1), st.data())
-def test_any_curves_have_a_verdict_in_one_line_of_json(pairs, baseline, error, data):
+def test_any_curves_have_a_verdict_that_json_can_hold(pairs, baseline, error, data):
     train, validation = (np.array(side) for side in zip(*pairs, strict=True))
     kept = data.draw(st.integers(1, len(pairs)))
     bounds = FitBounds(max_gap=0.15, max_rise=0.05, min_explained=0.3, min_progress=0.05)

@@ -3,7 +3,7 @@ from random import Random
 import pandas as pd
 import pytest
 from conftest import edit
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ajuste.data.text import text_key
@@ -11,11 +11,12 @@ from ajuste.errors import PipelineError
 from ajuste.files import read_json
 from stages import split as stage
 
+seeds = st.integers(0, 2**32 - 1)
 SPLIT = stage.Split(seed=1, validation=0.1, test=0.1, by="review")
 
 
 def table(count: int = 200, copies: int = 0) -> pd.DataFrame:
-    """`count` reviews in two classes, and copies of the first of them in other clothes."""
+    """`count` reviews in two classes, and copies of the first ones with other case and spaces."""
     texts = [f"Film {number} it is." for number in range(count)]
     texts += [text.upper().replace(" ", "<br />") for text in texts[:copies]]
     labels = [("negative", "positive")[number % 2] for number in range(count)]
@@ -45,15 +46,7 @@ def parts_of_texts(reviews: pd.DataFrame, part: pd.Series) -> pd.Series:
     return part.groupby(reviews["review"].map(text_key)).nunique()
 
 
-@given(st.integers(40, 120), st.integers(0, 40), st.integers(0, 2**32))
-def test_no_text_stands_in_two_parts(count, copies, seed):
-    reviews = table(count, copies)
-    part = assign(reviews, seed=seed)
-    assert part.notna().all()
-    assert parts_of_texts(reviews, part).max() == 1
-
-
-def test_a_text_under_two_labels_stays_in_one_part():
+def test_a_text_with_two_labels_is_in_one_part():
     reviews = pd.concat([table(60), table(60).assign(label="positive")], ignore_index=True)
     assert parts_of_texts(reviews, assign(reviews)).max() == 1
 
@@ -69,15 +62,8 @@ def test_the_sizes_are_the_shares_and_the_classes_are_balanced():
         assert part["label"].value_counts().nunique() == 1
 
 
-def test_every_review_goes_somewhere_once():
-    reviews = table(100, copies=10)
-    parts = divide(reviews)
-    origins = pd.concat(parts.values())["origin"]
-    assert sorted(origins) == sorted(reviews["origin"])
-
-
 def edited(reviews: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Reviews of 30 words, and the first `count` again with a word changed and another label."""
+    """Reviews of 30 words, and the first `count` again with one other word and another label."""
     texts = [" ".join(f"w{number}x{place}" for place in range(30)) for number in reviews.index]
     reviews = reviews.assign(review=texts)
     again = reviews[:count].assign(label=["positive", "negative"] * (count // 2))
@@ -85,15 +71,15 @@ def edited(reviews: pd.DataFrame, count: int) -> pd.DataFrame:
     return pd.concat([reviews, again], ignore_index=True)
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**32))
-def test_near_duplicates_stand_in_one_part_and_the_parts_are_as_large_as_ever(seed):
+@settings(max_examples=20)
+@given(seeds)
+def test_near_duplicates_are_in_one_part_and_single_reviews_fill_the_parts(seed):
     part = assign(edited(table(200), 40), seed=seed)
     assert part[:40].tolist() == part[200:].tolist()
     assert part.value_counts().to_dict() == {"train": 192, "validation": 24, "test": 24}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10)
 @given(st.permutations(range(120)))
 def test_the_order_of_the_rows_changes_nothing(rows):
     reviews = edited(table(100), 20)
@@ -114,7 +100,7 @@ def test_another_seed_is_another_split():
     assert (assign(reviews) != assign(reviews, seed=2)).any()
 
 
-def test_more_reviews_leave_most_of_the_others_where_they_were():
+def test_more_reviews_keep_most_of_the_others_in_their_part():
     part = assign(table(200))
     larger = assign(table(210))
     assert (part == larger.iloc[:200]).mean() > 0.95
@@ -138,7 +124,7 @@ def test_near_duplicates_of_an_official_test_review_are_left_out():
     assert part[6:100].notna().all()
 
 
-def test_what_is_left_out_is_counted_and_named(in_tmp, capsys):
+def test_reviews_that_are_left_out_are_counted_and_named(in_tmp, capsys):
     stage.REVIEWS.parent.mkdir(parents=True)
     reviews = table(100, copies=7)
     reviews["official_split"] = ["train"] * 100 + ["test"] * 7
@@ -147,20 +133,21 @@ def test_what_is_left_out_is_counted_and_named(in_tmp, capsys):
     stage.main()
     said = capsys.readouterr().out
     assert "7 training reviews left out" in said
-    assert said.endswith("test half too: 0.txt, 1.txt, 2.txt, 3.txt, 4.txt, ...\n")
+    assert said.endswith("test half: 0.txt, 1.txt, 2.txt, 3.txt, 4.txt, ...\n")
     assert read_json(stage.METRICS)["left_out"] == 7
 
 
-def test_what_is_kept_together_is_counted():
+def test_reviews_that_are_kept_together_are_counted():
     reviews = edited(table(100), 6)
     copies = pd.concat([reviews, reviews[90:95]], ignore_index=True)
     text = copies["review"].map(text_key)
     assert stage.alike(text, stage.grouped(text)) == {"copies": 10, "near_duplicates": 12}
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**32))
-def test_the_reviews_of_one_film_stand_in_one_part(seed):
+@settings(max_examples=20)
+@given(seeds)
+@example(208562)
+def test_the_reviews_of_a_film_are_in_one_part_within_its_bounds(seed):
     reviews = edited(table(300), 20)
     chance = Random(seed)
     films = pd.Series([chance.choice([*"abcdefgh", None]) for _ in range(20)] * 16)
@@ -170,12 +157,14 @@ def test_the_reviews_of_one_film_stand_in_one_part(seed):
     part = stage.assign(reviews, group, "binary", split)
     assert part.groupby(reviews["group"]).nunique().max() == 1
     assert part[:20].tolist() == part[300:].tolist()
-    sizes = reviews["label"].groupby(part).value_counts()
-    assert (sizes["validation"] - 16).abs().max() <= 2
-    assert (sizes["test"] - 16).abs().max() <= 2
+    in_training = pd.crosstab(group[part == "train"], reviews["label"])
+    for name in ("validation", "test"):
+        room = 16 - reviews["label"][part == name].value_counts()
+        assert (room >= 0).all()
+        assert in_training.gt(room, axis=1).any(axis=1).all()
 
 
-def test_films_with_a_near_duplicate_in_common_are_one_group_and_no_film_is_none():
+def test_films_with_a_common_near_duplicate_are_one_group():
     reviews = edited(table(100), 2)
     reviews["group"] = ["a", "b", None, None, "c", *[None] * 95, "c", None]
     group = stage.joined(group_of(reviews), reviews["group"])
@@ -188,7 +177,7 @@ def test_a_split_by_group_needs_groups(in_tmp):
     stage.REVIEWS.parent.mkdir(parents=True)
     table(100).to_parquet(stage.REVIEWS)
     edit(in_tmp / "params.yaml", {"by: review": "by: group"})
-    with pytest.raises(PipelineError, match=r"name the column that does in `data\.csv\.group`"):
+    with pytest.raises(PipelineError, match=r"set `data\.csv\.group` to the column of the groups"):
         stage.main()
 
 
@@ -211,7 +200,7 @@ def test_a_split_by_group_keeps_films_in_one_part_and_says_how_many_groups(in_tm
         ("regression", ["1", "7.5", "3", "10"]),
     ],
 )
-def test_labels_that_are_no_classes_are_divided_together(task, texts):
+def test_labels_that_are_not_classes_are_divided_together(task, texts):
     reviews = table(200, copies=20).assign(label=texts * 55)
     parts = divide(reviews, task)
     assert {name: len(part) for name, part in parts.items()} == {
@@ -222,7 +211,7 @@ def test_labels_that_are_no_classes_are_divided_together(task, texts):
     assert parts_of_texts(reviews, assign(reviews, task)).max() == 1
 
 
-def test_each_of_several_classes_is_divided_by_itself():
+def test_each_of_several_classes_gets_its_share():
     reviews = table(200).assign(label=[str(number % 4) for number in range(200)])
     for part in divide(reviews, "multiclass").values():
         assert part["label"].value_counts().nunique() == 1
@@ -231,11 +220,11 @@ def test_each_of_several_classes_is_divided_by_itself():
 @pytest.mark.parametrize(
     ("task", "label", "said"),
     [
-        ("multilabel", "drama|rare", "none that is 'rare' falls to"),
-        ("multiclass", "rare", "none that is 'rare' falls to"),
+        ("multilabel", "drama|rare", "part has none with the label 'rare'"),
+        ("multiclass", "rare", "part has none with the label 'rare'"),
     ],
 )
-def test_a_class_that_a_part_lacks(task, label, said):
+def test_a_part_without_a_class_is_refused(task, label, said):
     reviews = table(100)
     reviews["label"] = "drama"
     reviews.loc[0, "label"] = label
@@ -243,18 +232,18 @@ def test_a_class_that_a_part_lacks(task, label, said):
         divide(reviews, task)
 
 
-def test_an_empty_part():
+def test_an_empty_part_is_refused():
     reviews = table(4).assign(label=["1", "2", "3", "4"])
-    with pytest.raises(PipelineError, match="too few reviews, none falls to validation"):
+    with pytest.raises(PipelineError, match="too few reviews, the validation part has none;"):
         divide(reviews, "regression")
 
 
-def test_too_few_reviews():
+def test_too_few_reviews_are_refused():
     with pytest.raises(PipelineError, match="too few reviews"):
         divide(table(6))
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.0, 0.1), (0.1, 0.0)])
-def test_shares_that_leave_nothing(shares):
-    with pytest.raises(ValueError, match="below 1 together"):
+def test_shares_that_leave_nothing_to_train_are_refused(shares):
+    with pytest.raises(ValueError, match="their sum below 1"):
         stage.Split(seed=1, validation=shares[0], test=shares[1], by="review")

@@ -149,7 +149,7 @@ def test_a_key_that_no_stage_reads_is_refused(key):
         ({"model": "lsmt"}, "`model` is 'lsmt'; did you mean `lstm`?"),
         ({"models.lstm.unit": 3}, "`models.lstm.unit` is not known; did you mean `units`?"),
         ({"models.gru.epochs": -1}, "`models.gru.epochs`: input should be greater than 0, not -1"),
-        ({"task": "regression"}, "`task`: the labels of bundled (sentiment) are not fit"),
+        ({"task": "regression"}, "`task`: the labels of bundled (sentiment) do not fit"),
     ],
 )
 def test_an_override_that_no_stage_would_take_is_named(overrides, said):

@@ -25,12 +25,12 @@ def test_targets(task, labels, texts, targets):
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
-def test_a_label_that_is_none_is_refused(task):
+def test_an_unknown_label_is_refused(task):
     with pytest.raises(ValueError, match="'horror' is not one of drama, comedy"):
         tasks.encode(task, ["horror"], GENRES[:2])
 
 
-def test_what_is_encoded_is_decoded():
+def test_decoding_reverses_encoding():
     for task, texts in {
         "multiclass": GENRES,
         "multilabel": ["drama|noir", "", "comedy"],
@@ -39,7 +39,7 @@ def test_what_is_encoded_is_decoded():
 
 
 @given(st.lists(st.integers(100, 1000).map(lambda n: f"{n / 100:.2f}"), min_size=1))
-def test_numbers_come_back_as_they_were(texts):
+def test_numbers_are_the_same_after_encoding_and_decoding(texts):
     for task in tasks.NUMERIC:
         targets = tasks.encode(task, texts, ["1", "10"])
         assert tasks.decode(task, targets, ["1", "10"]) == texts
@@ -68,21 +68,21 @@ def test_a_number_is_rounded_by_its_range(ends, value, said):
         ("unit_regression", [], [[]]),
     ],
 )
-def test_the_probabilities_beside_an_answer(task, names, values):
+def test_the_probabilities_of_each_task(task, names, values):
     outputs = 2 if task.startswith("multi") else 1
     predictions = np.array([[0.2, 0.7]])[:, :outputs]
     assert tasks.probability_names(task, GENRES[:2]) == names
     assert tasks.probabilities(task, predictions).tolist() == values
 
 
-def test_accuracy_counts_labels_and_numbers_have_none():
+def test_accuracy_counts_labels_and_is_none_for_numbers():
     targets, predictions = np.array([[1, 0], [0, 1]]), np.array([[0.9, 0.6], [0.1, 0.8]])
     assert tasks.accuracy("multilabel", targets, predictions) == 0.75
     assert tasks.accuracy("multiclass", targets, predictions) == 1
     assert tasks.accuracy("regression", targets[:, :1], predictions[:, :1]) is None
 
 
-def test_losses_worked_out_by_hand():
+def test_losses_computed_by_hand():
     targets, predictions = np.array([[1.0, 0.0]]), np.array([[0.8, 0.4]])
     expected = {
         "binary_crossentropy": -(np.log(0.8) + np.log(0.6)) / 2,
@@ -94,7 +94,7 @@ def test_losses_worked_out_by_hand():
         assert tasks.review_losses(loss, targets, predictions) == pytest.approx([value])
 
 
-def test_a_probability_that_is_wholly_wrong_has_a_finite_loss():
+def test_a_wrong_probability_of_one_has_a_finite_loss():
     assert tasks.review_losses("binary_crossentropy", np.ones((1, 1)), np.zeros((1, 1)))[0] < 17
 
 
@@ -107,5 +107,5 @@ def test_a_probability_that_is_wholly_wrong_has_a_finite_loss():
         ("mean_absolute_error", [[0], [0], [9]], 3),
     ],
 )
-def test_the_loss_of_an_answer_that_does_not_look(loss, targets, expected):
+def test_the_baseline_loss_does_not_depend_on_the_review(loss, targets, expected):
     assert tasks.baseline_loss(loss, np.array(targets, np.float32)) == pytest.approx(expected)

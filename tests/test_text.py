@@ -2,8 +2,6 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ajuste.data.text import PADDING, UNKNOWN, Encoder, count_words, text_key, tokens
 from ajuste.errors import PipelineError
@@ -14,7 +12,7 @@ from ajuste.errors import PipelineError
     [
         ("Great!<br /><br />Really GREAT.", ["great", "really", "great"]),
         ("<i>don't</i> 'quote' rock'n'roll", ["don't", "quote", "rock'n'roll"]),
-        ("I\u2019d", ["i'd"]),
+        ("I\u2019d J\u030c", ["i'd", "\u01f0"]),
         ("AT&amp;T &lt;br /&gt; x", ["at", "t", "x"]),
         ("I <3 this movie > that", ["i", "3", "this", "movie", "that"]),
         ("3 <great cast, but > 2 <SIGH> <BR>x", ["3", "great", "cast", "but", "2", "sigh", "x"]),
@@ -33,25 +31,11 @@ def test_tokens(text, words):
     assert tokens(text) == words
 
 
-@given(st.text())
-def test_tokens_are_words(text):
-    for token in tokens(text):
-        assert token
-        assert token == token.lower()
-        assert not set(token) & set(" \t\n<>")
-
-
-@given(st.text())
-def test_tokens_of_tokens_are_the_same(text):
-    once = tokens(text)
-    assert tokens(" ".join(once)) == once
-
-
 def test_composed_and_decomposed_letters_are_the_same_word():
     assert tokens("cafe\u0301") == tokens("café")
 
 
-def test_copies_share_a_key_and_others_do_not():
+def test_only_copies_have_the_same_key():
     assert text_key("A film!<br />Good.") == text_key("a  FILM, good")
     assert text_key("A good film") != text_key("A bad film")
     assert text_key("!!!") != text_key("???")
@@ -78,33 +62,24 @@ def test_encode_pads_at_the_end_and_leaves_unknown_words_out(encoder):
 
 
 @pytest.mark.parametrize(("keep", "kept"), [("last", [3, 4, 2]), ("first", [2, 3, 4])])
-def test_encode_keeps_one_end_of_a_longer_text(encoder, keep, kept):
+def test_encode_keeps_the_chosen_end_of_a_longer_text(encoder, keep, kept):
     encoder = Encoder(encoder.counts, 3, keep, encoder.task, encoder.labels)
     assert encoder.encode([["good", "bad", "x", "film", "good"]]).tolist() == [kept]
 
 
 def test_no_row_is_all_padding(encoder):
-    assert encoder.encode([[], ["x"]]).tolist() == [[UNKNOWN, PADDING, PADDING]] * 2
-
-
-@given(st.lists(st.lists(st.sampled_from(["good", "bad", "film", "x"])), max_size=5))
-def test_encoded_shape_and_range(token_lists):
-    encoder = Encoder(
-        {"good": 9, "bad": 7, "film": 5}, 3, "last", "binary", ["negative", "positive"]
-    )
-    token_ids = encoder.encode(token_lists)
-    assert token_ids.shape == (len(token_lists), 3)
+    token_ids = encoder.encode([[], ["x"]])
+    assert token_ids.tolist() == [[UNKNOWN, PADDING, PADDING]] * 2
     assert token_ids.dtype == np.int32
-    assert ((token_ids >= 0) & (token_ids < 5)).all()
 
 
-def test_an_encoder_comes_back_as_it_was_saved(encoder, tmp_path):
+def test_an_encoder_is_the_same_after_saving_and_loading(encoder, tmp_path):
     encoder.save(tmp_path)
     assert Encoder.load(tmp_path) == encoder
     lines = (tmp_path / "vocabulary.tsv").read_text().splitlines()
     assert lines[encoder.ids["bad"]] == "bad\t7"
 
 
-def test_a_missing_encoder_is_one_line(tmp_path):
+def test_a_missing_encoder_says_what_to_run(tmp_path):
     with pytest.raises(PipelineError, match="dvc repro"):
         Encoder.load(tmp_path)

@@ -11,7 +11,7 @@ from ajuste.files import read_arrays, write_json
 from stages import tokenize as stage
 
 
-def test_summary():
+def test_the_summary_of_the_encoder():
     train = [["good", "film"], ["bad", "film", "bad", "film"], ["rare"]]
     encoder = Encoder(count_words(train, 2), 3, "last", "binary", ["negative", "positive"])
     assert stage.summary(encoder, train, [["film", "new"], ["bad", "bad"]]) == {
@@ -32,7 +32,7 @@ def test_a_validation_part_without_a_known_word_is_refused(in_tmp, text):
         table = pd.DataFrame({"review": [review], "label": ["positive"]})
         table.to_parquet(stage.SPLIT / f"{part}.parquet")
     write_json(stage.LABELS, ["negative", "positive"])
-    with pytest.raises(PipelineError, match=r"validation\.parquet: no review has a word that tr"):
+    with pytest.raises(PipelineError, match=r"validation\.parquet: no review has a word of"):
         stage.main()
     assert not stage.FOLDER.exists()
 
@@ -45,7 +45,7 @@ def test_a_validation_part_without_a_known_word_is_refused(in_tmp, text):
         ("unit_regression", ["1", "5"], ["5", "2"], [[1], [0.25]]),
     ],
 )
-def test_the_targets_stand_beside_the_token_ids(in_tmp, task, labels, texts, targets):
+def test_the_targets_are_saved_with_the_token_ids(in_tmp, task, labels, texts, targets):
     values = yaml.safe_load(Path("params.yaml").read_text())
     values["task"] = task
     values["tokenize"]["min_count"] = 1

@@ -22,7 +22,7 @@ BOUNDS = stage.Validate(
 
 
 def table(**changes: dict[int, object]) -> pd.DataFrame:
-    """Twenty good reviews, with some cells changed: `review={3: "x"}`."""
+    """Twenty valid reviews, with some cells changed: `review={3: "x"}`."""
     reviews = pd.DataFrame(
         {
             "review": [f"Review number {row} of a film.<br />" for row in range(20)],
@@ -74,12 +74,12 @@ def test_a_broken_expectation_names_its_rows(changes, name, lines):
     assert len(outcomes) == 1
 
 
-def test_class_balance():
+def test_a_rare_class_is_refused():
     rare = table(label=dict.fromkeys(range(3, 20), "negative"))
     assert failed(rare)["class balance"].unexpected == 1
 
 
-def test_one_class_alone():
+def test_a_missing_class_is_named():
     outcomes = failed(table(label=dict.fromkeys(range(20), "negative")))
     assert list(outcomes) == ["every class"]
     assert stage.explain(outcomes["every class"]).startswith("`every class` failed: no 'positive';")
@@ -87,7 +87,7 @@ def test_one_class_alone():
 
 STARS = ["1", "2", "3", "4", "7", "8", "9", "10"]
 GENRES = ["drama", "comedy"]
-# Each fits its labels, and holds more than one thing to say.
+# Labels and label texts that are valid for each task.
 GOOD = {
     "multiclass": (STARS, STARS * 2 + STARS[:4]),
     "multilabel": (GENRES, ["drama|comedy", "", " comedy | drama ", "drama"] * 5),
@@ -97,7 +97,7 @@ GOOD = {
 
 
 def labelled(task: str, **cells: str) -> dict[str, stage.Outcome]:
-    """What fails of good reviews of a task with some cells of the label changed: `_3="x"`."""
+    """The failures for valid reviews of a task with some labels changed: `_3="x"`."""
     labels, texts = GOOD[task]
     changed = {int(row[1:]): text for row, text in cells.items()}
     return failed(table(label=dict(enumerate(texts)) | changed), task, labels)
@@ -138,14 +138,14 @@ def test_a_label_that_does_not_fit_the_task_is_named_with_its_row(task, text, na
         ("regression", "7", "different numbers", "1"),
     ],
 )
-def test_one_label_on_every_review_leaves_nothing_to_learn(task, text, name, observed):
+def test_the_same_label_on_every_review_is_refused(task, text, name, observed):
     outcomes = labelled(task, **{f"_{row}": text for row in range(20)})
     assert list(outcomes) == [name]
     assert observed == outcomes[name].observed
 
 
-def test_the_balance_of_several_classes_is_asked_for_in_step():
-    """0.2 for two classes is 0.1 for four, which is 2 of 20 reviews."""
+def test_the_bound_on_balance_depends_on_the_number_of_classes():
+    """0.2 for two classes becomes 0.1 for four: 2 of 20 reviews."""
     four = ["a", "b", "c", "d"]
     rare = table(label=dict(enumerate(["a"] * 14 + ["b", "b", "c", "c", "d", "d"])))
     assert failed(rare, "multiclass", four) == {}
@@ -161,7 +161,7 @@ def test_the_balance_of_several_classes_is_asked_for_in_step():
         ("regression", "7", "7.0", "8"),
     ],
 )
-def test_labels_that_mean_the_same_are_no_conflict(task, one, same, other):
+def test_labels_with_the_same_meaning_are_no_conflict(task, one, same, other):
     labels, texts = GOOD[task]
     for second, conflicts in ((same, []), (other, ["one label for one text"])):
         reviews = table(
@@ -171,11 +171,11 @@ def test_labels_that_mean_the_same_are_no_conflict(task, one, same, other):
         assert list(failed(reviews, task, labels)) == conflicts
 
 
-def test_line_breaks_are_no_other_markup():
+def test_line_breaks_and_angle_brackets_in_prose_are_no_markup():
     assert failed(table(review={1: "a<BR>b", 2: "I <3 it <sigh>"})) == {}
 
 
-def test_too_few_reviews():
+def test_too_few_reviews_are_refused():
     assert "reviews" in failed(table().head(9))
 
 
@@ -189,13 +189,13 @@ def test_only_the_first_rows_are_named():
 
 def test_the_page_escapes_what_comes_from_the_reviews():
     outcome = stage.Outcome("label set", False, 1, "<script>", ["line <2>"], "mend")
-    page = stage.page([outcome])
+    page = stage.report([outcome])
     assert "<script>" not in page
-    assert "&lt;script&gt;" in page
+    assert "<td>&lt;script&gt;<td>line &lt;2&gt;<td>mend" in page
     assert "0 of 1 expectations hold" in page
 
 
-def test_a_failure_stops_the_stage_and_is_on_record(in_tmp):
+def test_a_failure_stops_the_stage_and_is_recorded(in_tmp):
     values = yaml.safe_load(Path("params.yaml").read_text())
     values["validate"]["min_reviews"] = 10
     Path("params.yaml").write_text(yaml.safe_dump(values))

@@ -5,31 +5,31 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.preprocessing import normalize
 
 from ajuste.config import reader, schema
-from ajuste.errors import PipelineError
 from stages import words as stage
 
-# Of the length 5, so that the cosines come out even.
-MATRIX = np.array([[5, 0], [4, 3], [0, 0], [4, -3], [-5, 0], [0, 10]], np.float32)
+# Lengths of 5 and 10 give cosines with one decimal.
+MATRIX = np.array([[5, 0], [4, 3], [0, 0], [4, -3], [-5, 0], [0, 10]], float)
 ROWS = {"good": 0, "great": 1, "fine": 3, "bad": 4, "odd": 5}
 
 
-def test_neighbours_by_cosine_and_equals_in_the_order_of_the_vocabulary():
-    unit = stage.unit_rows(MATRIX)
+def test_neighbours_are_sorted_by_cosine_then_by_vocabulary():
+    unit = normalize(MATRIX)
     assert stage.neighbours(unit, 0, 3) == [(1, 0.8), (3, 0.8), (5, 0.0)]
     assert stage.neighbours(unit, 5, 2) == [(1, 0.6), (0, 0.0)]
-    equal = stage.unit_rows(np.tile([[4, 3], [5, 0], [4, -3]], (99, 1)))
+    equal = normalize(np.tile([[4, 3], [5, 0], [4, -3]], (99, 1)))
     assert [row for row, _ in stage.neighbours(equal, 1, 103)] == [*range(4, 297, 3), 0, 2, 3, 5, 6]
 
 
-def test_neither_the_word_itself_nor_one_without_a_vector_is_a_neighbour():
-    found = stage.neighbours(stage.unit_rows(MATRIX), 0, 99)
+def test_the_word_itself_and_words_without_a_vector_are_no_neighbours():
+    found = stage.neighbours(normalize(MATRIX), 0, 99)
     assert [row for row, _ in found] == [1, 3, 5, 4]
 
 
 def test_the_table_of_neighbours_names_them():
-    table = stage.neighbour_table(stage.unit_rows(MATRIX), ROWS, ["bad", "good"], 2)
+    table = stage.neighbour_table(normalize(MATRIX), ROWS, ["bad", "good"], 2)
     assert table.to_numpy().tolist() == [
         ["bad", 1, "odd", 0.0],
         ["bad", 2, "great", -0.8],
@@ -38,8 +38,8 @@ def test_the_table_of_neighbours_names_them():
     ]
 
 
-def test_likeness_worked_out_by_hand():
-    unit = stage.unit_rows(np.array([[5, 0], [4, 3], [-5, 0], [-3, 4]]))
+def test_likeness_of_four_words_computed_by_hand():
+    unit = normalize(np.array([[5, 0], [4, 3], [-5, 0], [-3, 4]]))
     measured = stage.likeness(unit, np.array([True, True, False, False]))
     # alike: 0.8 and 0.6; opposite: -1, -0.6, -0.8 and 0
     assert measured == {
@@ -53,15 +53,15 @@ def test_likeness_worked_out_by_hand():
     assert mixed["cosine_difference"] < 0
 
 
-def test_sentiment_shows_where_it_is_in_the_vectors_and_not_where_it_is_not():
+def test_likeness_finds_sentiment_only_if_the_vectors_hold_it():
     rng = np.random.default_rng(1)
     positive = np.arange(200) < 100
     noise = rng.normal(size=(200, 20))
-    without = stage.likeness(stage.unit_rows(noise), positive)
+    without = stage.likeness(normalize(noise), positive)
     assert abs(without["cosine_difference"]) < 0.02
     assert 0.35 < without["nearest_alike"] < 0.65
     noise[:, 0] += np.where(positive, 4, -4)
-    with_ = stage.likeness(stage.unit_rows(noise), positive)
+    with_ = stage.likeness(normalize(noise), positive)
     assert with_["cosine_difference"] > 0.5
     assert with_["nearest_alike"] > 0.95
 
@@ -76,7 +76,7 @@ def test_sentiment_shows_where_it_is_in_the_vectors_and_not_where_it_is_not():
     ],
 )
 def test_what_cannot_be_measured_is_none(positive, missing):
-    unit = stage.unit_rows(np.eye(4))[: len(positive)]
+    unit = normalize(np.eye(4))[: len(positive)]
     measured = stage.likeness(unit, np.array(positive, bool))
     assert {name for name, value in measured.items() if value is None} == missing
 
@@ -84,12 +84,12 @@ def test_what_cannot_be_measured_is_none(positive, missing):
 def test_principal_components_of_points_on_a_line():
     points = np.array([[0, 0, 1], [3, -4, 1], [6, -8, 1]], float)
     places, shares = stage.principal_components(points)
-    # along (3, -4) / 5, turned so that the larger weight is positive
+    # along (3, -4) / 5; the sign makes the larger weight positive
     assert places.tolist() == [[5, 0], [0, 0], [-5, 0]]
     assert shares == pytest.approx([1, 0])
 
 
-def test_principal_components_do_not_turn_with_the_order_of_the_points():
+def test_the_order_of_the_points_does_not_change_the_principal_components():
     points = np.random.default_rng(1).normal(size=(12, 5))
     places, shares = stage.principal_components(points)
     again, _ = stage.principal_components(points[::-1])
@@ -98,13 +98,16 @@ def test_principal_components_do_not_turn_with_the_order_of_the_points():
     assert shares == pytest.approx(places.var(axis=0) / points.var(axis=0).sum(), abs=1e-5)
 
 
-def test_vectors_of_one_dimension_have_a_map_too():
-    places, shares = stage.principal_components(np.array([[1.0], [1.0], [-1.0]]))
+@pytest.mark.parametrize(
+    ("points", "expected"), [([[1.0], [1.0], [-1.0]], [1, 0]), ([[1.0, 2.0]] * 3, [0, 0])]
+)
+def test_points_with_less_than_two_dimensions_have_a_map(points, expected):
+    places, shares = stage.principal_components(np.array(points))
     assert not places[:, 1].any()
-    assert shares.tolist() == [1, 0]
+    assert shares.tolist() == expected
 
 
-def test_labels_cover_neither_one_another_nor_a_point():
+def test_labels_do_not_cover_labels_or_points():
     points = np.array([[0, 0], [10, 0], [0, 10], [10, 10], [200, 200]], float)
     sizes = np.full((5, 2), [50, 12], float)
     centres = stage.place_labels(points, sizes)
@@ -116,7 +119,7 @@ def test_labels_cover_neither_one_another_nor_a_point():
 
 
 def finish(vocabulary: list[str], matrix: np.ndarray) -> dict:
-    """Run the stage on this vocabulary and these vectors; its metrics."""
+    """Run the stage with this vocabulary and these vectors; return its metrics."""
     for path in (stage.VOCABULARY, stage.MATRIX):
         path.parent.mkdir(parents=True)
     lines = ["<padding>\t0", "<unknown>\t0", *(f"{word}\t5" for word in vocabulary)]
@@ -144,7 +147,7 @@ def test_equal_input_gives_equal_bytes(in_tmp, monkeypatch):
     assert written[0] == written[1]
 
 
-def test_the_picture_holds_each_word_as_text_in_the_colour_of_its_sentiment(in_tmp):
+def test_the_picture_has_each_word_as_text_in_the_colour_of_its_sentiment(in_tmp):
     vocabulary = chosen().positive + chosen().negative
     finish(vocabulary, np.random.default_rng(1).normal(size=(len(vocabulary), 5)))
     picture = (stage.REPORTS / "map.svg").read_text(encoding="utf-8")
@@ -174,7 +177,7 @@ def test_words_without_a_vector_are_left_out_and_counted(in_tmp, capsys):
     assert "5 of " in said
 
 
-def test_a_language_that_has_none_of_the_words_gives_an_empty_map(in_tmp):
+def test_a_vocabulary_without_the_chosen_words_gives_an_empty_map(in_tmp):
     metrics = finish(["película", "映", "無"], np.eye(3))
     assert metrics == {
         "known": 0,
@@ -189,19 +192,9 @@ def test_a_language_that_has_none_of_the_words_gives_an_empty_map(in_tmp):
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_script_that_the_font_lacks_is_no_fault(tmp_path: Path):
+def test_a_script_that_the_font_lacks_gives_no_warning(tmp_path: Path):
     table = pd.DataFrame(
         {"word": ["好", "ดี", "壊"], "sentiment": ["positive", "positive", "negative"]}
     ).assign(x=[0, 1, 2], y=0)
     stage.draw(table, np.array([1, 0]), tmp_path / "map.svg")
     assert "好</text>" in (tmp_path / "map.svg").read_text(encoding="utf-8")
-
-
-def test_a_word_of_both_sentiments_is_refused(tmp_path):
-    path = tmp_path / "params.yaml"
-    path.write_text(
-        "words:\n  positive: [good, fine]\n  negative: [bad, fine]\n"
-        "  neighbours_of: []\n  neighbours: 3\n"
-    )
-    with pytest.raises(PipelineError, match="more than once: fine"):
-        reader.load("words", schema.Words, path)

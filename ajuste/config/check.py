@@ -1,4 +1,4 @@
-"""Find everything that is wrong with `params.yaml`, before anything runs."""
+"""Find every fault of `params.yaml` before a stage runs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +12,13 @@ CheckEntry = Callable[[str, Any, str | None], Any]
 
 
 def faults(given: dict[str, Any], check_entry: CheckEntry) -> list[str]:
-    """All that is wrong with the parameters, one line for each fault.
+    """The faults of the parameters, one line for each.
 
-    Every section is checked against its schema and every entry of `models` against the options of
-    its network. What depends on two sections is checked only where it is in use.
+    Every section is checked against its schema, and every entry of `models` against the options of
+    its network. A rule that involves two sections is checked only for the values in use.
 
     Args:
-        given: the whole file, as YAML has it.
+        given: the whole file, as `reader.read` returns it.
         check_entry: `ajuste.training.networks.options`.
     """
     task = given.get("task")
@@ -47,7 +47,7 @@ def _raised(check: Callable[..., Any], *arguments: Any) -> list[str]:
 
 
 def _labels(data: Any, task: str) -> list[str]:
-    """Why the labels of the source in use do not fit the task."""
+    """Faults of the labels of the source in use: they must fit the task."""
     source = data.get("source") if isinstance(data, dict) else None
     if source == "csv" and not _raised(reader.checked, data.get("csv"), schema.AnyCsv):
         return _raised(reader.checked, data["csv"], schema.Csv[schema.CSV_LABELS[task]], "data.csv")

@@ -1,4 +1,4 @@
-"""What `params.yaml` may hold; the options of `models` are in `ajuste.training.networks`."""
+"""The schema of `params.yaml`; the options of `models` are in `ajuste.training.networks`."""
 
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -23,10 +23,10 @@ from ajuste.tasks import TASKS, check_range
 Task = Literal[*TASKS]
 
 SEPARATOR = r'^[^"\r\n\x00]$'
-"""What may stand between two fields of a CSV file: one character, no quote, line end or NUL."""
+"""The separator of a CSV file: one character, but no quote, line end or NUL."""
 
 SENTIMENT = ["negative", "positive"]
-STARS = ["1", "2", "3", "4", "7", "8", "9", "10"]  # none that is lukewarm was taken into the corpus
+STARS = ["1", "2", "3", "4", "7", "8", "9", "10"]  # the corpus has no neutral reviews
 STAR_RANGE = ["1", "10"]
 
 GIVEN_LABELS = {
@@ -37,7 +37,7 @@ GIVEN_LABELS = {
         "unit_regression": STAR_RANGE,
     },
 }
-"""The labels of the IMDB corpus for each task that they are fit for."""
+"""The labels of the IMDB corpus, for each task that they fit."""
 
 
 def given_labels(kind: str, task: str, source: str) -> list[str]:
@@ -45,17 +45,17 @@ def given_labels(kind: str, task: str, source: str) -> list[str]:
 
     Args:
         kind: a key of `GIVEN_LABELS`.
-        task: what they are for.
-        source: what the corpus is read from, for the message.
+        task: a key of `TASKS`.
+        source: the source of the corpus, for the message.
 
     Raises:
-        FaultsError: labels of this kind are not fit for it.
+        FaultsError: labels of this kind do not fit the task.
     """
     fit = GIVEN_LABELS[kind]
     if task not in fit:
         fault = (
-            f"`task`: the labels of {source} ({kind}) are not fit for task {task}; set `task` to "
-            f"{' or '.join(fit)}, or name other labels with `data.source` or `data.stanford.label`"
+            f"`task`: the labels of {source} ({kind}) do not fit the task {task}; set `task` to "
+            f"{' or '.join(fit)}, or change `data.source` or `data.stanford.label`"
         )
         raise FaultsError(FILE, [fault])
     return fit[task]
@@ -68,7 +68,7 @@ class BundledReviews(Params):
 
 
 class StanfordReviews(Params):
-    """`data.stanford`: where the archive is, its digest, and which of its labels to take."""
+    """`data.stanford`: the address of the archive, its digest, and which labels to use."""
 
     url: Name
     sha256: Sha256
@@ -76,7 +76,7 @@ class StanfordReviews(Params):
 
 
 class AnyCsv(Params):
-    """`data.csv`: a user's own file, its columns, and its labels, whatever the task."""
+    """`data.csv`: a user's own file, its columns and its labels, for any task."""
 
     path: FileName
     separator: Annotated[str, Field(pattern=SEPARATOR)]
@@ -96,7 +96,7 @@ CSV_LABELS = {
     "regression": Ends,
     "unit_regression": Ends,
 }
-"""What `data.csv.labels` holds for each task."""
+"""The type of `data.csv.labels` for each task."""
 
 
 class Csv(AnyCsv, Generic[Labels]):
@@ -107,17 +107,17 @@ class Csv(AnyCsv, Generic[Labels]):
     @model_validator(mode="after")
     def _labels_differ(self) -> "Csv":
         if len(set(self.labels)) < len(self.labels):
-            raise ValueError("`labels` names one twice")
+            raise ValueError("`labels` has one of them twice")
         if isinstance(self.labels[0], float):
             low, high = self.labels
             if low > high:
-                raise ValueError("`labels` takes the lowest number first, then the highest")
+                raise ValueError("`labels` must have the lowest number first, then the highest")
             check_range(low, high)
         return self
 
 
 class Data(Params):
-    """`data`: where the reviews come from."""
+    """`data`: the source of the reviews."""
 
     source: Literal["bundled", "stanford", "csv"]
     bundled: BundledReviews
@@ -126,7 +126,7 @@ class Data(Params):
 
 
 class Validate(Params):
-    """`validate`: the bounds. The shares are of all reviews."""
+    """`validate`: the bounds; a share is of all reviews."""
 
     min_reviews: Positive
     min_words: Count
@@ -139,7 +139,7 @@ class Validate(Params):
 
 
 class Split(Params):
-    """`split`: the shares of the reviews that are held out, and what chooses them."""
+    """`split`: the shares of the reviews that are held out, and how they are chosen."""
 
     seed: Seed
     by: Literal["review", "group"]
@@ -149,15 +149,15 @@ class Split(Params):
     @model_validator(mode="after")
     def _leaves_some_to_train(self) -> "Split":
         if self.validation <= 0 or self.test <= 0 or self.validation + self.test >= 1:
-            raise ValueError("`validation` and `test` must be above 0, and below 1 together")
+            raise ValueError("`validation` and `test` must each be above 0, and their sum below 1")
         return self
 
 
 class Tokenize(Params):
-    """`tokenize`: which words are known, and how much of a review is kept."""
+    """`tokenize`: which words are in the vocabulary, and how much of a review is kept."""
 
     min_count: Positive
-    max_length: Annotated[int, Field(gt=0, le=100_000)]  # a book has so many words
+    max_length: Annotated[int, Field(gt=0, le=100_000)]  # the length of a book
     keep: Literal["first", "last"]
 
 
@@ -168,7 +168,7 @@ class BundledVectors(Params):
 
 
 class StanfordVectors(Params):
-    """`embed.stanford`: where the archive is, its digest, and which of its widths to take."""
+    """`embed.stanford`: the address of the archive, its digest, and the width of the vectors."""
 
     url: Name
     sha256: Sha256
@@ -176,14 +176,14 @@ class StanfordVectors(Params):
 
 
 class VectorFile(Params):
-    """`embed.file`: a text file of vectors, and how many numbers each line holds."""
+    """`embed.file`: a text file of vectors, and their width."""
 
     path: FileName
     width: Width
 
 
 class Embed(Params):
-    """`embed`: where the vectors come from."""
+    """`embed`: the source of the word vectors."""
 
     source: Literal["bundled", "stanford", "file"]
     standardize: bool
@@ -193,7 +193,7 @@ class Embed(Params):
 
 
 class Words(Params):
-    """`words`: the words of either sentiment, and those whose neighbours are listed."""
+    """`words`: words of both sentiments, and the words whose neighbours are listed."""
 
     positive: list[Name]
     negative: list[Name]
@@ -205,12 +205,12 @@ class Words(Params):
         words = [*self.positive, *self.negative]
         twice = sorted({word for word in words if words.count(word) > 1})
         if twice:
-            raise ValueError(f"in `positive` and `negative` more than once: {', '.join(twice)}")
+            raise ValueError(f"`positive` and `negative` name these twice: {', '.join(twice)}")
         return self
 
 
 class FitBounds(Params):
-    """`evaluate.fit`: the bounds of the verdict, as shares of the baseline loss."""
+    """`evaluate.fit`: the bounds of the verdict on the fit, as shares of the baseline loss."""
 
     max_gap: Share
     max_rise: Share
@@ -219,7 +219,7 @@ class FitBounds(Params):
 
 
 class Evaluate(Params):
-    """`evaluate`: where the slices are cut, and the bounds of the verdict on the fit."""
+    """`evaluate`: the bounds of the slices and of the verdict on the fit."""
 
     short_words: Count
     long_words: Count
@@ -230,7 +230,7 @@ class Evaluate(Params):
 
 
 class Gate(Params):
-    """`gate`: what a pull request must hold, or its check fails."""
+    """`gate`: the conditions that a pull request must meet."""
 
     bounds: dict[Name, float]
     allow: list[Literal["drop", "overfitting"]]
@@ -243,7 +243,7 @@ class File(Params):
     model: Name
     task: Task
     data: Data
-    validation: Validate = Field(alias="validate")  # which pydantic has a method of the name of
+    validation: Validate = Field(alias="validate")  # pydantic has a method of this name
     split: Split
     tokenize: Tokenize
     embed: Embed

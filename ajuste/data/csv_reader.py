@@ -1,4 +1,4 @@
-"""Read a user's CSV row by row, with the line number of each, and refuse what cannot be read."""
+"""Read a user's CSV file row by row, with line numbers; refuse a file that is not readable."""
 
 import codecs
 import csv
@@ -16,31 +16,29 @@ Row = tuple[int, dict[str, str]]
 COLUMNS_SHOWN = 10
 
 LONGEST = 1 << 24
-"""The most characters of a line and of a field, some three million words: what is longer is no
-text, but a quote that is never closed or a file of another kind."""
+"""The maximum characters of a line and of a field, about three million words. A longer one is a
+quote that is not closed, or a file of another kind."""
 
 
 def read_csv(path: Path, needed: list[str], separator: str = ",") -> Iterator[Row]:
     """Yield `(line, fields)` for every record of a CSV file in UTF-8, with or without a BOM.
 
+    If the file has one column, a blank line is a record with an empty text. Otherwise blank lines
+    are skipped; at the end of the file, standard error gets their number and places.
+
     Args:
         path: the file; its first record names the columns.
-        needed: the columns that must be there.
-        separator: the one character between two fields.
-
-    A blank line is a record with an empty text where there is one column. Where there are more it
-    is none; at the end of the file, standard error says how many there were, and on which lines.
+        needed: the columns that the file must have.
+        separator: the character between two fields.
 
     Yields:
-        The number of the line on which the record starts, counted from 1 (a quoted field may hold
-        line ends, so records and lines differ), and the record as `{column: text}`, with the
-        columns in the file's order and each text as it stands.
+        The number of the line on which the record starts, counted from 1 (a quoted field can
+        contain line ends), and the record as `{column: text}`, in the order of the columns.
 
     Raises:
-        PipelineError: no such file; no rows; not UTF-8; a NUL byte; a quote that is never closed;
-            a line or a field longer than `LONGEST`; a column that is missing or named twice; a
-            record with too few or too many fields. It names the line. Faults in the header come
-            with the first row asked for.
+        PipelineError: no such file; no rows; not UTF-8; a NUL byte; a quote that is not closed; a
+            line or a field longer than `LONGEST`; a missing column, or two of the same name; a
+            record with too few or too many fields. The message names the line.
     """
     check_readable(path, "check the path")
     csv.field_size_limit(LONGEST)
@@ -60,17 +58,17 @@ def read_csv(path: Path, needed: list[str], separator: str = ",") -> Iterator[Ro
                 fields = fields or [""]
                 if len(fields) != len(header):
                     raise PipelineError(
-                        f"{path}, line {start}: {len(fields)} fields where the header has "
-                        f"{len(header)}; put quotes around a text that holds `{separator}`, a "
+                        f"{path}, line {start}: {len(fields)} fields, the header has "
+                        f"{len(header)}; put quotes around a text that contains `{separator}`, a "
                         "quote or a line end"
                     )
                 rows += 1
                 yield start, dict(zip(header, fields, strict=True))
             if not rows:
-                raise PipelineError(f"{path}: no rows below the header; it needs some to work on")
+                raise PipelineError(f"{path}: no rows below the header; add at least one")
             if blank.count:
-                said = f"{path}: {blank.count:,} blank lines, which are no rows ({blank})"
-                print(printable(said), file=sys.stderr)
+                note = f"{path}: skipped {blank.count:,} blank lines ({blank})"
+                print(printable(note), file=sys.stderr)
     except UnicodeDecodeError:
         raise PipelineError(
             f"{path}, line {_first_undecodable_line(path)}: not UTF-8; save the file as UTF-8 "
@@ -90,8 +88,8 @@ def _lines(file: TextIO, path: Path) -> Iterator[str]:
             )
         if len(line) == LONGEST:
             raise PipelineError(
-                f"{path}, line {number}: {LONGEST:,} characters without a line end; is it a CSV "
-                "file? save it as one"
+                f"{path}, line {number}: {LONGEST:,} characters without a line end; check that it "
+                "is a CSV file"
             )
         yield line
 
@@ -104,13 +102,13 @@ def _check_header(header: list[str] | None, needed: list[str], path: Path, separ
     for name in needed:
         if name not in header:
             raise PipelineError(
-                f"{path}, line 1: no column `{name}` when split at `{separator}`; "
-                f"there is: {columns}{more}; name one of them, or another separator"
+                f"{path}, line 1: no column `{name}` with the separator `{separator}`; the file "
+                f"has {columns}{more}; correct the name or the separator"
             )
     doubled = sorted(name for name, count in Counter(header).items() if count > 1)
     if doubled:
         raise PipelineError(
-            f"{path}, line 1: column `{excerpt(doubled[0])}` stands twice; rename one"
+            f"{path}, line 1: two columns are named `{excerpt(doubled[0])}`; rename one"
         )
 
 

@@ -1,4 +1,4 @@
-"""Texts that were written once and stand in a corpus several times: edited, quoted, pasted in."""
+"""Texts that occur several times in a corpus: edited, quoted or pasted into others."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -17,25 +17,23 @@ _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # any odd number: no bit of a word is l
 
 
 def near_duplicates(texts: Sequence[Sequence[str]]) -> np.ndarray:
-    """The pairs of texts of which one holds a good part of the other.
+    """The pairs of texts of which one contains a large part of the other.
 
     A shingle is a run of `WIDTH` words. Two texts are near-duplicates if they share at least
-    `SHARE` of the distinct shingles of the one that has fewer (its containment in the other), and
-    at least `LEAST`: a run of 14 words. "This is by far one of the worst movies I have ever seen"
-    has 13, and many come upon it by themselves. So texts of fewer than 14 words have none. What
-    more than `COMMON` texts share does not count: it is a form, such as the footer that a shop puts
-    under each review.
+    `SHARE` of the distinct shingles of the text with fewer shingles (its containment in the other),
+    and at least `LEAST` shingles, which is a run of 14 words. "This is by far one of the worst
+    movies I have ever seen" has 13, and several people write it independently. A shingle in more
+    than `COMMON` texts does not count: it is a form, such as a shop's footer under each review.
 
-    No pair is missed, and which pairs there are does not depend on the order of the texts. Shingles
-    are told apart by 64 bits; a false pair takes ten collisions. Most shingles come in one text
-    alone, and few texts share enough of theirs to be the shorter one of a pair: the time goes into
-    one sort of all shingles, and then grows with how often those of these few texts come.
+    No pair is missed, and the pairs do not depend on the order of the texts. A shingle is compared
+    by 64 bits; a false pair needs ten collisions. Most shingles occur in one text only, so the time
+    is one sort of all shingles, plus the occurrences of the shingles that few texts share.
 
     Args:
         texts: the words of each text.
 
     Returns:
-        int64 array of shape (pairs, 2): the places of two texts, the lower first.
+        int64 array of shape (pairs, 2): the indices of two texts, the lower first.
 
     Source: Broder, On the resemblance and containment of documents (1997).
     """
@@ -66,21 +64,21 @@ def near_duplicates(texts: Sequence[Sequence[str]]) -> np.ndarray:
 
 
 def united(count: int, pairs: np.ndarray) -> np.ndarray:
-    """The group of each of `count` texts, if those of a pair are in one group.
+    """The group of each text; the two texts of a pair are in the same group.
 
     Args:
-        count: how many texts there are.
-        pairs: integer array of shape (pairs, 2), places of texts.
+        count: the number of texts.
+        pairs: integer array of shape (pairs, 2), indices of texts.
 
     Returns:
-        int32 array of shape (count,); equal numbers are one group.
+        int32 array of shape (count,); texts with equal numbers are in the same group.
     """
     links = sparse.coo_array((np.ones(len(pairs), bool), pairs.T), shape=(count, count))
     return connected_components(links, directed=False)[1]
 
 
 def _shingles(texts: Sequence[Sequence[str]]) -> list[np.ndarray]:
-    """The distinct shingles of each text, as numbers that depend on their words alone (uint64)."""
+    """The distinct shingles of each text, as numbers that depend only on their words (uint64)."""
     numbers = {
         word: int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "little")
         for word in set(chain.from_iterable(texts))

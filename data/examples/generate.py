@@ -1,10 +1,10 @@
 """Make the Spanish example: `resenas.csv`, and vectors of its words, `vectores.txt`.
 
-The reviews are made up: sentences put together from the lists below. The vectors come from the
-reviews themselves: positive pointwise mutual information of words that stand in one review, cut
-down to 20 dimensions by a singular value decomposition (Levy and Goldberg, 2014).
+The reviews are combined from the sentences below. The vectors are computed from the reviews:
+positive pointwise mutual information of words in the same review, reduced to 20 dimensions by a
+singular value decomposition (Levy and Goldberg, 2014).
 
-Run as `python -m data.examples.generate` from the repository's root.
+Run `python -m data.examples.generate` in the root of the repository.
 """
 
 import csv
@@ -46,7 +46,7 @@ END = {
 
 
 def reviews() -> list[tuple[str, str]]:
-    """The reviews and their labels, as many of each, shuffled, none twice."""
+    """Different reviews and their labels, the same number of each label, shuffled."""
     chance = random.Random(0)
     made = []
     for label, praise in (("buena", GOOD), ("mala", BAD)):
@@ -62,7 +62,7 @@ def reviews() -> list[tuple[str, str]]:
 
 
 def vectors(texts: list[str]) -> dict[str, np.ndarray]:
-    """A vector of 20 numbers for each word that comes twice."""
+    """A vector of 20 numbers for each word that occurs at least twice."""
     token_lists = [tokens(text) for text in texts]
     words = list(count_words(token_lists, min_count=2))
     holds = np.array([[word in set(review) for word in words] for review in token_lists], float)
