@@ -148,8 +148,8 @@ def test_a_section_that_is_missing_is_named(place):
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
-        ("model", "grru", "`model` is 'grru'; did you mean `gru`? valid: nn, nn_12_8, nn_32_32,"),
-        ("model", "transformer", "`model` is 'transformer'; valid: nn, nn_12_8, nn_32_32, rnn"),
+        ("model", "grru", "`model` is 'grru'; did you mean `gru`? valid: nn, rnn, lstm, gru, bow"),
+        ("model", "transformer", "`model` is 'transformer'; valid: nn, rnn, lstm"),
         ("task", "Binary", "not 'Binary'; did you mean `binary`?"),
         ("data.source", "csw", "'bundled', 'stanford' or 'csv', not 'csw'; did you mean `csv`?"),
         ("data.stanford.label", "star", "not 'star'; did you mean `stars`?"),
