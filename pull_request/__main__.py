@@ -16,6 +16,7 @@ from ajuste.evaluation.significance import Comparison
 from ajuste.files import write_text
 from ajuste.report import document
 from pull_request import gate, report, revision, trainings
+from pull_request.comment import LIMIT
 from pull_request.report import Findings
 from pull_request.trainings import Side
 
@@ -92,9 +93,15 @@ def main() -> None:
 
 
 def write(blocks: list[document.Block], output: Path) -> None:
-    """The report as Markdown, and as a page beside it."""
-    write_text(output, document.markdown(blocks))
-    write_text(output.with_suffix(".html"), document.page(blocks))
+    """Write the report as a page and as Markdown, which is cut to the length of a comment."""
+    page = output.with_suffix(".html")
+    write_text(page, document.page(blocks))
+    cut = document.Text([f"This report is too long for a comment; {page.name} has the rest."])
+    kept = blocks
+    while len(text := document.markdown(kept)) > LIMIT:
+        blocks = blocks[:-1]
+        kept = [*blocks, cut]
+    write_text(output, text)
 
 
 if __name__ == "__main__":
