@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ajuste.errors import PipelineError
 from ajuste.repository.git import git
+from ajuste.training.environment import cores
 from pull_request import revision
 from pull_request.revision import Result, Revision, UnreadableError
 from study import collect, run
@@ -79,7 +80,7 @@ def _experiments(side: Revision, wanted: list[Experiment]) -> tuple[list[Result]
     missing = [one for one in wanted if one.name not in found]
     if missing:
         print(f"{side.short}: {', '.join(one.name for one in missing)} to be made")
-        done = run.run(start, Plan("", "", follow=False, experiments=missing), run.cores())
+        done = run.run(start, Plan("", "", follow=False, experiments=missing), cores())
         if failed := [one for one in done if one.failure]:
             raise PipelineError(failed[0].failure)
         found |= {one.name: _read(start, one) for one in missing}
