@@ -1,7 +1,7 @@
-"""The results of a revision for as many seeds as asked: those that are there, and the others made.
+"""The results of a revision for a number of seeds; missing ones are trained.
 
-What is missing is run as DVC experiments on the revision, by the workers of a study: in clones that
-share the cache, so that what any earlier run has done is not done again.
+They run as DVC experiments on the revision, in the workers of a study. These share the cache, so
+nothing runs twice.
 """
 
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class Side:
 
     Attributes:
         revision: the commit.
-        results: one for each seed; empty where there is no telling.
-        trained: whether some had to be made.
-        failure: why there are none, in one line.
+        results: one for each seed; empty if one of them failed.
+        trained: whether some were trained for this report.
+        failure: why there are no results, in one line.
     """
 
     revision: Revision
@@ -33,17 +33,17 @@ class Side:
 
 
 def results(side: Revision, seeds: int) -> Side:
-    """The results of a revision for the seed that it names and those that follow it.
+    """The results of a revision for its own seed and the seeds that follow.
 
     Args:
         side: the revision.
-        seeds: how many.
+        seeds: the number of seeds.
     """
     if not side.has_pipeline:
         return Side(side, [], failure="it has no pipeline: no dvc.yaml or no params.yaml")
     first = side.params.get("seed")
     if type(first) is not int or first < 0:
-        return Side(side, [], failure=f"params.yaml: `seed` is {first!r}, not a number from 0 on")
+        return Side(side, [], failure=f"params.yaml: `seed` is {first!r}; it must be 0, 1, 2 ...")
     try:
         committed = _committed(side)
         wanted = [
@@ -59,7 +59,7 @@ def results(side: Revision, seeds: int) -> Side:
 
 
 def _committed(side: Revision) -> Result | None:
-    """What is recorded in the commit itself, where that is the outcome of what is committed."""
+    """The results in the commit itself; None if they are missing or out of date."""
     if side.unreproduced or not side.has_results:
         return None
     try:
@@ -72,14 +72,14 @@ def _experiments(side: Revision, wanted: list[Experiment]) -> tuple[list[Result]
     """The results of experiments on a revision, and whether any had to be run.
 
     Raises:
-        PipelineError: one failed.
-        UnreadableError: one ran, and its results are of another form.
+        PipelineError: an experiment failed.
+        UnreadableError: the results of an experiment have an unknown format.
     """
     start = collect.Base(side.root, side.commit, side.params)
     found = {one.name: result for one in wanted if (result := _kept(start, one))}
     missing = [one for one in wanted if one.name not in found]
     if missing:
-        print(f"{side.short}: {', '.join(one.name for one in missing)} to be made")
+        print(f"{side.short}: training {', '.join(one.name for one in missing)}")
         done = run.run(start, Plan("", "", follow=False, experiments=missing), cores())
         if failed := [one for one in done if one.failure]:
             raise PipelineError(failed[0].failure)
@@ -88,7 +88,7 @@ def _experiments(side: Revision, wanted: list[Experiment]) -> tuple[list[Result]
 
 
 def _kept(start: collect.Base, experiment: Experiment) -> Result | None:
-    """What an earlier run of an experiment left; one that can't be read is forgotten."""
+    """The results of an earlier run; if they cannot be read, the experiment is deleted."""
     if not collect.is_done(start, experiment):
         return None
     try:

@@ -164,6 +164,8 @@ def test_experiments_run_in_parallel_and_dvc_has_them(repository, study):
     before = run("git", "status", "--porcelain", cwd=repository).stdout
     assert "[3/3]" in study("--jobs", "2")
     assert ran(repository) == {"embed repro": 1, "train good": 1, "train fine": 1, "train wide": 1}
+    first = (repository.parent / "ran").read_text().splitlines()[0]
+    assert first == f"embed repro {repository}/data/downloads"  # which all workers share
     assert not list((repository / ".dvc/tmp/study").glob("worker-*"))
     after = run("git", "status", "--porcelain", cwd=repository).stdout
     assert set(after.splitlines()) - set(before.splitlines()) == {"?? reports/"}
@@ -181,13 +183,6 @@ def test_experiments_run_in_parallel_and_dvc_has_them(repository, study):
     (repository / "reports/small.md").write_text("a report that Git tracks may change")
     assert study().count("done before") == 3
     assert sum(ran(repository).values()) == 4
-
-
-def test_the_workers_share_the_downloads_of_the_repository(repository, study):
-    write_list("good")
-    study()
-    first = (repository.parent / "ran").read_text().splitlines()[0]
-    assert first == f"embed repro {repository}/data/downloads"
 
 
 def test_an_experiment_with_different_parameters_replaces_one_of_the_same_name(repository, study):

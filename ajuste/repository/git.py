@@ -33,7 +33,14 @@ def git(root: Path, *arguments: str, **variables: str) -> str:
 
 
 def show(root: Path, revision: str, path: str) -> str:
-    """A file of a commit, or nothing where it has none."""
+    """The text of a file of a commit; empty if the commit does not have the file.
+
+    Raises:
+        PipelineError: it is not UTF-8.
+    """
     command = ["git", "show", f"{revision}:{path}"]
     done = subprocess.run(command, cwd=root, capture_output=True, start_new_session=True)
-    return "" if done.returncode else done.stdout.decode("utf-8")
+    try:
+        return "" if done.returncode else done.stdout.decode("utf-8")
+    except UnicodeDecodeError:
+        raise PipelineError(f"{path} of {revision}: not UTF-8; save it as UTF-8") from None
