@@ -1,7 +1,7 @@
-"""How much sooner a study ends with several workers: one list, twice, from empty caches.
+"""Compare the time of a study with one worker and with several, from empty caches.
 
 `python benchmarks/speed.py studies/lecture.yaml --jobs 2` clones the last commit twice, runs the
-list with one worker that has all cores and then with several that share them, and prints both wall
+list with one worker that uses all cores and then with several that share them, and prints both
 times and their ratio.
 """
 

@@ -25,6 +25,7 @@ from ajuste.errors import PipelineError
 from ajuste.evaluation.significance import Answers
 from ajuste.repository.git import git, show
 from ajuste.tasks import SEPARATOR, TASKS, encode, output_names
+from study import collect
 
 LABELS = "data/raw/labels.json"
 TEST = "data/split/test.parquet"
@@ -119,9 +120,7 @@ def find(root: Path, name: str) -> Revision:
                 f"{name}: no such revision or experiment; try `git fetch origin` (with --unshallow "
                 "if the clone is shallow)"
             )
-    text = show(root, commit, "params.yaml")
-    params = reader.parse(text, f"params.yaml of {name}") if text else {}
-    bare = Revision(root, name, commit, params, {})
+    bare = Revision(root, name, commit, collect.params(root, commit, name), {})
     return replace(bare, unreproduced=_unreproduced(bare)) if bare.has_pipeline else bare
 
 

@@ -91,10 +91,23 @@ def base(root: Path) -> Base:
         PipelineError: there is no commit, or it has no `params.yaml`.
     """
     commit = git(root, "rev-parse", "HEAD").strip()
-    text = show(root, commit, "params.yaml")
-    if not text:
+    given = params(root, commit, "the last commit")
+    if not given:
         raise PipelineError("params.yaml: not in the last commit; run in the repository's root")
-    return Base(root, commit, parse(text, "params.yaml"))
+    return Base(root, commit, given)
+
+
+def params(root: Path, commit: str, name: str) -> dict[str, Any]:
+    """The `params.yaml` of a commit; empty if it has none.
+
+    Raises:
+        PipelineError: the file is faulty; the message has the `name` of the commit.
+    """
+    try:
+        text = show(root, commit, "params.yaml")
+    except UnicodeDecodeError:
+        raise PipelineError(f"params.yaml of {name}: not UTF-8; save it as UTF-8") from None
+    return parse(text, f"params.yaml of {name}") if text else {}
 
 
 def ref(commit: str, name: str) -> str:
@@ -104,9 +117,8 @@ def ref(commit: str, name: str) -> str:
 
 def is_done(start: Base, experiment: Experiment) -> bool:
     """Whether an experiment has this name and exactly these parameters."""
-    text = show(start.root, ref(start.commit, experiment.name), "params.yaml")
-    asked = plan.merged(start.params, experiment.overrides)
-    return bool(text) and parse(text, "params.yaml") == asked
+    found = params(start.root, ref(start.commit, experiment.name), experiment.name)
+    return found == plan.merged(start.params, experiment.overrides)
 
 
 def header(start: Base, experiment: Experiment) -> str:

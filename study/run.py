@@ -24,7 +24,7 @@ from dvc.repo import Repo
 
 from ajuste.errors import PipelineError
 from ajuste.files import read_json, write_json
-from ajuste.repository.git import git
+from ajuste.repository.git import clone, git
 from ajuste.training.environment import cores
 from study import collect, plan
 from study.collect import FOLDER, JOURNAL, LOGS, Base, Result
@@ -166,13 +166,7 @@ class _Study:
         root = self.start.root
         worker = root / FOLDER / f"worker-{number}"
         if not worker.exists():
-            settings = []
-            for key in ("user.name", "user.email"):
-                with suppress(PipelineError):  # if it is not set, DVC reports that
-                    settings += ["--config", f"{key}={git(root, 'config', key).strip()}"]
-            clone = ["clone", "--quiet", "--shared", "--no-checkout", *settings]
-            git(root, *clone, str(root), str(worker))
-            git(worker, "checkout", "--quiet", "--detach", self.start.commit)
+            clone(root, worker, self.start.commit)
             with suppress(FileNotFoundError):
                 shutil.copy(root / ".dvc/config.local", worker / ".dvc/config.local")
             with Config(str(worker / ".dvc")).edit("local") as local:

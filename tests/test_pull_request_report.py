@@ -100,13 +100,12 @@ def written(base, head):
 
 
 def test_the_answer_is_in_the_first_line():
-    assert written(*sides(80, 5)).startswith("## Better: accuracy 0.725 → 0.912 (+18.8 points, 95 ")
-    assert written(*sides(5, 80)).startswith(
-        f"## Worse: accuracy 0.912 → 0.725 ({MINUS}18.8 points"
-    )
-    assert written(*sides(20, 19)).startswith("## No difference shown: accuracy 0.875 → 0.877 (+0.")
-    assert re.match(".*; the check fails\n", written(*sides(5, 80)))
-    assert not re.match(".*check fails", written(*sides(80, 5)))
+    better, worse, same = (written(*sides(*counts)) for counts in ((80, 5), (5, 80), (20, 19)))
+    assert better.startswith("## Better: accuracy 0.725 → 0.912 (+18.8 points, 95 ")
+    assert worse.startswith(f"## Worse: accuracy 0.912 → 0.725 ({MINUS}18.8 points")
+    assert same.startswith("## No difference shown: accuracy 0.875 → 0.877 (+0.")
+    assert re.match(".*; the check fails\n", worse)
+    assert not re.match(".*check fails", better)
 
 
 def test_the_evidence_has_the_tests_and_the_power():
