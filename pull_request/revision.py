@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from dvc.api import DVCFileSystem
+from dvc.dependency import ParamsDependency
 from dvc.dependency.base import Dependency
 from dvc.exceptions import DvcException
 from dvc.output import Output
@@ -25,6 +26,7 @@ from ajuste.errors import PipelineError
 from ajuste.evaluation.significance import Answers
 from ajuste.repository.git import git, show
 from ajuste.tasks import SEPARATOR, TASKS, encode, output_names
+from pull_request.changes import MISSING
 from study import collect
 
 LABELS = "data/raw/labels.json"
@@ -205,19 +207,13 @@ def _reasons(stage: Stage, made: dict[str, Output]) -> Iterator[str]:
 
 
 def _changes(dependency: Dependency) -> Iterator[str]:
-    """The status of a file, or of each parameter."""
-    for name, changed in dependency.status().items():
-        if isinstance(changed, str):
-            yield f"{name} {CHANGED.get(changed, changed)}"
-            continue
-        recorded, actual = dependency.hash_info.value, dependency.read_params()
-        for key, how in changed.items():
-            if how == "modified":
-                old, new = (flatten({key: values[key]}) for values in (recorded, actual))
-                differing = (one for one in {**old, **new} if old.get(one) != new.get(one))
-                yield from (f"{one} has changed" for one in differing)
-            else:
-                yield f"{key} {CHANGED.get(how, how)}"
+    """The changes of a file, or of each parameter."""
+    if isinstance(dependency, ParamsDependency):
+        old, new = flatten(dependency.hash_info.value or {}), flatten(dependency.read_params())
+        names = [one for one in {**old, **new} if old.get(one, MISSING) != new.get(one, MISSING)]
+        yield from (f"{one} has changed" for one in names)
+    else:
+        yield from (f"{path} {CHANGED.get(how, how)}" for path, how in dependency.status().items())
 
 
 def read(root: Path, commit: str) -> Result:

@@ -207,8 +207,9 @@ def digest(values: dict[str, Any]) -> str:
 def command(experiment: Experiment, given: dict[str, Any]) -> list[str]:
     """The `dvc exp run` of an experiment, with a `+` before each key that `given` does not have."""
     words = ["dvc", "exp", "run", "--name", experiment.name]
+    known = [f"{key}." for key in flatten(given)]
     for key, value in experiment.overrides.items():
-        new = "" if _has(given, key.split(".")) else "+"
+        new = "" if any(one.startswith(f"{key}.") for one in known) else "+"
         words += ["-S", f"{new}{key}={hydra(value)}"]
     return words
 
@@ -261,14 +262,6 @@ def remedy(
         about=proposed[0].why,
         remedy_of=experiment.name,
     )
-
-
-def _has(given: Any, parts: list[str]) -> bool:
-    for part in parts:
-        if not isinstance(given, dict) or part not in given:
-            return False
-        given = given[part]
-    return True
 
 
 def _in_name(value: Any) -> str:

@@ -13,12 +13,7 @@ from study.collect import Result
 from study.plan import Plan
 
 BACK = 50  # steps between the two gradients of the ratio
-VERDICTS = {
-    "optimal": ("is optimal", "are optimal"),
-    "overfitting": ("overfits", "overfit"),
-    "underfitting": ("underfits", "underfit"),
-    "undecided": ("is undecided", "are undecided"),
-}
+VERDICTS = ("optimal", "overfitting", "underfitting", "undecided")
 LEGEND = (
     "Accuracy, with the loss in brackets, of the weights that were kept. The test column has the "
     "95 % interval. Gap: validation loss minus training loss. Trained: the parameters that are "
@@ -85,11 +80,7 @@ def summary(results: list[Result]) -> str:
     """The answer in a few sentences: the verdicts, how many agree, how many remedies work."""
     listed = [result for result in results if not result.experiment.remedy_of]
     counts = Counter(result.verdict for result in listed)
-    parts = [
-        f"{counts[verdict]} {one if counts[verdict] == 1 else more}"
-        for verdict, (one, more) in VERDICTS.items()
-        if counts[verdict]
-    ]
+    parts = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]]
     if unknown := sum(not result.verdict and not result.failure for result in listed):
         parts.append(f"{unknown} without a verdict")
     if failed := sum(bool(result.failure) for result in listed):

@@ -107,7 +107,7 @@ class _Study:
         for experiment in list(self.waiting):
             self._skip(experiment)
         self._longest_first()
-        if self.waiting:
+        if self.waiting and self.jobs > 1:
             await self._prepare()
         idle = list(range(self.jobs, 0, -1))
         running: dict[asyncio.Task[tuple[Result, str]], int] = {}
@@ -322,10 +322,5 @@ def _say(line: str) -> None:
 
 def _outcome(result: Result) -> str:
     validation = result.train.get("validation", {})
-    words = [result.verdict or "no verdict"]
-    if "loss" in validation:
-        accuracy = validation.get("accuracy")
-        loss = f"{validation['loss']:.3f}"
-        shown = f"loss {loss}" if accuracy is None else f"{accuracy:.3f} ({loss})"
-        words.append(f"validation {shown}")
-    return ", ".join(words)
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in validation.items())
+    return f"{result.verdict or 'no verdict'}, validation {scores or 'not known'}"

@@ -67,27 +67,23 @@ write("metrics/evaluate.json", {"accuracy": 0.84, "fit": {
 }})
 """,
 }
-DVC = {
-    "stages": {
-        "embed": {
-            "cmd": "python embed.py",
-            "deps": ["given.txt"],
-            "outs": ["data/embed.json"],
-        },
-        "train": {
-            "cmd": "python train.py",
-            "deps": ["train.py", "data/embed.json"],
-            "params": ["model", "models.${model}"],
-            "metrics": [{"metrics/train/metrics.json": {"cache": False}}],
-        },
-        "evaluate": {
-            "cmd": "python evaluate.py",
-            "deps": ["metrics/train/metrics.json"],
-            "params": ["model", "models.${model}"],
-            "metrics": [{"metrics/evaluate.json": {"cache": False}}],
-        },
-    }
-}
+DVC = """
+stages:
+  embed:
+    cmd: python embed.py
+    deps: [given.txt]
+    outs: [data/embed.json]
+  train:
+    cmd: python train.py
+    deps: [train.py, data/embed.json]
+    params: [model, "models.${model}"]
+    metrics: [{metrics/train/metrics.json: {cache: false}}]
+  evaluate:
+    cmd: python evaluate.py
+    deps: [metrics/train/metrics.json]
+    params: [model, "models.${model}"]
+    metrics: [{metrics/evaluate.json: {cache: false}}]
+"""
 NAMES = ("good", "fine", "stuck", "broken", "wide")
 
 
@@ -102,7 +98,7 @@ def template(tmp_path_factory):
         assert dvc.cli.main(["init", "--quiet"]) == dvc.cli.main(["add", "--quiet", "given.txt"])
     for name, text in STAGES.items():
         (folder / f"{name}.py").write_text(COMMON + text)
-    (folder / "dvc.yaml").write_text(yaml.safe_dump(DVC))
+    (folder / "dvc.yaml").write_text(DVC)
     params = {"model": "good", "models": {name: {"gap": 0.05, "dropout": 0.0} for name in NAMES}}
     params["models"]["wide"]["gap"] = 0.4
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
@@ -177,7 +173,7 @@ def test_experiments_run_in_parallel_and_dvc_has_them(repository, study):
     run("git", "checkout", "--quiet", ".", cwd=repository)
 
     page = (repository / "reports/small.html").read_text(encoding="utf-8")
-    assert "2 are optimal, 1 overfits" in page
+    assert "2 optimal, 1 overfitting" in page
     assert "<td>12<" in page
     run("git", "add", "reports", cwd=repository)
     (repository / "reports/small.md").write_text("a report that Git tracks may change")
@@ -271,8 +267,8 @@ def test_an_interrupted_study_leaves_no_process_and_can_go_on(repository, study,
         gate.unlink()
         printed = study("--jobs", "1")
         assert not alive(pid)
-    assert "[1/2] exp-good: optimal, validation 0.850 (0.350), done before" in printed
-    assert ran(repository) == {"embed repro": 1, "train good": 1, "train stuck": 2}
+    assert "[1/2] exp-good: optimal, validation loss 0.350, accuracy 0.850, done before" in printed
+    assert ran(repository) == {"embed experiment": 1, "train good": 1, "train stuck": 2}
     assert experiments(repository) == {"exp-good", "exp-stuck"}
 
 
