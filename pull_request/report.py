@@ -79,8 +79,6 @@ def content(found: Findings) -> list[Block]:
     if found.head.results:
         blocks.append(scores_table(found))
     if not found.unchanged:
-        if differing:
-            blocks.append(_legend(differing))
         blocks += what_changed(found)
         chart = charts.two_sides(*(_curves(side) for side in found.sides))
         if chart and found.head.results:
@@ -153,6 +151,8 @@ def evidence(comparison: Comparison) -> str:
     parts.append(f"This comparison has 80 % power to detect a difference of {power}.")
     if several == 1:
         parts.append("With --seeds 3 it can detect much smaller ones.")
+    of_seeds = "and for" if several > 1 else "and that of the first score also for"
+    parts.append(f"The 95 % intervals allow for other test reviews, {of_seeds} other seeds.")
     return " ".join(parts)
 
 
@@ -225,14 +225,6 @@ def scores_table(found: Findings) -> Table:
     rows.append(["fit", *verdicts, "" if verdicts[0] == verdicts[1] else "changed", ""])
     header = [f"base {found.base.revision.short}", f"head {found.head.revision.short}"]
     return Table(["", *header, "difference", "95 % interval"], rows)
-
-
-def _legend(comparison: Comparison) -> Text:
-    """The meaning of the intervals in the table."""
-    if max(comparison.trainings) > 1:
-        return Text(["The intervals allow for other test reviews and for other seeds."])
-    said = "The intervals allow for other test reviews"
-    return Text([f"{said}; that of the first score also allows for other seeds."])
 
 
 def _score_row(found: Findings, name: str, difference: Difference | None) -> list[str]:

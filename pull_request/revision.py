@@ -40,7 +40,7 @@ WORKSPACE = "workspace"
 CHANGED = {"modified": "has changed", "new": "is new", "deleted": "is missing"}
 
 
-class UnreadableError(Exception):
+class UnreadableError(PipelineError):
     """The results of a revision cannot be read; the message says why, in one line."""
 
 

@@ -33,12 +33,7 @@ class Side:
 
 
 def results(side: Revision, seeds: int) -> Side:
-    """The results of a revision for its own seed and the seeds that follow.
-
-    Args:
-        side: the revision.
-        seeds: the number of seeds.
-    """
+    """The results of a revision for a number of seeds: its own and those that follow."""
     if not side.has_pipeline:
         return Side(side, [], failure="it has no pipeline: no dvc.yaml or no params.yaml")
     first = side.params.get("seed")
@@ -53,8 +48,6 @@ def results(side: Revision, seeds: int) -> Side:
         made, trained = _experiments(side, missing)
     except PipelineError as error:
         return Side(side, [], failure=str(error))
-    except UnreadableError as error:
-        return Side(side, [], trained=True, failure=str(error))
     return Side(side, [*([committed] if committed else []), *made], trained)
 
 

@@ -117,7 +117,7 @@ def test_the_report_is_about_several_seeds():
     assert "Each side was trained with 3 seeds." in text
     assert "McNemar" not in text
     assert "optimal (3)" in text
-    assert "allow for other test reviews and for other seeds" in text
+    assert "allow for other test reviews, and for other seeds" in text
 
 
 def test_the_table_has_each_score_with_the_interval_of_its_difference():
