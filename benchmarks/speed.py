@@ -1,37 +1,29 @@
-"""How much sooner a study ends with several workers: one list, twice, from empty caches.
+"""Compare the time of a study with one worker and with several, from empty caches.
 
-`python benchmarks/speed.py studies/lecture.yaml --jobs 2` clones the last commit twice, runs the
-list with one worker that has all cores and then with several that share them, and prints both wall
+`python -m benchmarks.speed studies/lecture.yaml --jobs 2` clones the last commit twice, runs the
+list with one worker that uses all cores and then with several that share them, and prints both
 times and their ratio.
 """
 
 import argparse
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ajuste.training.environment import cores
 
 ROOT = Path(__file__).parent.parent
 
 
 def seconds(listed: Path, jobs: int) -> float:
     """The wall time of a list in a fresh clone without a cache."""
-    with tempfile.TemporaryDirectory() as folder:
-        clone = Path(folder) / "clone"
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-        copy = clone / ".dvc" / "tmp" / listed.name
-        copy.parent.mkdir(exist_ok=True)
-        shutil.copy(listed, copy)
+    with TemporaryDirectory() as clone:
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), clone], check=True)
         began = time.monotonic()
-        subprocess.run(
-            [sys.executable, "-m", "study", str(copy), "--jobs", str(jobs)],
-            cwd=clone,
-            env={**os.environ, "DVC_SITE_CACHE_DIR": str(Path(folder) / "site")},
-            check=True,
-        )
+        command = [sys.executable, "-m", "study", str(listed.resolve()), "--jobs", str(jobs)]
+        subprocess.run(command, cwd=clone, check=True)
         return time.monotonic() - began
 
 
@@ -39,7 +31,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("list", type=Path)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--jobs", type=int, default=cores())
     asked = parser.parse_args()
     times = {jobs: seconds(asked.list, jobs) for jobs in (1, asked.jobs)}
     for jobs, wall in times.items():

@@ -1,1 +1,1 @@
-"""What a pull request did to the results, and whether that is more than chance."""
+"""The effect of a pull request on the results, and whether it is significant."""

@@ -1,7 +1,7 @@
-"""Say what a change did to the results, and whether that is more than chance.
+"""Report the effect of a change on the results, and whether it is significant.
 
-The report is Markdown for the comment and the summary of a check, with a page beside it. The exit
-code is 1 where the gate of `params.yaml` is broken.
+The report is Markdown, for a comment on the pull request, and an HTML page. The exit code is 1 if a
+bound of `gate` in `params.yaml` is broken.
 """
 
 import argparse
@@ -16,33 +16,34 @@ from ajuste.evaluation.significance import Comparison
 from ajuste.files import write_text
 from ajuste.report import document
 from pull_request import gate, report, revision, trainings
+from pull_request.comment import LIMIT
 from pull_request.report import Findings
 from pull_request.trainings import Side
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """What the user asks for."""
+    """The arguments of the command line."""
     parser = argparse.ArgumentParser(prog="python -m pull_request", description=__doc__)
     parser.add_argument("--base", required=True, help="the revision or experiment to compare with")
     parser.add_argument(
         "--head",
         default=revision.WORKSPACE,
-        help="the revision that is judged; by default the working tree, as far as Git tracks it",
+        help="the revision to judge; by default the files of the working tree that Git tracks",
     )
     parser.add_argument(
-        "--seeds", type=int, default=1, help="trainings a side, each with another seed (1)"
+        "--seeds", type=int, default=1, help="trainings on each side, with different seeds (1)"
     )
     parser.add_argument("--output", type=Path, required=True, help="the report, such as report.md")
     asked = parser.parse_args(argv)
     if asked.seeds < 1:
-        parser.error("--seeds takes 1 or more")
+        parser.error("--seeds must be 1 or more")
     if asked.output.suffix != ".md":
-        parser.error("--output takes a name that ends in .md; the page beside it ends in .html")
+        parser.error("--output must end in .md")
     return asked
 
 
 def compared(base: Side, head: Side) -> tuple[Comparison | None, str]:
-    """The comparison of two sides, or why there is none though both have results."""
+    """The comparison of two sides, or why two sides with results cannot be compared."""
     if not (base.results and head.results):
         return None, ""
     old, new = (revision.together(side.results) for side in (base, head))
@@ -54,14 +55,14 @@ def compared(base: Side, head: Side) -> tuple[Comparison | None, str]:
 
 
 def findings(root: Path, asked: argparse.Namespace) -> Findings:
-    """All that the report tells; what is missing is trained.
+    """The content of the report; missing results are trained.
 
     Raises:
-        PipelineError: a revision is not there or is faulty.
+        PipelineError: a revision is missing or faulty.
     """
     revisions = [revision.find(root, name) for name in (asked.base, asked.head)]
     if asked.head == revision.WORKSPACE and (unseen := revision.untracked(root)):
-        print(f"not part of it, since Git does not track them: {', '.join(unseen)}")
+        print(f"not included, because Git does not track them: {', '.join(unseen)}")
     bounds = gate.load(revisions[1].params)
     base, head = (trainings.results(one, asked.seeds) for one in revisions)
     comparison, incomparable = compared(base, head)
@@ -73,7 +74,7 @@ def findings(root: Path, asked: argparse.Namespace) -> Findings:
 
 
 def main() -> None:
-    """Write the report, and end with 1 where the gate is broken."""
+    """Write the report, and end with 1 if the gate is broken."""
     asked = arguments()
     try:
         found = findings(Path.cwd(), asked)
@@ -92,9 +93,15 @@ def main() -> None:
 
 
 def write(blocks: list[document.Block], output: Path) -> None:
-    """The report as Markdown, and as a page beside it."""
-    write_text(output, document.markdown(blocks))
-    write_text(output.with_suffix(".html"), document.page(blocks))
+    """Write the report as a page and as Markdown, which is cut to the length of a comment."""
+    page = output.with_suffix(".html")
+    write_text(page, document.page(blocks))
+    cut = document.Text([f"This report is too long for a comment; {page.name} has the rest."])
+    kept = blocks
+    while len(text := document.markdown(kept)) > LIMIT:
+        blocks = blocks[:-1]
+        kept = [*blocks, cut]
+    write_text(output, text)
 
 
 if __name__ == "__main__":

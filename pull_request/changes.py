@@ -1,11 +1,13 @@
-"""What changed between two revisions: parameters, stages, metrics."""
+"""The differences between two revisions: parameters, stages, metrics."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ajuste.config.nested import flatten
+
 MISSING = object()
-"""The value of a parameter that is not there."""
+"""The value of a parameter that is not set."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class Parameter:
     Attributes:
         name: its full key.
         before: its value on the base, or `MISSING`.
-        after: that on the head.
+        after: its value on the head, or `MISSING`.
         read: whether a stage of the head's pipeline reads it.
     """
 
@@ -31,22 +33,13 @@ class Stage:
 
     Attributes:
         name: of the stage.
-        reasons: what it reads that is another, or that it is new or gone.
-        same_outcome: whether it wrote the same all the same.
+        reasons: the dependencies and parameters that differ, or that it is new or removed.
+        same_outputs: whether its outputs are the same on both sides.
     """
 
     name: str
     reasons: list[str]
-    same_outcome: bool
-
-
-def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """The single values of nested dictionaries, under their full keys."""
-    if isinstance(tree, dict) and tree:
-        for key, value in tree.items():
-            yield from leaves(value, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, tree
+    same_outputs: bool
 
 
 def parameters(
@@ -56,10 +49,10 @@ def parameters(
 
     Args:
         before: `params.yaml` of the base.
-        after: that of the head.
-        lock: the stages in the head's `dvc.lock`, which say what they read.
+        after: `params.yaml` of the head.
+        lock: the stages in the head's `dvc.lock`, with the parameters that they read.
     """
-    old, new = dict(leaves(before)), dict(leaves(after))
+    old, new = flatten(before), flatten(after)
     read = {key for stage in lock.values() for of_file in _of_files(stage) for key in of_file}
     return [
         Parameter(name, old.get(name, MISSING), new.get(name, MISSING), _covered(name, read))
@@ -82,13 +75,13 @@ def stages(before: dict[str, Any], after: dict[str, Any]) -> list[Stage]:
 
     Args:
         before: the stages in the base's `dvc.lock`.
-        after: those in the head's.
+        after: the stages in the head's.
     """
     found = []
     for name in {**after, **before}:
         old, new = before.get(name), after.get(name)
         if old is None or new is None:
-            found.append(Stage(name, ["it is new" if old is None else "it is gone"], False))
+            found.append(Stage(name, ["new stage" if old is None else "removed stage"], False))
         elif reasons := list(_reasons(old, new)):
             found.append(Stage(name, reasons, _hashes(old, "outs") == _hashes(new, "outs")))
     return found
@@ -96,9 +89,9 @@ def stages(before: dict[str, Any], after: dict[str, Any]) -> list[Stage]:
 
 def _reasons(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
     if old.get("cmd") != new.get("cmd"):
-        yield "its command"
+        yield "command"
     params = [
-        {key: value for of_file in _of_files(stage) for key, value in leaves(of_file)}
+        {key: value for of_file in _of_files(stage) for key, value in flatten(of_file).items()}
         for stage in (old, new)
     ]
     deps = [_hashes(stage, "deps") for stage in (old, new)]
@@ -111,12 +104,12 @@ def _hashes(stage: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def metrics(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """The numbers in files of metrics that differ, as (file and key, before, after)."""
+    """The metrics that differ, as (file and key, before, after)."""
     old, new = (
         {
             f"{path}: {name}": value
             for path, content in files.items()
-            for name, value in leaves(content)
+            for name, value in flatten(content).items()
             if isinstance(value, int | float)
         }
         for files in (before, after)

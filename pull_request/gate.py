@@ -1,4 +1,4 @@
-"""The gate: what a pull request must hold, or its check fails. Its bounds are in `params.yaml`."""
+"""The gate: if a pull request breaks one of its bounds, the check fails. See `params.yaml`."""
 
 import re
 from collections import Counter
@@ -16,11 +16,11 @@ from pull_request.trainings import Side
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of the gate.
+    """The outcome of the gate.
 
     Attributes:
-        broken: which bounds, and by how much; each a sentence.
-        held: the others.
+        broken: the bounds that are broken, and by how much; each is one sentence.
+        held: the bounds that are kept.
     """
 
     broken: list[str] = field(default_factory=list)
@@ -31,21 +31,21 @@ def load(given: dict[str, Any]) -> Gate:
     """The bounds.
 
     Raises:
-        PipelineError: they have faults; all are named at once.
+        PipelineError: they have faults; the message has all of them.
     """
     if "gate" not in given:
-        raise PipelineError("params.yaml: no `gate` at the top level; it holds the check's bounds")
+        raise PipelineError("params.yaml: `gate` is missing; add it, with the bounds of the check")
     return reader.checked(given["gate"], Gate, "gate")
 
 
 def hold(gate: Gate, base: Side, head: Side, comparison: Comparison | None) -> Outcome:
-    """Hold the head against the bounds.
+    """Check the head against the bounds.
 
     Args:
         gate: the bounds.
-        base: may be without results.
-        head: may be without results.
-        comparison: of the two, where both have results that can be compared.
+        base: it may have no results.
+        head: it may have no results.
+        comparison: of the two, if both have results that can be compared.
     """
     outcome = Outcome()
     if not head.results:
@@ -61,12 +61,12 @@ def hold(gate: Gate, base: Side, head: Side, comparison: Comparison | None) -> O
 
 
 def verdict(results: Sequence[Result]) -> str:
-    """The verdict on the fit that most trainings have; of those alike in number, the first."""
+    """The most frequent verdict on the fit; of equally frequent ones, the first."""
     return Counter(result.verdict for result in results).most_common(1)[0][0]
 
 
 def mean(results: Sequence[Result], score: str) -> float | None:
-    """A score of the stage `evaluate`, in the mean over the trainings; None where it has none."""
+    """The mean of a score of the stage `evaluate` over the trainings; None if one lacks it."""
     found = [result.scores.get(score) for result in results]
     if not all(isinstance(value, int | float) for value in found):
         return None
@@ -75,12 +75,12 @@ def mean(results: Sequence[Result], score: str) -> float | None:
 
 def _no_results(base: Side, head: Side) -> str:
     if in_validation(head) and not in_validation(base):
-        return f"the data do not pass validation, new since the base: {head.failure}"
+        return f"the data fail validation, unlike on the base: {head.failure}"
     return f"there are no results: {head.failure}"
 
 
 def in_validation(side: Side) -> bool:
-    """Whether the stage `validate` stopped it; what ran the stage may be named before it."""
+    """Whether the stage `validate` failed; the message may name its caller first."""
     return bool(re.search("(^|: )validate: ", side.failure))
 
 
@@ -88,40 +88,41 @@ def _bound(outcome: Outcome, score: str, bound: float, results: Sequence[Result]
     value = mean(results, score)
     if value is None:
         known = ", ".join(name for name in results[0].scores if mean(results, name) is not None)
-        outcome.broken.append(f"gate.bounds.{score}: there is no such score; valid: {known}")
+        outcome.broken.append(f"gate.bounds.{score}: no such score; valid: {known}")
         return
-    most = score in LOWER_IS_BETTER
-    missed = value - bound if most else bound - value
-    side, end = ("above", "most") if most else ("below", "least")
+    upper = score in LOWER_IS_BETTER
+    missed = value - bound if upper else bound - value
+    side, end = ("above", "maximum") if upper else ("below", "minimum")
     named = score.replace("_", " ")
     if missed > 0:
         outcome.broken.append(
-            f"gate.bounds.{score}: {named} is {value:.4f}, {missed:.4f} {side} the {end} allowed, "
+            f"gate.bounds.{score}: {named} is {value:.4f}, {missed:.4f} {side} the {end} of "
             f"{bound:g}"
         )
     else:
-        outcome.held.append(f"{named} at {end} {bound:g}")
+        outcome.held.append(f"{named}: {end} {bound:g}")
 
 
 def _drop(outcome: Outcome, gate: Gate, comparison: Comparison) -> None:
     named = comparison.score.replace("_", " ")
     if comparison.verdict != WORSE:
-        outcome.held.append(f"no drop in {named} that is more than chance")
+        outcome.held.append(f"no significant drop in {named}")
     elif "drop" in gate.allow:
-        outcome.held.append(f"a drop in {named}, which gate.allow lets pass")
+        outcome.held.append(f"a drop in {named}, which gate.allow allows")
     else:
         outcome.broken.append(
-            f"gate.allow has no drop: {named} is worse by {abs(comparison.test.value):.4f}, which "
-            "is more than chance"
+            f"{named} is significantly worse, by {abs(comparison.test.value):.4f} (to allow this, "
+            "add drop to gate.allow)"
         )
 
 
 def _overfitting(outcome: Outcome, gate: Gate, before: str, after: str) -> None:
     if not (before == "optimal" and after == "overfitting"):
-        outcome.held.append("no overfitting where the fit was optimal")
+        outcome.held.append("no optimal fit became overfitting")
     elif "overfitting" in gate.allow:
-        outcome.held.append("overfitting, which gate.allow lets pass")
+        outcome.held.append("overfitting, which gate.allow allows")
     else:
         outcome.broken.append(
-            "gate.allow has no overfitting: the fit was optimal on the base and is overfitting"
+            "the fit was optimal on the base and is now overfitting (to allow this, add "
+            "overfitting to gate.allow)"
         )

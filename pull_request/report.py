@@ -1,4 +1,4 @@
-"""What a pull request did, as a document: the answer first."""
+"""The effect of a pull request as a document: the answer first."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ from ajuste.evaluation.scores import MAIN
 from ajuste.evaluation.significance import Comparison, Difference
 from ajuste.report import charts
 from ajuste.report.document import Block, Bullets, Code, Fold, Heading, Strong, Table, Text
+from ajuste.report.numbers import minus, number
 from ajuste.tasks import NUMERIC, decode
 from pull_request import changes, gate, revision
 from pull_request.gate import Outcome
 from pull_request.revision import TRAIN
 from pull_request.trainings import Side
 
-NONE = "—"
-FLIPS = 3  # of those put right, and of those put wrong
+FLIPS = 3  # reviews of each kind
 SLICES = 5
-LISTED = 20  # of parameters, stages or metrics: a comment has 65,536 characters
+LISTED = 20  # parameters, stages or metrics
 REASONS = 4
 TEXT = 240  # characters of a review
 
@@ -27,20 +27,20 @@ OF_TRAINING = {
     "validation accuracy": ("validation", "accuracy"),
 }
 CALLED = {"f1": "F1", "roc_auc": "ROC AUC", "r2": "R²", "matthews": "Matthews correlation"}
-SHARES = ("accuracy", "exact_match")  # whose differences are told in points, hundredths
+SHARES = ("accuracy", "exact_match")  # their differences are in points, hundredths
 
 
 @dataclass(frozen=True)
 class Findings:
-    """All that a report tells.
+    """The content of a report.
 
     Attributes:
         base: one side.
         head: the other.
-        comparison: of the two, where both have results that can be compared.
-        incomparable: why there is none though both have results; else empty.
+        comparison: of the two, if both have results that can be compared.
+        incomparable: why two sides with results cannot be compared; else empty.
         outcome: of the gate.
-        command: what makes the report.
+        command: the shell command that writes the report.
     """
 
     base: Side
@@ -51,40 +51,48 @@ class Findings:
     command: str
 
     @property
+    def sides(self) -> tuple[Side, Side]:
+        """The base and the head."""
+        return self.base, self.head
+
+    @property
     def unchanged(self) -> bool:
-        """Whether nothing that the pipeline reads or writes is another."""
-        sides = [[result.lock for result in side.results] for side in (self.base, self.head)]
-        return bool(sides[0]) and sides[0] == sides[1]
+        """Whether the pipeline reads and writes the same on both sides."""
+        old, new = ([result.lock for result in side.results] for side in self.sides)
+        return bool(old) and old == new
+
+    @property
+    def differing(self) -> Comparison | None:
+        """The comparison, if there are different answers."""
+        return None if self.comparison and self.comparison.alike else self.comparison
 
 
 def content(found: Findings) -> list[Block]:
     """The report."""
+    differing = found.differing
     blocks: list[Block] = [Heading(2, headline(found))]
-    if found.comparison and not found.comparison.alike:
-        blocks.append(Text([evidence(found.comparison)]))
+    if differing:
+        blocks.append(Text([evidence(differing)]))
     if notes := _notes(found):
         blocks.append(Bullets(notes))
-    blocks += check(found.outcome)  # its text parts its list from that of the notes
+    blocks += check(found.outcome)  # a paragraph, which separates the two lists
     if found.head.results:
         blocks.append(scores_table(found))
-    if found.unchanged:
-        return [*blocks, _footer(found)]
-    if found.comparison and not found.comparison.alike:
-        blocks.append(_legend(found.comparison))
-    blocks += what_changed(found)
-    chart = charts.two_sides(*(_curves(side) for side in _sides(found)))
-    if chart and found.head.results:
-        blocks += [Heading(3, "Learning curves"), chart]
-    if found.comparison and not found.comparison.alike:
-        blocks += slices(found.comparison)
-        blocks += flips(found)
-    if found.base.results and found.head.results:
-        blocks += _other_metrics(found)
-    return [*blocks, _footer(found)]
+    if not found.unchanged:
+        blocks += what_changed(found)
+        chart = charts.two_sides(*(_curves(side) for side in found.sides))
+        if chart and found.head.results:
+            blocks += [Heading(3, "Learning curves"), chart]
+        if differing:
+            blocks += slices(differing)
+            blocks += flips(found)
+        if found.base.results and found.head.results:
+            blocks += _other_metrics(found)
+    return [*blocks, Text(["Made by ", Code(found.command), "."])]
 
 
 def _curves(side: Side) -> dict[str, list[float]]:
-    """Those of the first training."""
+    """The curves of the first training."""
     return side.results[0].curves if side.results else {}
 
 
@@ -97,12 +105,12 @@ def _answer(found: Findings) -> str:
     if not found.head.results:
         return "The data fail validation" if gate.in_validation(found.head) else "No results"
     if found.unchanged:
-        return f"Nothing changed: {_main(found.head)}, as before"
+        return f"Nothing changed: {_main(found.head)}"
     if not found.comparison:
-        why = "the two cannot be compared" if found.base.results else "no results on the base"
+        why = "not comparable with the base" if found.base.results else "no results on the base"
         return f"{_main(found.head).capitalize()}; {why}"
-    if found.comparison.alike:
-        return f"No difference shown: every answer as before, {_main(found.head)}"
+    if not found.differing:
+        return f"No difference shown: all answers are the same, {_main(found.head)}"
     test, score = found.comparison.test, found.comparison.score
     of_main = found.comparison.differences[score]
     return (
@@ -118,39 +126,38 @@ def _main(side: Side) -> str:
 
 
 def evidence(comparison: Comparison) -> str:
-    """On what the verdict rests."""
+    """What the verdict is based on."""
     score, test = comparison.score, comparison.test
     before, after = comparison.reviews
     several = max(comparison.trainings)
-    parts = []
-    if several > 1:
-        parts.append(f"Each side was trained with {several} seeds.")
+    parts = [f"Each side was trained with {several} seeds."] if several > 1 else []
     if comparison.paired:
-        parts.append(f"Both were asked about the same {after:,} test reviews.")
+        parts.append(f"Both sides have the same {after:,} test reviews.")
     else:
         parts.append(
-            f"The test reviews are not the same on both sides ({before:,} and {after:,}), so the "
+            f"The two sides have different test reviews ({before:,} and {after:,}), so the "
             "intervals are those of two independent samples, which are wider."
         )
     if comparison.mcnemar:
         right, wrong, p = comparison.mcnemar
         parts.append(
-            f"{right:,} answers were put right and {wrong:,} put wrong. McNemar's exact test, "
-            f"which is about these two networks, gives p = {_p(p)}; with room for what another "
-            f"seed would have done, p = {_p(test.p)}."
+            f"{right:,} answers are now correct and {wrong:,} are now wrong. McNemar's exact test "
+            f"of these two networks: {_p(p)}; with an allowance for the seed: {_p(test.p)}."
         )
     else:
-        over = "reviews and seeds" if several > 1 else "reviews, with room for another seed"
-        parts.append(f"Over {over}, p = {_p(test.p)}.")
-    parts.append(
-        f"A difference of {amount(score, test.detectable, signed=False)} would be found in four of "
-        f"five cases{'' if several > 1 else '; with --seeds 3 far smaller ones are'}."
-    )
+        over = "reviews and seeds" if several > 1 else "reviews, with an allowance for the seed"
+        parts.append(f"Over {over}: {_p(test.p)}.")
+    power = amount(score, test.detectable, signed=False)
+    parts.append(f"This comparison has 80 % power to detect a difference of {power}.")
+    if several == 1:
+        parts.append("With --seeds 3 it can detect much smaller ones.")
+    of_seeds = "and for" if several > 1 else "and that of the first score also for"
+    parts.append(f"The 95 % intervals allow for other test reviews, {of_seeds} other seeds.")
     return " ".join(parts)
 
 
 def check(outcome: Outcome) -> list[Block]:
-    """What came of the gate."""
+    """The outcome of the gate."""
     if outcome.broken:
         return [
             Text([Strong("The check fails:")]),
@@ -160,57 +167,40 @@ def check(outcome: Outcome) -> list[Block]:
 
 
 def _notes(found: Findings) -> list[list[str]]:
-    """What a reader has to know of where the figures come from."""
+    """Where the scores come from, if it is not the two commits, and other remarks."""
     notes: list[list[str]] = []
     for side, called in ((found.head, "this change"), (found.base, "the base")):
         notes += _state(side, called)
     if found.incomparable:
-        notes.append([f"The two cannot be compared: {found.incomparable}."])
-    before, after = (side.revision.params.get("gate") for side in (found.base, found.head))
+        notes.append([f"The two sides cannot be compared: {found.incomparable}."])
+    before, after = (side.revision.params.get("gate") for side in found.sides)
     if found.base.revision.params and before != after:
-        notes.append(["This change moves the bounds of its own check: see ", Code("gate"), "."])
+        notes.append(["This change also changes the bounds of its check: see ", Code("gate"), "."])
     return notes
 
 
 def _state(side: Side, called: str) -> list[list[str]]:
-    """Whether the results of a side are those of its commit, and where they are not, why."""
-    short = Code(side.revision.short)
+    """Why the results of a side are not those of its commit; empty if they are."""
+    of_side = [f"{called} (", Code(side.revision.short), ")"]
     if not side.revision.has_pipeline:
-        return [["There is no pipeline on ", called, " (", short, "), so nothing to compare with."]]
+        return [["There is no pipeline on ", *of_side, ", so there is no comparison."]]
     notes: list[list[str]] = []
     if not side.revision.has_results:
-        notes.append(["No results were ever committed on ", called, " (", short, ")."])
-    elif side.revision.unreproduced:
-        notes.append(
-            [
-                Code("dvc.lock"),
-                f" is stale on {called} (",
-                short,
-                "): ",
-                *_unreproduced(side.revision.unreproduced),
-                ". What was changed was not reproduced.",
-            ]
-        )
+        notes.append(["No results are committed on ", *of_side, "."])
+    elif unreproduced := side.revision.unreproduced:
+        stages = (f"{name}: {_some(reasons)}" for name, reasons in unreproduced.items())
+        pieces = [piece for stage in stages for piece in ("; ", Code(stage))][1:]
+        notes.append([Code("dvc.lock"), " is out of date on ", *of_side, ": ", *pieces, "."])
     elif side.trained and len(side.results) == 1:
         notes.append(
-            ["What DVC keeps of ", called, " (", short, ") was not to be had, so it ran again."]
+            ["The outputs of ", *of_side, " were not in the DVC cache, so its stages ran again."]
         )
     if side.failure:
         notes.append([f"There are no results of {called}: ", Code(side.failure)])
     elif notes:
-        notes[-1] += [
-            " The figures are those of a run made for this report; ",
-            Code("dvc repro"),
-            " and a commit make them those of the commit.",
-        ]
+        notes[-1] += [" The scores are from a run for this report; ", Code("dvc repro")]
+        notes[-1] += [" and a commit would record them."]
     return notes
-
-
-def _unreproduced(stages: dict[str, list[str]]) -> list[str]:
-    pieces: list[str] = []
-    for name, reasons in stages.items():
-        pieces += ["; " if pieces else "", Code(f"{name}: {_some(reasons)}")]
-    return pieces
 
 
 def _some(reasons: list[str]) -> str:
@@ -228,40 +218,24 @@ def scores_table(found: Findings) -> Table:
     }
     rows = [_score_row(found, name, known.get(name)) for name in names]
     for name, keys in OF_TRAINING.items():
-        before, after = (_of_training(side, keys) for side in (found.base, found.head))
+        before, after = (_of_training(side, keys) for side in found.sides)
         if after is not None:
-            rows.append([name, _number(before), _number(after), _rise(before, after), ""])
-    verdicts = [_verdicts(side) for side in (found.base, found.head)]
-    rows.append(["fit", *verdicts, "" if verdicts[0] == verdicts[1] else "another", ""])
+            rows.append([name, *_before_and_after(before, after), ""])
+    verdicts = [_verdicts(side) for side in found.sides]
+    rows.append(["fit", *verdicts, "" if verdicts[0] == verdicts[1] else "changed", ""])
     header = [f"base {found.base.revision.short}", f"head {found.head.revision.short}"]
     return Table(["", *header, "difference", "95 % interval"], rows)
 
 
-def _legend(comparison: Comparison) -> Text:
-    """What the intervals of the table are about."""
-    if max(comparison.trainings) > 1:
-        return Text(["The intervals reach as far as other test reviews and other seeds would."])
-    return Text(
-        [
-            "The intervals reach as far as other test reviews would; that of the first score as "
-            "far as another seed would, too."
-        ]
-    )
-
-
 def _score_row(found: Findings, name: str, difference: Difference | None) -> list[str]:
     if difference is None:
-        values = (gate.mean(side.results, name) if side.results else None for side in _sides(found))
+        values = (gate.mean(side.results, name) if side.results else None for side in found.sides)
         return [_named(name), *map(_number, values), "", ""]
     interval = ""
-    if difference.low is not None and not found.comparison.alike:
-        interval = f"{_signed(difference.low)} to {_signed(difference.high)}"
+    if difference.low is not None and found.differing:
+        interval = minus(f"{difference.low:+.4f} to {difference.high:+.4f}")
     values = (_number(difference.before), _number(difference.after))
-    return [_named(name), *values, _signed(difference.value), interval]
-
-
-def _sides(found: Findings) -> tuple[Side, Side]:
-    return found.base, found.head
+    return [_named(name), *values, number(difference.value, "+.4f", ""), interval]
 
 
 def _of_training(side: Side, keys: tuple[str, str]) -> float | None:
@@ -271,58 +245,55 @@ def _of_training(side: Side, keys: tuple[str, str]) -> float | None:
 
 
 def _verdicts(side: Side) -> str:
-    """That of each training, the same ones together."""
+    """The verdict of each training; equal ones are counted."""
     verdicts = [result.verdict for result in side.results]
-    counted = {verdict: verdicts.count(verdict) for verdict in verdicts}
     if len(verdicts) < 2:
-        return "".join(verdicts) or NONE
-    return ", ".join(f"{verdict} ({count})" for verdict, count in counted.items())
+        return "".join(verdicts) or number(None, "")
+    return ", ".join(f"{one} ({verdicts.count(one)})" for one in dict.fromkeys(verdicts))
 
 
 def what_changed(found: Findings) -> list[Block]:
     """Parameters and stages."""
     blocks: list[Block] = []
     lock = found.head.results[0].lock if found.head.results else {}
-    sides = (found.base.revision.params, found.head.revision.params)
-    if found.base.revision.params and (parameters := changes.parameters(*sides, lock)):
+    sides = [side.revision.params for side in found.sides]
+    if sides[0] and (parameters := changes.parameters(*sides, lock)):
         items = [_parameter(one, known=bool(lock)) for one in parameters]
-        blocks += [Heading(3, "Parameters that changed"), *_list(items)]
+        blocks += [Heading(3, "Changed parameters"), Bullets(items[:LISTED]), *_more(items)]
     if found.base.results and found.head.results:
-        stages = changes.stages(found.base.results[0].lock, lock)
         items = [
             [
                 Code(stage.name),
                 ": ",
                 Code(_some(stage.reasons)),
-                " (with the same outcome)" if stage.same_outcome else "",
+                " (same outputs)" if stage.same_outputs else "",
             ]
-            for stage in stages
+            for stage in changes.stages(found.base.results[0].lock, lock)
         ]
-        blocks += [Heading(3, "Stages that changed"), *_list(items)]
+        blocks += [Heading(3, "Changed stages"), Bullets(items[:LISTED]), *_more(items)]
     return blocks
 
 
 def _parameter(one: changes.Parameter, known: bool) -> list[str]:
-    values = [
-        "nothing" if value is changes.MISSING else Code(_shortened(str(value)))
+    before, after = (
+        "not set" if value is changes.MISSING else Code(_shortened(str(value)))
         for value in (one.before, one.after)
-    ]
+    )
     aside = ""
     if one.name.startswith("gate."):
         aside = " (a bound of the check)"
     elif known and not one.read:
-        aside = " (which no stage reads)"
-    return [Code(one.name), ": ", values[0], " → ", values[1], aside]
+        aside = " (no stage reads it)"
+    return [Code(one.name), ": ", before, " → ", after, aside]
 
 
-def _list(items: list[list[str]]) -> list[Block]:
-    shown = Bullets(items[:LISTED])
+def _more(items: list[list[str]]) -> list[Block]:
     more = len(items) - LISTED
-    return [shown, Text([f"And {more:,} more."])] if more > 0 else [shown]
+    return [Text([f"And {more:,} more."])] if more > 0 else []
 
 
 def slices(comparison: Comparison) -> list[Block]:
-    """The slices that moved the most."""
+    """The slices that changed most."""
     if not comparison.slices:
         return []
     score = comparison.score
@@ -334,51 +305,48 @@ def slices(comparison: Comparison) -> list[Block]:
             _number(part.after),
             amount(score, part.test.value),
             _span(score, part.test.low, part.test.high),
-            "more than chance" if part.shown else "",
+            "significant" if part.shown else "",
         ]
         for part in comparison.slices[:SLICES]
     ]
     header = ["slice", "reviews", "base", "head", "difference", "95 % interval", ""]
     said = (
-        f"By {_named(score)}, the {len(rows)} of {len(comparison.slices)} that moved the most. The "
-        "last column takes all of them into account (Holm)."
+        f"The {len(rows)} of {len(comparison.slices)} slices whose {_named(score)} changed most. "
+        "The last column is corrected for the number of slices (Holm)."
     )
     return [Heading(3, "Slices"), Text([said]), Table(header, rows)]
 
 
 def flips(found: Findings) -> list[Block]:
-    """A few of the reviews that are answered otherwise."""
-    base, head = (revision.together(side.results) for side in _sides(found))
+    """Some of the reviews with a different answer."""
+    base, head = (revision.together(side.results) for side in found.sides)
     moved = significance.flips(base, head)
     if not moved:
         return []
     numeric = head.task in NUMERIC
-    better: list[significance.Flip] = []
-    worse: list[significance.Flip] = []
-    for flip in moved:
-        (better if (flip.rise > 0) != numeric else worse).append(flip)
-    kinds = {
-        "nearer" if numeric else "put right": better,
-        "further off" if numeric else "put wrong": worse,
-    }
-    said = [decode(side.task, side.predictions.mean(axis=0), side.labels) for side in (base, head)]
-    actual = decode(head.task, head.targets, head.labels)
-    counts = " and ".join(f"{len(flips):,} {kind}" for kind, flips in kinds.items())
-    blocks: list[Block] = [
-        Heading(3, "Reviews that flipped"),
-        Text([f"{counts[0].upper()}{counts[1:]}; first those that moved the furthest."]),
+    better = [flip for flip in moved if (flip.rise > 0) != numeric]
+    worse = [flip for flip in moved if (flip.rise > 0) == numeric]
+    names = ("closer", "less close") if numeric else ("now correct", "now wrong")
+    answers = [
+        decode(side.task, side.predictions.mean(axis=0), side.labels) for side in (base, head)
     ]
-    for kind, flipped in kinds.items():
+    actual = decode(head.task, head.targets, head.labels)
+    counts = f"{len(better):,} {names[0]} and {len(worse):,} {names[1]}"
+    blocks: list[Block] = [
+        Heading(3, "Reviews with a different answer"),
+        Text([f"{counts}; the largest changes first."]),
+    ]
+    for name, flipped in zip(names, (better, worse), strict=True):
         if flipped:
             items = [
                 [
-                    *(Code(said[0][flip.base]), " → ", Code(said[1][flip.head])),
-                    *(" (it is ", Code(actual[flip.head]), "): "),
+                    *(Code(answers[0][flip.base]), " → ", Code(answers[1][flip.head])),
+                    *(" (correct: ", Code(actual[flip.head]), "): "),
                     Code(_shortened(head.reviews[flip.head])),
                 ]
                 for flip in flipped[:FLIPS]
             ]
-            blocks += [Text([Strong(f"{kind.capitalize()}:")]), Bullets(items)]
+            blocks += [Text([Strong(f"{name.capitalize()}:")]), Bullets(items)]
     return blocks
 
 
@@ -389,39 +357,32 @@ def _other_metrics(found: Findings) -> list[Block]:
             for path, content in side.results[0].metrics.items()
             if path != revision.EVALUATE
         }
-        for side in _sides(found)
+        for side in found.sides
     )
     rows = [
-        [Code(name), _number(old), _number(new), _rise(old, new)]
+        [Code(name), *_before_and_after(old, new)]
         for name, old, new in changes.metrics(before, after)
     ]
     if not rows:
         return []
-    more = [Text([f"And {len(rows) - LISTED:,} more."])] if len(rows) > LISTED else []
     table = Table(["", "base", "head", "difference"], rows[:LISTED])
-    return [Fold("Metrics of the other stages", [table, *more])]
-
-
-def _footer(found: Findings) -> Text:
-    return Text(["Made by ", Code(found.command), "."])
+    return [Fold("Metrics of the other stages", [table, *_more(rows)])]
 
 
 def amount(score: str, value: float, signed: bool = True) -> str:
-    """A difference in a score, in points (hundredths) where that is a share."""
+    """A difference in a score, in points (hundredths) if it is a share."""
     sign = "+" if signed else ""
     if score in SHARES:
-        return _minus(f"{100 * value:{sign}.1f} points")
-    return _minus(f"{value:{sign}.3g}")
+        return minus(f"{100 * value:{sign}.1f} points")
+    return minus(f"{value:{sign}.3g}")
 
 
 def _span(score: str, low: float, high: float) -> str:
-    if score in SHARES:
-        return _minus(f"{100 * low:+.1f} to {100 * high:+.1f}")
-    return _minus(f"{low:+.3g} to {high:+.3g}")
+    return f"{amount(score, low)} to {amount(score, high)}".replace(" points", "")
 
 
 def _p(value: float) -> str:
-    return "less than 0.001" if value < 0.001 else f"{value:.3f}"
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
 def _named(score: str) -> str:
@@ -429,24 +390,14 @@ def _named(score: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    if value is None:
-        return NONE
-    return f"{value:,}" if isinstance(value, int) else _minus(f"{value:.4f}")
+    return number(value, "," if isinstance(value, int) else ".4f")
 
 
-def _signed(value: float | None) -> str:
-    return "" if value is None else _minus(f"{value:+.4f}")
-
-
-def _rise(before: float | None, after: float | None) -> str:
-    if before is None or after is None:
-        return ""
-    rise = after - before
-    return _minus(f"{rise:+,}") if isinstance(rise, int) else _signed(rise)
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "\N{MINUS SIGN}")
+def _before_and_after(before: float | None, after: float | None) -> list[str]:
+    """Two numbers and their difference, if both are there."""
+    rise = None if before is None or after is None else after - before
+    form = "+," if isinstance(rise, int) else "+.4f"
+    return [_number(before), _number(after), number(rise, form, "")]
 
 
 def _shortened(text: str) -> str:

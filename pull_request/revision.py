@@ -1,6 +1,6 @@
-"""A revision of the project: whether its results are there, and what they are.
+"""A revision of the project and its results.
 
-Everything comes out of Git and DVC's cache (or its remote); the working tree is not touched.
+They come from Git and from DVC's cache or remote; the working tree does not change.
 """
 
 import io
@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from dvc.api import DVCFileSystem
+from dvc.dependency import ParamsDependency
 from dvc.dependency.base import Dependency
 from dvc.exceptions import DvcException
 from dvc.output import Output
 from dvc.repo import Repo
 from dvc.stage import Stage
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from ajuste.config import reader
+from ajuste.config.nested import flatten
 from ajuste.errors import PipelineError
 from ajuste.evaluation.significance import Answers
 from ajuste.repository.git import git, show
 from ajuste.tasks import SEPARATOR, TASKS, encode, output_names
-from pull_request.changes import leaves
+from pull_request.changes import MISSING
+from study import collect
 
 LABELS = "data/raw/labels.json"
 TEST = "data/split/test.parquet"
@@ -35,11 +37,11 @@ TRAIN = "metrics/train/metrics.json"
 CURVE = "metrics/train/plots/metrics/{part}/loss.tsv"
 
 WORKSPACE = "workspace"
-CHANGED = {"modified": "has changed", "new": "is new", "deleted": "is gone"}
+CHANGED = {"modified": "has changed", "new": "is new", "deleted": "is missing"}
 
 
-class UnreadableError(Exception):
-    """The results of a revision are not to be had; the message says why, in one line."""
+class UnreadableError(PipelineError):
+    """The results of a revision cannot be read; the message says why, in one line."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,10 @@ class Revision:
 
     Attributes:
         root: the repository.
-        name: what the user called it.
+        name: its name in the command.
         commit: its full hash.
-        params: its `params.yaml`; empty where it has none.
-        unreproduced: for each stage whose results are not those of what is committed, why.
+        params: its `params.yaml`; empty if it has none.
+        unreproduced: the stages whose results are out of date, with the reasons.
     """
 
     root: Path
@@ -62,29 +64,29 @@ class Revision:
 
     @property
     def short(self) -> str:
-        """The hash as people write it; the working tree has none that lasts."""
+        """The short hash, or `workspace` for the working tree."""
         return WORKSPACE if self.name == WORKSPACE else self.commit[:7]
 
     @property
     def has_pipeline(self) -> bool:
-        """Whether there is anything to reproduce."""
+        """Whether it has `params.yaml` and `dvc.yaml`."""
         return bool(self.params) and bool(show(self.root, self.commit, "dvc.yaml"))
 
     @property
     def has_results(self) -> bool:
-        """Whether it was ever reproduced."""
+        """Whether it has `dvc.lock`."""
         return bool(show(self.root, self.commit, "dvc.lock"))
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one training of a revision came to.
+    """The results of one training of a revision.
 
     Attributes:
         lock: the stages of `dvc.lock`.
-        metrics: for each file of metrics what is in it.
-        curves: of `train` and `validation` the loss of each epoch.
-        answers: to the test reviews, with one training.
+        metrics: the content of each metrics file.
+        curves: the loss of each epoch, for `train` and `validation`.
+        answers: to the test reviews, of one training.
     """
 
     lock: dict[str, Any]
@@ -94,7 +96,7 @@ class Result:
 
     @property
     def scores(self) -> dict[str, Any]:
-        """What `evaluate` measured."""
+        """The metrics of the stage `evaluate`."""
         return self.metrics[EVALUATE]
 
     @property
@@ -104,9 +106,9 @@ class Result:
 
 
 def find(root: Path, name: str) -> Revision:
-    """A revision by any name that Git knows, or by that of an experiment of DVC.
+    """A revision by a name of Git or of a DVC experiment.
 
-    `workspace` is the working tree as it stands: what Git tracks of it, committed or not.
+    `workspace` is the working tree: the files that Git tracks, with their uncommitted changes.
 
     Raises:
         PipelineError: there is no such commit, or its `params.yaml` or `dvc.yaml` is faulty.
@@ -117,20 +119,15 @@ def find(root: Path, name: str) -> Revision:
         commit = _committed(root, name) or _experiment(root, name)
         if not commit:
             raise PipelineError(
-                f"{name}: no such revision or experiment here; `git fetch origin` gets what the "
-                "clone lacks (with --unshallow, if it is shallow)"
+                f"{name}: no such revision or experiment; try `git fetch origin` (with --unshallow "
+                "if the clone is shallow)"
             )
-    try:
-        params = _yaml(show(root, commit, "params.yaml"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise PipelineError(f"{name}: params.yaml is not readable as YAML: {reason}") from None
-    bare = Revision(root, name, commit, params, {})
+    bare = Revision(root, name, commit, collect.params(root, commit, name), {})
     return replace(bare, unreproduced=_unreproduced(bare)) if bare.has_pipeline else bare
 
 
 def _committed(root: Path, name: str) -> str:
-    """The commit that Git knows by a name, or nothing."""
+    """The commit with a name of Git, or an empty string."""
     asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     try:
         return git(root, *asked).strip()
@@ -139,10 +136,10 @@ def _committed(root: Path, name: str) -> str:
 
 
 def _experiment(root: Path, name: str) -> str:
-    """The commit of the experiment of a name, or nothing; of several, the one that began at HEAD.
+    """The commit of an experiment, or an empty string; of several, the one that starts from HEAD.
 
     Raises:
-        PipelineError: there are several, and none of them did.
+        PipelineError: there are several, and none starts from HEAD.
     """
     listed = git(root, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").split()
     found = dict(zip(listed[::2], listed[1::2], strict=True))
@@ -151,16 +148,16 @@ def _experiment(root: Path, name: str) -> str:
     here = [commit for ref, commit in found.items() if f"/{head[:2]}/{head[2:]}/" in ref]
     if len(found) > 1 and not here:
         raise PipelineError(
-            f"{name}: {len(found)} experiments are called so, and none began at HEAD; name the "
+            f"{name}: {len(found)} experiments have this name, and none starts from HEAD; use the "
             "commit of one"
         )
     return next(iter(here or found.values()), "")
 
 
 def _working_tree(root: Path) -> str:
-    """A commit of what Git tracks as it stands; the same one for the same state.
+    """A commit of the files that Git tracks; equal files give the same commit.
 
-    That of `git stash create` has the time in it, so what was run on it would not be found again.
+    The commit of `git stash create` contains the time, so its results would not be found again.
     """
     stashed = git(root, "stash", "create").strip()
     head, date = git(root, "show", "--no-patch", "--format=%H %cI", "HEAD").split()
@@ -171,21 +168,16 @@ def _working_tree(root: Path) -> str:
 
 
 def untracked(root: Path) -> list[str]:
-    """The files of the working tree that a commit of it leaves out, those ignored aside."""
+    """The files of the working tree that Git neither tracks nor ignores."""
     listed = git(root, "ls-files", "-z", "--others", "--exclude-standard")
     return [name for name in listed.split("\0") if name]
 
 
-def _yaml(text: str) -> dict[str, Any]:
-    found = YAML(typ="safe", pure=True).load(text) if text else {}
-    return found if isinstance(found, dict) else {}
-
-
 def _unreproduced(revision: Revision) -> dict[str, list[str]]:
-    """What `dvc status` would say of a checkout of the revision.
+    """The output of `dvc status` in a checkout of the revision.
 
-    A dependency that a stage makes is not there to be looked at: it has changed if what `dvc.lock`
-    says of it differs between the stage that makes it and the one that reads it.
+    The output of another stage has changed if its hashes in `dvc.lock` differ between the stage
+    that writes it and the stage that reads it.
     """
     try:
         repo = Repo(str(revision.root), rev=revision.commit)
@@ -206,28 +198,22 @@ def _reasons(stage: Stage, made: dict[str, Output]) -> Iterator[str]:
     for dependency in stage.deps:
         if str(dependency) in made and made[str(dependency)].use_cache:
             if dependency.hash_info != made[str(dependency)].hash_info:
-                yield f"{dependency} was made anew"
+                yield f"{dependency} has changed"
         else:
-            yield from _told(dependency)
+            yield from _changes(dependency)
     for out in stage.outs:
         if not out.use_cache and out.status():  # a metric that Git keeps
-            yield f"{out} is not what the stage wrote"
+            yield f"{out} is not the output of the stage"
 
 
-def _told(dependency: Dependency) -> Iterator[str]:
-    """What a status says: of a file in a word, of parameters in one each."""
-    for name, changed in dependency.status().items():
-        if isinstance(changed, str):
-            yield f"{name} {CHANGED.get(changed, changed)}"
-            continue
-        recorded, actual = dependency.hash_info.value, dependency.read_params()
-        for key, how in changed.items():
-            if how == "modified":
-                old, new = (dict(leaves(values[key], key)) for values in (recorded, actual))
-                differing = (one for one in {**old, **new} if old.get(one) != new.get(one))
-                yield from (f"{one} has changed" for one in differing)
-            else:
-                yield f"{key} {CHANGED.get(how, how)}"
+def _changes(dependency: Dependency) -> Iterator[str]:
+    """The changes of a file, or of each parameter."""
+    if isinstance(dependency, ParamsDependency):
+        old, new = flatten(dependency.hash_info.value or {}), flatten(dependency.read_params())
+        names = [one for one in {**old, **new} if old.get(one, MISSING) != new.get(one, MISSING)]
+        yield from (f"{one} has changed" for one in names)
+    else:
+        yield from (f"{path} {CHANGED.get(how, how)}" for path, how in dependency.status().items())
 
 
 def read(root: Path, commit: str) -> Result:
@@ -235,20 +221,19 @@ def read(root: Path, commit: str) -> Result:
 
     Args:
         root: the repository.
-        commit: a commit, or one that DVC made of an experiment.
+        commit: of a branch or of an experiment.
 
     Raises:
-        UnreadableError: they are neither in the cache nor in the remote, or they are of another
-            form.
+        UnreadableError: they are neither in the cache nor in a remote, or have an unknown format.
     """
     try:
         files = DVCFileSystem(str(root), rev=commit)
-        params = _yaml(files.read_text("params.yaml"))
+        params = reader.parse(files.read_text("params.yaml"), "params.yaml")
         paths = sorted(str(metric) for metric in files.repo.index.metrics)
         metrics = {path: json.loads(files.read_text(path)) for path in paths if files.exists(path)}
         curves = {part: _curve(files, part) for part in ("train", "validation")}
         return Result(
-            lock=_yaml(files.read_text("dvc.lock"))["stages"],
+            lock=reader.parse(files.read_text("dvc.lock"), "dvc.lock")["stages"],
             metrics=metrics,
             curves=curves,
             answers=_answers(files, params),
@@ -256,13 +241,11 @@ def read(root: Path, commit: str) -> Result:
     except (DvcException, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableError(
-            f"what DVC keeps of {commit[:7]} is neither in its cache nor in a remote ({reason})"
+            f"the outputs of {commit[:7]} are neither in the DVC cache nor in a remote ({reason})"
         ) from None
     except (KeyError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise UnreadableError(
-            f"the results of {commit[:7]} are of another form ({reason})"
-        ) from None
+        raise UnreadableError(f"unknown format of the results of {commit[:7]} ({reason})") from None
 
 
 def _curve(files: DVCFileSystem, part: str) -> list[float]:
@@ -275,7 +258,7 @@ def _curve(files: DVCFileSystem, part: str) -> list[float]:
 def _answers(files: DVCFileSystem, params: dict[str, Any]) -> Answers:
     task = params.get("task", "binary")
     labels = json.loads(files.read_text(LABELS))
-    # Threads that read a Python object abort now and then as the process ends (arrow #34314).
+    # Threads that read a Python object sometimes abort when the process ends (arrow #34314).
     test = pd.read_parquet(io.BytesIO(files.read_bytes(TEST)), use_threads=False)
     table = pd.read_csv(io.BytesIO(files.read_bytes(PREDICTIONS)), keep_default_na=False)
     if len(table) != len(test):
@@ -294,6 +277,6 @@ def _answers(files: DVCFileSystem, params: dict[str, Any]) -> Answers:
 
 
 def together(results: Iterable[Result]) -> Answers:
-    """The answers of several trainings, which were asked about the same test reviews."""
+    """The answers of several trainings to the same test reviews."""
     answers = [result.answers for result in results]
     return replace(answers[0], predictions=np.concatenate([one.predictions for one in answers]))

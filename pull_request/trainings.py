@@ -1,13 +1,14 @@
-"""The results of a revision for as many seeds as asked: those that are there, and the others made.
+"""The results of a revision for a number of seeds; missing ones are trained.
 
-What is missing is run as DVC experiments on the revision, by the workers of a study: in clones that
-share the cache, so that what any earlier run has done is not done again.
+They run as DVC experiments on the revision, in the workers of a study. These share the cache, so
+nothing runs twice.
 """
 
 from dataclasses import dataclass
 
 from ajuste.errors import PipelineError
 from ajuste.repository.git import git
+from ajuste.training.environment import cores
 from pull_request import revision
 from pull_request.revision import Result, Revision, UnreadableError
 from study import collect, run
@@ -20,9 +21,9 @@ class Side:
 
     Attributes:
         revision: the commit.
-        results: one for each seed; empty where there is no telling.
-        trained: whether some had to be made.
-        failure: why there are none, in one line.
+        results: one for each seed; empty if one of them failed.
+        trained: whether some were trained for this report.
+        failure: why there are no results, in one line.
     """
 
     revision: Revision
@@ -32,17 +33,12 @@ class Side:
 
 
 def results(side: Revision, seeds: int) -> Side:
-    """The results of a revision for the seed that it names and those that follow it.
-
-    Args:
-        side: the revision.
-        seeds: how many.
-    """
+    """The results of a revision for a number of seeds: its own and those that follow."""
     if not side.has_pipeline:
         return Side(side, [], failure="it has no pipeline: no dvc.yaml or no params.yaml")
     first = side.params.get("seed")
     if type(first) is not int or first < 0:
-        return Side(side, [], failure=f"params.yaml: `seed` is {first!r}, not a number from 0 on")
+        return Side(side, [], failure=f"params.yaml: `seed` is {first!r}; it must be 0, 1, 2 ...")
     try:
         committed = _committed(side)
         wanted = [
@@ -52,13 +48,11 @@ def results(side: Revision, seeds: int) -> Side:
         made, trained = _experiments(side, missing)
     except PipelineError as error:
         return Side(side, [], failure=str(error))
-    except UnreadableError as error:
-        return Side(side, [], trained=True, failure=str(error))
     return Side(side, [*([committed] if committed else []), *made], trained)
 
 
 def _committed(side: Revision) -> Result | None:
-    """What is recorded in the commit itself, where that is the outcome of what is committed."""
+    """The results in the commit itself; None if they are missing or out of date."""
     if side.unreproduced or not side.has_results:
         return None
     try:
@@ -71,15 +65,15 @@ def _experiments(side: Revision, wanted: list[Experiment]) -> tuple[list[Result]
     """The results of experiments on a revision, and whether any had to be run.
 
     Raises:
-        PipelineError: one failed.
-        UnreadableError: one ran, and its results are of another form.
+        PipelineError: an experiment failed.
+        UnreadableError: the results of an experiment have an unknown format.
     """
     start = collect.Base(side.root, side.commit, side.params)
     found = {one.name: result for one in wanted if (result := _kept(start, one))}
     missing = [one for one in wanted if one.name not in found]
     if missing:
-        print(f"{side.short}: {', '.join(one.name for one in missing)} to be made")
-        done = run.run(start, Plan("", "", follow=False, experiments=missing), run.cores())
+        print(f"{side.short}: training {', '.join(one.name for one in missing)}")
+        done = run.run(start, Plan("", "", follow=False, experiments=missing), cores())
         if failed := [one for one in done if one.failure]:
             raise PipelineError(failed[0].failure)
         found |= {one.name: _read(start, one) for one in missing}
@@ -87,7 +81,7 @@ def _experiments(side: Revision, wanted: list[Experiment]) -> tuple[list[Result]
 
 
 def _kept(start: collect.Base, experiment: Experiment) -> Result | None:
-    """What an earlier run of an experiment left; one that can't be read is forgotten."""
+    """The results of an earlier run; if they cannot be read, the experiment is deleted."""
     if not collect.is_done(start, experiment):
         return None
     try:

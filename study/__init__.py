@@ -1,1 +1,1 @@
-"""Run a list of experiments in parallel and report what came of them."""
+"""Run a list of experiments in parallel and report their results."""

@@ -1,4 +1,4 @@
-"""Run a list of experiments in parallel and write a report of them."""
+"""Run a list of experiments in parallel and write a report."""
 
 import argparse
 import time
@@ -8,38 +8,41 @@ from ajuste import errors
 from ajuste.errors import PipelineError
 from ajuste.files import write_text
 from ajuste.report import document
+from ajuste.training.environment import cores
 from study import collect, plan, report, run
 
 REPORTS = Path("reports")
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """What the user asks for."""
+    """The arguments of the command line."""
     parser = argparse.ArgumentParser(prog="python -m study", description=__doc__)
     parser.add_argument("list", type=Path, help="the list, such as studies/lecture.yaml")
     parser.add_argument(
-        "--jobs", type=int, default=run.cores(), help="how many at a time (%(default)s)"
+        "--jobs", type=int, default=cores(), help="how many at a time (%(default)s)"
     )
-    parser.add_argument("--report-only", action="store_true", help="report what is there already")
+    parser.add_argument(
+        "--report-only", action="store_true", help="run nothing, only write the report"
+    )
     asked = parser.parse_args(argv)
     if asked.jobs < 1:
-        parser.error("--jobs takes 1 or more")
+        parser.error("--jobs must be 1 or more")
     return asked
 
 
 def write_report(asked: Path, study: plan.Plan, results: list[collect.Result], commit: str) -> Path:
-    """Write the Markdown, its pictures and the page that stands alone.
+    """Write the report: Markdown with pictures beside it, and an HTML page that has them inside.
 
     Args:
-        asked: the list as the user named it; the report is named after it.
-        study: what is in it.
-        results: what came of it.
+        asked: the path of the list; the report gets its name.
+        study: the list.
+        results: its results.
         commit: the short hash of the commit that the experiments start from.
 
     Returns:
-        The page.
+        The path of the page.
     """
-    shown = asked.as_posix() if not asked.is_absolute() else asked.name  # no path of a machine
+    shown = asked.name if asked.is_absolute() else asked.as_posix()  # no path of this machine
     blocks = report.content(study, results, f"python -m study {shown}", commit)
     folder = REPORTS / asked.stem
     for old in folder.glob("*.svg"):
@@ -54,7 +57,7 @@ def write_report(asked: Path, study: plan.Plan, results: list[collect.Result], c
 
 
 def main() -> None:
-    """Run what is not done yet, then report all of it."""
+    """Run the experiments that are not done yet, then report all of them."""
     asked = arguments()
     began = time.monotonic()
     study = plan.load(asked.list)
@@ -67,7 +70,7 @@ def main() -> None:
     results = collect.collect_all(start, study)
     page = write_report(asked.list, study, results, start.commit[:7])
     print(report.summary(results))
-    print(f"report: {page}, {page.with_suffix('.md')}; {time.monotonic() - began:.0f} s in all")
+    print(f"report: {page}, {page.with_suffix('.md')}; {time.monotonic() - began:.0f} s in total")
     if failed := [result for result in results if result.log]:
         shown = "; ".join(f"{r.experiment.name}: {r.failure} ({r.log})" for r in failed)
         raise PipelineError(f"{len(failed)} of {len(results)} failed: {shown}")

@@ -1,4 +1,4 @@
-"""Read what came of the experiments out of Git, where DVC keeps them."""
+"""Read the results of experiments from Git, where DVC keeps them."""
 
 import csv
 import io
@@ -29,20 +29,21 @@ GRADIENT = "reports/train/gradient_through_time.csv"
 
 @dataclass(frozen=True)
 class Result:
-    """An experiment and what came of it; what is not there is empty.
+    """An experiment and its results; a result that is missing is empty.
 
     Attributes:
-        experiment: what was asked.
-        command: what runs it, as typed in a shell.
+        experiment: its name and overrides.
+        command: the shell command that runs it.
         train: `metrics/train/metrics.json`.
         scores: `metrics/evaluate.json`.
         split: `metrics/split.json`, the number of reviews of each part.
-        curves: of `train` and `validation`, the loss of each epoch.
+        curves: the loss of each epoch, for `train` and `validation`.
         gradient: the norm of the gradient at each step, the last step first.
-        seconds: what its training took, where that is known.
-        environment: what it was trained with (`ajuste.training.environment`), where that is known.
-        failure: why there is no result, in one line.
-        log: the name of its log, where it failed.
+        seconds: the time of its training, if it ran here.
+        environment: software and processor of its training (`ajuste.training.environment`), if it
+            ran here.
+        failure: why there are no results, in one line.
+        log: the path of its log, if it failed.
     """
 
     experiment: Experiment
@@ -59,12 +60,12 @@ class Result:
 
     @property
     def fit(self) -> dict[str, Any]:
-        """The verdict and what it rests on."""
+        """The verdict on the fit, with its reasons."""
         return self.scores.get("fit") or {}
 
     @property
     def verdict(self) -> str:
-        """underfitting, overfitting or optimal; empty where none is known."""
+        """underfitting, overfitting, optimal or undecided; empty if there is none."""
         return self.fit.get("verdict") or ""
 
 
@@ -87,45 +88,57 @@ def base(root: Path) -> Base:
     """HEAD of a repository.
 
     Raises:
-        PipelineError: it has no commit, or that has no `params.yaml`.
+        PipelineError: there is no commit, or it has no `params.yaml`.
     """
     commit = git(root, "rev-parse", "HEAD").strip()
-    text = show(root, commit, "params.yaml")
-    if not text:
-        raise PipelineError("params.yaml: not in the last commit; run from the repository's root")
-    return Base(root, commit, parse(text, "params.yaml"))
+    given = params(root, commit, "the last commit")
+    if not given:
+        raise PipelineError("params.yaml: not in the last commit; run in the repository's root")
+    return Base(root, commit, given)
+
+
+def params(root: Path, commit: str, name: str) -> dict[str, Any]:
+    """The `params.yaml` of a commit; empty if it has none.
+
+    Raises:
+        PipelineError: the file is faulty; the message has the `name` of the commit.
+    """
+    try:
+        text = show(root, commit, "params.yaml")
+    except UnicodeDecodeError:
+        raise PipelineError(f"params.yaml of {name}: not UTF-8; save it as UTF-8") from None
+    return parse(text, f"params.yaml of {name}") if text else {}
 
 
 def ref(commit: str, name: str) -> str:
-    """Where DVC keeps an experiment that started from a commit."""
+    """The Git reference of an experiment that starts from a commit."""
     return f"refs/exps/{commit[:2]}/{commit[2:]}/{name}"
 
 
 def is_done(start: Base, experiment: Experiment) -> bool:
-    """Whether there is an experiment of this name with the parameters that are asked for."""
-    text = show(start.root, ref(start.commit, experiment.name), "params.yaml")
-    asked = plan.merged(start.params, experiment.overrides)
-    return bool(text) and parse(text, "params.yaml") == asked
+    """Whether an experiment has this name and exactly these parameters."""
+    found = params(start.root, ref(start.commit, experiment.name), experiment.name)
+    return found == plan.merged(start.params, experiment.overrides)
 
 
 def header(start: Base, experiment: Experiment) -> str:
-    """The first line of a log: it tells whether the log belongs to what is asked now."""
+    """The first line of a log. It shows whether the log belongs to this commit and command."""
     return f"{start.commit} {shlex.join(plan.command(experiment, start.params))}"
 
 
 def journal_key(start: Base, experiment: Experiment) -> str:
-    """Under what the journal has the training of an experiment, whatever it is called."""
+    """The key of a training in the journal; it depends on the parameters, not on the name."""
     return plan.digest(plan.merged(start.params, experiment.overrides))
 
 
 def journal(root: Path) -> dict[str, dict[str, Any]]:
-    """The trainings that ran here: what each took, and with what."""
+    """The trainings that ran here, each with its seconds and its environment."""
     path = root / JOURNAL
     return read_json(path) if path.exists() else {}
 
 
 def collect(start: Base, experiment: Experiment) -> Result:
-    """What came of one experiment."""
+    """The results of one experiment."""
     command = shlex.join(plan.command(experiment, start.params))
     if not is_done(start, experiment):
         log = start.root / LOGS / f"{experiment.name}.log"
@@ -159,7 +172,7 @@ def follow_up(start: Base, result: Result) -> Experiment | None:
 
 
 def collect_all(start: Base, study: Plan) -> list[Result]:
-    """What came of a study; the remedies that were tried follow what they are for."""
+    """The results of a study; a remedy comes after the experiment that it is for."""
     results = []
     for experiment in study.experiments:
         result = collect(start, experiment)
@@ -170,10 +183,10 @@ def collect_all(start: Base, study: Plan) -> list[Result]:
 
 
 def reason(log: str) -> str:
-    """Why a run failed: the last line of its log that says something.
+    """Why a run failed, in one line of its log.
 
-    That is what the stage itself said last; DVC's own error where it said nothing or was killed.
-    A line that is indented goes on with the one before it.
+    It is the last line of the stage, or the error of DVC if the stage wrote none or was killed. An
+    indented line continues the line before it.
     """
     lines = re.sub("\n +", "; ", log).splitlines()[1:]
     lines = [line.strip() for line in lines if line.strip()]

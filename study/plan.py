@@ -1,4 +1,4 @@
-"""From a short list in YAML to the experiments that DVC is asked to run."""
+"""Read a list of experiments in YAML, and turn each into a command of DVC."""
 
 import hashlib
 import json
@@ -14,6 +14,7 @@ from pydantic import Field
 
 from ajuste.config import reader
 from ajuste.config.check import faults
+from ajuste.config.nested import flatten
 from ajuste.errors import PipelineError
 from ajuste.evaluation import remedies
 from ajuste.training import networks
@@ -21,11 +22,11 @@ from ajuste.training import networks
 REMEDY = "-remedy"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 BARE = r"[A-Za-z_][A-Za-z0-9_./-]*"
-NO_TEXT = ("null", "true", "false", "nan", "inf")  # what Hydra takes for something else
+NO_TEXT = ("null", "true", "false", "nan", "inf")  # unquoted, Hydra reads them as values
 
 
 class Expected(reader.Params):
-    """`expected` of an entry: what somebody else reports."""
+    """`expected` of an entry: results from elsewhere, such as those of the lecture."""
 
     train_accuracy: reader.Share | None = None
     train_loss: float | None = None
@@ -56,14 +57,14 @@ class Study(reader.Params):
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is asked of DVC.
+    """An experiment for DVC to run.
 
     Attributes:
         name: of the DVC experiment.
         overrides: full key of `params.yaml` to value; no value is a dictionary.
         about: for the report.
-        expected: what somebody else reports of it.
-        remedy_of: the name of the experiment that it is meant to mend, or empty.
+        expected: results from elsewhere.
+        remedy_of: the name of the experiment that it is to improve, or empty.
     """
 
     name: str
@@ -75,7 +76,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Plan:
-    """A list, read and with its grids spread out."""
+    """A list whose grids are expanded."""
 
     title: str
     intro: str
@@ -87,7 +88,7 @@ def load(path: Path) -> Plan:
     """Read a list.
 
     Raises:
-        PipelineError: there is no such file, or it has faults; all are named at once.
+        PipelineError: there is no such file, or it has faults (the message has all of them).
     """
     if not path.is_file():
         raise PipelineError(f"{path}: not found; name a list such as studies/lecture.yaml")
@@ -101,23 +102,23 @@ def load(path: Path) -> Plan:
 
 
 def plan(study: Study) -> Plan:
-    """Spread the grids out.
+    """Expand the grids.
 
     Raises:
-        PipelineError: a name is no name for an experiment, or is there twice.
+        PipelineError: a name is invalid or used twice.
     """
-    experiments = [one for entry in study.experiments for one in spread(entry)]
+    experiments = [one for entry in study.experiments for one in expand(entry)]
     names = [experiment.name for experiment in experiments]
     wrong = [
-        f"`{name}` is no name for an experiment: letters, digits, `-`, `_` and `.`"
+        f"`{name}` is not a valid name; use letters, digits, `-`, `_` and `.`"
         for name in names
         if not re.fullmatch(NAME, name) or ".." in name or name.endswith((".", ".lock"))
     ]
     twice = [name for name, count in Counter(names).items() if count > 1]
-    wrong += [f"two experiments are named `{name}`" for name in twice]
+    wrong += [f"two experiments have the name `{name}`; rename one" for name in twice]
     if study.follow:
         wrong += [
-            f"`{name}{REMEDY}` is what the remedy of `{name}` is named; give it another name"
+            f"`{name}{REMEDY}` is the name of the remedy for `{name}`; rename the experiment"
             for name in names
             if f"{name}{REMEDY}" in names
         ]
@@ -126,11 +127,11 @@ def plan(study: Study) -> Plan:
     return Plan(study.title, study.intro, study.follow, experiments)
 
 
-def spread(entry: Entry) -> list[Experiment]:
+def expand(entry: Entry) -> list[Experiment]:
     """The experiments of one entry: one, or one for each combination of its grid.
 
     Raises:
-        PipelineError: its name has braces around what is no key of its grid or of `set`.
+        PipelineError: the name has a key in braces that is not in `grid` or `set`.
     """
     named = re.findall(r"\{([^{}]*)\}", entry.name)
     if unknown := [key for key in named if key not in {**entry.set, **entry.grid}]:
@@ -144,27 +145,16 @@ def spread(entry: Entry) -> list[Experiment]:
             name = name.replace(f"{{{key}}}", _in_name(overrides[key]))
         if not named:
             name = "-".join([name, *map(_in_name, values)])
-        experiments.append(Experiment(name, flat(overrides), entry.about, entry.expected))
+        experiments.append(Experiment(name, flatten(overrides), entry.about, entry.expected))
     return experiments
-
-
-def flat(overrides: dict[str, Any]) -> dict[str, Any]:
-    """Overrides by the keys of single values: `{"a": {"b": 1}}` is `{"a.b": 1}`."""
-    leaves: dict[str, Any] = {}
-    for key, value in overrides.items():
-        if isinstance(value, dict) and value:
-            leaves |= flat({f"{key}.{inner}": leaf for inner, leaf in value.items()})
-        else:
-            leaves[key] = value
-    return leaves
 
 
 def merged(given: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
     """The parameters after the overrides.
 
     Raises:
-        PipelineError: a key is not there. New ones are taken under `models` alone, where the
-            network itself says what options it knows.
+        PipelineError: a key is not in `params.yaml`. Only below `models` a new key is allowed; the
+            schema of the network decides there.
     """
     result = deepcopy(given)
     for key, value in overrides.items():
@@ -189,41 +179,47 @@ def _below(place: dict[str, Any], part: str, key: str) -> Any:
 
 
 def check(study: Plan, given: dict[str, Any]) -> None:
-    """Hold the parameters of each experiment of a list against the schema.
+    """Check the parameters of each experiment against the schema.
 
     Raises:
-        PipelineError: an override has a key that is not there (see `merged`), or brings a fault
-            that `given` does not have; all are named at once.
+        PipelineError: an override has an unknown key (see `merged`) or a value that DVC cannot
+            set, or causes a fault that `given` does not have; the message has all of them.
     """
     before = faults(given, networks.options)
     found = []
     for experiment in study.experiments:
         try:
-            brought = faults(merged(given, experiment.overrides), networks.options)
+            command(experiment, given)
+            after = faults(merged(given, experiment.overrides), networks.options)
         except PipelineError as error:
-            brought = [str(error)]
-        found += [f"experiment `{experiment.name}`: {one}" for one in brought if one not in before]
+            after = [str(error)]
+        found += [f"experiment `{experiment.name}`: {one}" for one in after if one not in before]
     if found:
         raise reader.FaultsError(study.title, found)
 
 
 def digest(values: dict[str, Any]) -> str:
-    """What tells one set of parameters from another: 12 hexadecimal digits."""
+    """An identifier of a set of parameters: 12 hexadecimal digits."""
     text = json.dumps(values, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def command(experiment: Experiment, given: dict[str, Any]) -> list[str]:
-    """What runs it: `dvc exp run`, with a `+` before the keys that `given` does not have."""
+    """The `dvc exp run` of an experiment, with a `+` before each key that `given` does not have."""
     words = ["dvc", "exp", "run", "--name", experiment.name]
+    known = [f"{key}." for key in flatten(given)]
     for key, value in experiment.overrides.items():
-        new = "" if _has(given, key.split(".")) else "+"
+        new = "" if any(one.startswith(f"{key}.") for one in known) else "+"
         words += ["-S", f"{new}{key}={hydra(value)}"]
     return words
 
 
 def hydra(value: Any) -> str:
-    """A value in the grammar of `-S`: https://hydra.cc/docs/advanced/override_grammar/basic/."""
+    """A value in the grammar of `-S`: https://hydra.cc/docs/advanced/override_grammar/basic/.
+
+    Raises:
+        PipelineError: the value is a text that OmegaConf would not take literally.
+    """
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -234,19 +230,24 @@ def hydra(value: Any) -> str:
         return "{}"
     if not isinstance(value, str):
         return repr(value)
+    if "${" in value or value == "???":
+        raise PipelineError(f"DVC cannot set the value {value!r}; write it into params.yaml")
     if re.fullmatch(BARE, value) and value.lower() not in NO_TEXT:
         return value
-    escaped = value.replace("'", r"\'")
+    # Hydra reads a backslash as an escape only before a quote: OverrideLexer.g4, QUOTED_VALUE.
+    escaped = re.sub(
+        r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", r"\'"), value
+    )
     return f"'{escaped}'"
 
 
 def remedy(
     experiment: Experiment, fit: dict[str, Any], values: dict[str, Any]
 ) -> Experiment | None:
-    """The experiment with the first remedy proposed, where it is not optimal and one is known.
+    """The experiment that tries the first remedy for a fit; None if there is no remedy.
 
     Args:
-        experiment: what was run; of a remedy there is no remedy.
+        experiment: what was run; a remedy does not get another remedy.
         fit: `fit` of its `metrics/evaluate.json`.
         values: its parameters, overrides included.
     """
@@ -257,18 +258,10 @@ def remedy(
         return None
     return Experiment(
         name=experiment.name + REMEDY,
-        overrides={**experiment.overrides, **flat(proposed[0].changes)},
+        overrides={**experiment.overrides, **flatten(proposed[0].changes)},
         about=proposed[0].why,
         remedy_of=experiment.name,
     )
-
-
-def _has(given: Any, parts: list[str]) -> bool:
-    for part in parts:
-        if not isinstance(given, dict) or part not in given:
-            return False
-        given = given[part]
-    return True
 
 
 def _in_name(value: Any) -> str:
@@ -277,7 +270,7 @@ def _in_name(value: Any) -> str:
 
 
 def _named(place: reader.Place) -> str:
-    """What a place in the file is called: experiments are counted from 1."""
+    """How messages name a place in the file; experiments count from 1."""
     if place[:1] == ("experiments",) and len(place) > 1:
         rest = ".".join(map(str, place[2:])) or "it"
         return f"experiment {place[1] + 1}: `{rest}`"

@@ -1,9 +1,9 @@
-"""Run experiments in parallel: each worker is a clone of its own that shares Git and the cache.
+"""Run experiments in parallel: each worker has a clone, which shares DVC's cache.
 
-Two runs of DVC in one checkout collide on its locks, and its queue has been seen to lose tasks. So
-a worker is a `git clone --shared` under `.dvc/tmp/study`, with the DVC cache (and so the run cache)
-of the repository itself. What it makes is a Git reference, which is fetched from it. The working
-tree of the repository is not touched, and the clones last no longer than the call.
+Two runs of DVC in one checkout block each other, and its queue loses tasks (dvc #10673). So each
+worker is a `git clone --shared` in `.dvc/tmp/study`, with the DVC cache and run cache of the
+repository. Its experiments are Git references, which are fetched from it. The working tree of the
+repository does not change, and the clones are removed at the end.
 """
 
 import asyncio
@@ -19,32 +19,29 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from dvc.config import Config
+from dvc.repo import Repo
 
 from ajuste.errors import PipelineError
 from ajuste.files import read_json, write_json
-from ajuste.repository.git import git
+from ajuste.repository.git import clone, git
+from ajuste.training.environment import cores
 from study import collect, plan
 from study.collect import FOLDER, JOURNAL, LOGS, Base, Result
 from study.plan import Experiment, Plan
 
-SHARED = "embed"  # up to this stage experiments have everything in common
-RECORD = Path("data/record/train.json")  # of a training that ran, what it took and with what
+SHARED = "embed"  # most experiments share the stages up to this one
+RECORD = Path("data/record/train.json")  # seconds and environment of the last training
+DOWNLOADS = "data/downloads"  # archives, which all workers share
 DVC = [sys.executable, "-m", "dvc"]
 
 
-def cores() -> int:
-    """How many processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def check_clean(root: Path, excepted: list[str]) -> None:
-    """Refuse to run beside changes that no experiment would see.
+    """Refuse to run if there are changes that the experiments would not contain.
 
     Args:
         root: the repository.
-        excepted: beginnings of paths that may have changed.
+        excepted: prefixes of the paths that may have changed.
 
     Raises:
         PipelineError: a tracked file has uncommitted changes.
@@ -53,24 +50,24 @@ def check_clean(root: Path, excepted: list[str]) -> None:
     changed = [line[3:] for line in listed.split("\0") if line]
     if kept := [path for path in changed if not path.startswith(tuple(excepted))]:
         raise PipelineError(
-            f"uncommitted changes in {', '.join(kept)}; an experiment is the last commit with "
-            "other parameters, so commit them or take them back first"
+            f"uncommitted changes in {', '.join(kept)}; experiments start from the last commit, so "
+            "commit or revert the changes first"
         )
 
 
 def run(start: Base, study: Plan, jobs: int) -> list[Result]:
-    """Run what is not done yet, `jobs` at a time.
+    """Run the experiments that are not done yet, `jobs` at a time.
 
     Args:
         start: the commit that the experiments start from.
         study: the list.
-        jobs: how many workers; the cores are divided among them.
+        jobs: the number of workers, which share the cores.
 
     Returns:
-        The results, in the order in which they came.
+        The results, in the order in which the experiments ended.
 
     Raises:
-        PipelineError: another study is running, or what the experiments share fails.
+        PipelineError: another study is running, or a stage that all experiments share failed.
     """
     with _alone(start.root / FOLDER):
         try:
@@ -79,23 +76,38 @@ def run(start: Base, study: Plan, jobs: int) -> list[Result]:
             raise KeyboardInterrupt from None
 
 
+def rename(start: Base, name: str) -> str:
+    """Give an experiment the name `NAME-replaced`, or `NAME-replaced-2` and so on if that is taken.
+
+    Returns:
+        Its new name, or an empty string if there is no such experiment.
+    """
+    reference = collect.ref(start.commit, name)
+    taken = git(start.root, "for-each-ref", "--format=%(refname)", f"{reference}*").split()
+    if reference not in taken:
+        return ""
+    ends = ("-replaced", *(f"-replaced-{number}" for number in range(2, len(taken) + 2)))
+    end = next(end for end in ends if reference + end not in taken)
+    git(start.root, "update-ref", reference + end, reference)
+    return name + end
+
+
 class _Study:
-    """The state of a call of `run`; everything in it happens in one thread."""
+    """The state of a call of `run`; all of it runs in one thread."""
 
     def __init__(self, start: Base, study: Plan, jobs: int) -> None:
         self.start = start
         self.follow = study.follow
-        self.jobs = min(jobs, len(study.experiments))  # no core idle for want of work
+        self.jobs = min(jobs, len(study.experiments))  # so each worker has all its cores
         self.waiting = list(study.experiments)
         self.total = len(study.experiments)
         self.results: list[Result] = []
-        self.cache = ""  # the folder of DVC's cache
 
     async def run(self) -> list[Result]:
         for experiment in list(self.waiting):
             self._skip(experiment)
         self._longest_first()
-        if self.waiting:
+        if self.waiting and self.jobs > 1:
             await self._prepare()
         idle = list(range(self.jobs, 0, -1))
         running: dict[asyncio.Task[tuple[Result, str]], int] = {}
@@ -116,14 +128,14 @@ class _Study:
         return self.results
 
     def _skip(self, experiment: Experiment) -> bool:
-        """Settle an experiment that an earlier call has done."""
+        """Settle an experiment that an earlier call has run; return whether it has."""
         if done := collect.is_done(self.start, experiment):
             self.waiting = [one for one in self.waiting if one.name != experiment.name]
-            self._settle(collect.collect(self.start, experiment), "there already")
+            self._settle(collect.collect(self.start, experiment), "done before")
         return done
 
     def _settle(self, result: Result, how: str) -> None:
-        """Tell how an experiment ended, and queue the remedy for it."""
+        """Print how an experiment ended, and queue the remedy for it."""
         self.results.append(result)
         width = len(str(self.total))
         outcome = f"FAILED, {result.failure}" if result.failure else _outcome(result)
@@ -136,43 +148,38 @@ class _Study:
                 self._longest_first()
 
     def _longest_first(self) -> None:
-        """What took longest last time first; what is not known after it, as listed."""
+        """Sort by the time of the last training, longest first; unknown ones keep their order."""
         known = collect.journal(self.start.root)
         took = {key: training["seconds"] for key, training in known.items()}
         self.waiting.sort(key=lambda one: -took.get(collect.journal_key(self.start, one), 0))
 
     async def _prepare(self) -> None:
-        """Run once what all share, so that the workers find it in the cache."""
-        _say(f"start what all share (dvc repro {SHARED})")
+        """Run the shared stages once, so that the workers find their outputs in the cache."""
+        _say(f"start the stages that all share (dvc repro {SHARED})")
         began = time.monotonic()
-        self.cache = (await self._dvc(self.start.root, "cache", "dir")).splitlines()[-1]
         worker = await self._worker(1)
         await self._dvc(worker, "repro", SHARED, threads=cores())
         _say(f"done, {time.monotonic() - began:.0f} s")
 
     async def _worker(self, number: int) -> Path:
-        """The clone of a worker, as the commit has it; made where it is not there."""
+        """The clone of a worker, in the state of the commit; made if it is missing."""
         root = self.start.root
         worker = root / FOLDER / f"worker-{number}"
         if not worker.exists():
-            settings = []
-            for key in ("user.name", "user.email"):
-                with suppress(PipelineError):  # not set: DVC will say so
-                    settings += ["--config", f"{key}={git(root, 'config', key).strip()}"]
-            clone = ["clone", "--quiet", "--shared", "--no-checkout", *settings]
-            git(root, *clone, str(root), str(worker))
-            git(worker, "checkout", "--quiet", "--detach", self.start.commit)
+            clone(root, worker, self.start.commit)
             with suppress(FileNotFoundError):
                 shutil.copy(root / ".dvc/config.local", worker / ".dvc/config.local")
-            await self._dvc(worker, "cache", "dir", "--local", self.cache)
-            await self._dvc(worker, "checkout", "--quiet", "--allow-missing")  # `dvc add`ed files
+            with Config(str(worker / ".dvc")).edit("local") as local:
+                local["cache"]["dir"] = Repo(str(root)).cache.local_cache_dir
+            if added := git(worker, "ls-files", "*.dvc").splitlines():
+                await self._dvc(worker, "checkout", "--quiet", "--allow-missing", *added)
         git(worker, "reset", "--quiet", "--hard", self.start.commit)
         git(worker, "clean", "--quiet", "--force", "-d")
         (worker / RECORD).unlink(missing_ok=True)
         return worker
 
-    async def _dvc(self, folder: Path, *arguments: str, threads: int = 0) -> str:
-        """What DVC says, for what all experiments need.
+    async def _dvc(self, folder: Path, *arguments: str, threads: int = 0) -> None:
+        """Run a DVC command that all experiments need.
 
         Raises:
             PipelineError: it failed.
@@ -183,7 +190,6 @@ class _Study:
         log.unlink()
         if failed:
             raise PipelineError(f"dvc {' '.join(arguments)}: {collect.reason(text)}")
-        return text.strip()
 
     async def _one(self, number: int, experiment: Experiment) -> tuple[Result, str]:
         """Run one experiment in a worker and fetch it from there."""
@@ -197,7 +203,8 @@ class _Study:
         failed = await self._call(command, worker, log, head)
         if not failed:
             reference = collect.ref(self.start.commit, experiment.name)
-            self._keep(reference, experiment.name)
+            if kept_as := rename(self.start, experiment.name):
+                _say(f"the earlier {experiment.name} has different parameters; see {kept_as}")
             git(
                 self.start.root,
                 *("-c", "gc.auto=0", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head"),
@@ -209,7 +216,7 @@ class _Study:
                 write_json(path, {**collect.journal(self.start.root), **training})
             if not collect.is_done(self.start, experiment):
                 with log.open("a") as file:
-                    file.write("DVC ran it with other parameters than those asked for\n")
+                    file.write("DVC ran it with different parameters\n")
                 failed = 1
         if failed:
             log.replace(kept)
@@ -217,24 +224,17 @@ class _Study:
             log.unlink()
         return collect.collect(self.start, experiment), f"{time.monotonic() - began:.0f} s"
 
-    def _keep(self, reference: str, name: str) -> None:
-        """Give an experiment of this name that was run with other parameters another one."""
-        with suppress(PipelineError):
-            old = git(self.start.root, "rev-parse", "--verify", "--quiet", reference).strip()
-            git(self.start.root, "update-ref", f"{reference}-replaced", old)
-            _say(f"the {name} that was there, with other parameters, is now {name}-replaced")
-
     async def _call(
         self, command: list[str], folder: Path, log: Path, head: str = "", threads: int = 0
     ) -> int:
-        """Run a command into a log; if this is cancelled nothing of the command survives.
+        """Run a command with its output in a log; if this is cancelled, kill all its processes.
 
         Args:
             command: the program and its arguments.
             folder: where it runs.
-            log: the file that takes what it says, after a first line.
-            head: that first line.
-            threads: how many it may use; 0 is the share of one worker.
+            log: the file for its output, after a first line.
+            head: the first line.
+            threads: the number that it may use; 0 is the share of one worker.
 
         Returns:
             The exit code.
@@ -243,6 +243,7 @@ class _Study:
         environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "AJUSTE_DOWNLOADS": str(self.start.root / DOWNLOADS),
             "DVC_NO_ANALYTICS": "1",
             "DVC_SITE_CACHE_DIR": str(self.start.root / FOLDER / "site"),  # `_sweep` looks for it
             "OMP_NUM_THREADS": share,
@@ -259,7 +260,7 @@ class _Study:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=file,
                 stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,  # a group of its own, so that it can be ended as one
+                start_new_session=True,  # a process group, which can be killed as one
             )
         try:
             return await process.wait()
@@ -271,28 +272,28 @@ class _Study:
 
 
 async def _until_told(work: Any) -> Any:
-    """Await `work`, and cancel it where the process is asked to end."""
+    """Await `work`, and cancel it if the process gets a signal to end."""
     task = asyncio.current_task()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` ignores SIGHUP
             loop.add_signal_handler(number, task.cancel)
     return await work
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold the study folder for one call, without what an earlier one left in it.
+    """Lock the study folder for one call, and remove what an earlier call left in it.
 
     Raises:
-        PipelineError: another call holds it.
+        PipelineError: another call has the lock.
     """
     (folder / LOGS.name).mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PipelineError("another study runs in this repository; wait for it") from None
+            raise PipelineError("another study runs in this repository; wait for its end") from None
         _sweep(folder)
         try:
             yield
@@ -301,7 +302,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _sweep(folder: Path) -> None:
-    """End what a killed study has left running, and remove the workers."""
+    """End the processes that a killed study left, and remove the workers."""
     left = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
@@ -316,15 +317,10 @@ def _sweep(folder: Path) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)  # at once, into a log too
+    print(line, flush=True)  # in a log too, at once
 
 
 def _outcome(result: Result) -> str:
     validation = result.train.get("validation", {})
-    words = [result.verdict or "no verdict"]
-    if "loss" in validation:
-        accuracy = validation.get("accuracy")
-        loss = f"{validation['loss']:.3f}"
-        shown = f"loss {loss}" if accuracy is None else f"{accuracy:.3f} ({loss})"
-        words.append(f"validation {shown}")
-    return ", ".join(words)
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in validation.items())
+    return f"{result.verdict or 'no verdict'}, validation {scores or 'not known'}"

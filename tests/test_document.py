@@ -62,7 +62,7 @@ def rendered(page):
 
 
 def github(blocks):
-    """As GitHub renders it, HTML left in so that none may come in unseen."""
+    """The document as GitHub renders it, but with any HTML left in, so that a test sees it."""
     text = document.markdown(blocks)
     return rendered(
         cmarkgfm.github_flavored_markdown_to_html(text, options=Options.CMARK_OPT_UNSAFE)
@@ -85,7 +85,7 @@ def blocks(text):
 @given(st.text(max_size=60) | st.sampled_from(HOSTILE))
 @example("\\|")
 @example("a`b``c")
-def test_code_changes_nothing_but_itself(show, text):
+def test_code_is_never_markup(show, text):
     found, harmless = show(blocks(text)), show(blocks("word"))
     assert found.elements == harmless.elements
     assert found.plain == harmless.plain
@@ -96,9 +96,9 @@ def test_code_changes_nothing_but_itself(show, text):
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_plain_text_is_no_markup_either(text):
+def test_text_is_never_markup(text):
     for show in (github, lambda b: rendered(document.page(b))):
-        # a link that GitHub makes of an address is all that it finds
+        # GitHub makes a link of an address; there is no other markup
         found = [e for e in show([Text(["x ", text, " y"])]).elements if e not in ("/a",)]
         assert {e if isinstance(e, str) else e[0] for e in found} <= {
             *("p", "/p", "a", "html", "meta", "title", "/title", "style", "/style", "/html")

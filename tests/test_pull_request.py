@@ -1,8 +1,10 @@
-"""The report on a pull request as its workflow makes it, in a throwaway repository."""
+"""The report on a pull request, as its workflow writes it, in a throwaway repository."""
 
 import io
 import json
 import re
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,9 @@ import pytest
 import yaml
 from conftest import ROOT, edit, run
 
-from pull_request import revision
+from ajuste.errors import PipelineError
+from pull_request import __main__ as command_line
+from pull_request.revision import CURVE, EVALUATE, TRAIN
 
 pytestmark = pytest.mark.slow
 
@@ -22,20 +26,17 @@ WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/pull-request.yml").read_tex
 COMPARE = next(
     step["run"] for step in WORKFLOW["jobs"]["report"]["steps"] if step.get("name") == "Compare"
 )
-# Two steps teach the network next to nothing, so a change that makes them more is told from chance.
+# Two steps train almost nothing, so more steps make a significant difference.
 FEW = "learning_rate: 0.001\n    schedule: constant\n    batch_size: 512\n    epochs: 1\n"
 MANY = "learning_rate: 0.01\n    schedule: constant\n    batch_size: 64\n    epochs: 4\n"
-SPLIT = "split:\n  # The key of the hash that shuffles the reviews.\n  seed: "
 REPORT = "reports/pull_request/report.md"
-EVALUATE = "metrics/evaluate.json"
+CHANGED = ("learning_rate", "batch_size", "epochs")
 SCORES = {"accuracy": "accuracy", "loss": "loss", "F1": "f1", "ROC AUC": "roc_auc"}
-HISTORY = ("metrics/train/plots/metrics/train/loss.tsv",
-           "metrics/train/plots/metrics/validation/loss.tsv")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Made:
-    """What came of a call."""
+    """The outcome of a call."""
 
     code: int
     printed: str
@@ -46,13 +47,13 @@ class Made:
         return self.text.splitlines()[0]
 
     def row(self, name: str) -> list[str]:
-        """The cells beside a name, in the first table that has it."""
+        """The cells of a row, in the first table that has it."""
         found = re.search(rf"^\| {re.escape(name)} \|(.*)\|$", self.text, re.MULTILINE)
         assert found, f"{name} is in no table of:\n{self.text}"
         return [cell.strip() for cell in found[1].split("|")]
 
     def part(self, heading: str) -> str:
-        """What is below a heading, up to the next one."""
+        """The text below a heading, up to the next one."""
         return self.text.split(f"\n### {heading}\n")[1].split("\n### ")[0]
 
 
@@ -65,7 +66,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def state(folder: Path) -> tuple[str, ...]:
-    """What a report must leave alone: the working tree, the branches, what is checked out."""
+    """What a report must not change: the working tree, the branches, the checkout."""
     commands = (["status", "--porcelain", "--branch"], ["branch", "--all", "--verbose"],
                 ["rev-parse", "HEAD"], ["stash", "list"], ["worktree", "list"])  # fmt: skip
     return tuple(git(folder, *command) for command in commands)
@@ -75,30 +76,31 @@ def experiments(folder: Path) -> list[str]:
     return git(folder, "for-each-ref", "--format=%(refname)", "refs/exps").split()
 
 
-def reproduced(folder: Path, message: str) -> None:
-    """Run the pipeline and commit what comes of it."""
+def reproduce(folder: Path, message: str) -> None:
+    """Run the pipeline and commit its results."""
     run("dvc", "repro", cwd=folder)
     run("git", "add", "--all", cwd=folder)
     run("git", "commit", "--quiet", "--message", message, cwd=folder)
 
 
 @pytest.fixture(scope="module")
-def project(small_clone):
+def project(reproduced, tmp_path_factory):
     """A repository in which `change` is merged into `main`, as GitHub does it to test a change.
 
-    `HEAD` is that merge. The data are a slice of those that come with the requirements.
+    `HEAD` is that merge.
     """
-    folder = small_clone()
+    folder = tmp_path_factory.mktemp("pull_request") / "project"
+    shutil.copytree(reproduced[1], folder, symlinks=True)
     (folder / ".venv").mkdir()
-    (folder / ".venv/installed").touch()  # the environment of the tests is the one to use
+    (folder / ".venv/installed").touch()  # so that `make` uses the environment of the tests
     git(folder, "branch", "--move", "main")
     text = (folder / "params.yaml").read_text(encoding="utf-8")
     bounds = re.search(r"(?<=  bounds:\n)(    .*\n)+", text)[0]
     edit(folder / "params.yaml", {"model: gru": "model: bow", bounds: "    accuracy: 0.3\n"})
-    reproduced(folder, "results")
+    reproduce(folder, "results")
     git(folder, "switch", "--quiet", "--create", "change")
     edit(folder / "params.yaml", {FEW: MANY})
-    reproduced(folder, "a higher learning rate for longer")
+    reproduce(folder, "a higher learning rate for longer")
     git(folder, "switch", "--quiet", "--detach", "main")
     git(folder, "merge", "--quiet", "--no-ff", "--message", "Merge change into main", "change")
     return folder
@@ -122,25 +124,22 @@ def commit(project, tmp_path):
 
 
 @pytest.fixture
-def report(project, tmp_path):
-    """A function that compares two revisions; it checks that nothing else is touched."""
+def report(project, tmp_path, monkeypatch, capsys):
+    """A function that compares two revisions and checks that nothing else changes."""
 
-    def make(base: str, head: str, *arguments: str) -> Made:
+    def call(base: str, head: str = "workspace") -> Made:
         output = tmp_path / "report.md"
         before = state(project)
-        done = run(
-            *("python", "-m", "pull_request", "--base", base, "--head", head, *arguments),
-            *("--output", str(output)),
-            cwd=project,
-            check=False,
-        )
-        printed = done.stdout + done.stderr
-        assert "Traceback" not in printed
-        assert done.returncode in (0, 1), printed
+        monkeypatch.chdir(project)
+        words = ["--base", base, "--head", head, "--output", str(output)]
+        monkeypatch.setattr(sys, "argv", ["pull_request", *words])
+        with pytest.raises((SystemExit, PipelineError)) as end:
+            command_line.main()
         assert state(project) == before
-        return Made(done.returncode, printed, output.read_text(encoding="utf-8"))
+        printed = capsys.readouterr().out
+        return Made(getattr(end.value, "code", 1), printed, output.read_text(encoding="utf-8"))
 
-    return make
+    return call
 
 
 def params(old: str, new: str) -> Callable[[Path], None]:
@@ -148,7 +147,7 @@ def params(old: str, new: str) -> Callable[[Path], None]:
 
 
 def as_in_the_workflow(folder: Path, seeds: int) -> Made:
-    """Run the step of the workflow; with fewer seeds than there, which saves minutes."""
+    """Run the step of the workflow, with fewer seeds to save minutes."""
     script = COMPARE.replace("SEEDS=3", f"SEEDS={seeds}")
     assert script != COMPARE
     before = state(folder)
@@ -160,7 +159,7 @@ def as_in_the_workflow(folder: Path, seeds: int) -> Made:
 
 @pytest.fixture(scope="module")
 def merged(project):
-    """The report on the change, by the script of the workflow."""
+    """The report on the change, written by the script of the workflow."""
     assert experiments(project) == []
     made = as_in_the_workflow(project, seeds=1)
     assert experiments(project) == []
@@ -169,7 +168,7 @@ def merged(project):
 
 @pytest.fixture(scope="module")
 def answered(project):
-    """The test reviews with what is right, what the base says and what the head says."""
+    """The test reviews with their labels and the answers of both sides."""
     test = dvc.api.read("data/split/test.parquet", str(project), rev="change", mode="rb")
     table = pd.read_parquet(io.BytesIO(test), use_threads=False)[["review", "label"]]
     for side in ("main", "change"):
@@ -181,7 +180,7 @@ def answered(project):
 
 
 def recorded(folder: Path, revision: str, path: str = EVALUATE) -> dict[str, Any]:
-    """A file of metrics as it is committed."""
+    """A committed metrics file."""
     return json.loads(git(folder, "show", f"{revision}:{path}"))
 
 
@@ -190,45 +189,37 @@ def test_the_answer_is_in_the_first_line_and_the_check_passes(project, merged):
     assert merged.first.startswith("## Better: ")
     assert f"{before:.3f} → {after:.3f}" in merged.first
     assert merged.first.removeprefix("## ") in merged.printed
+    page = (project / REPORT).with_suffix(".html").read_text(encoding="utf-8")
+    assert f"<title>{merged.first.removeprefix('## ')}</title>" in page
     assert (merged.code, "fails" in merged.text) == (0, False)
 
 
-def test_the_counts_of_mcnemar_are_those_of_the_predictions(merged, answered):
+def test_mcnemar_counts_the_predictions(merged, answered):
     before, after = (answered[side] == answered["label"] for side in ("main", "change"))
     right, wrong = (after & ~before).sum(), (before & ~after).sum()
     assert right > wrong
-    assert f"{right} answers were put right and {wrong} put wrong" in merged.text
+    assert f"{right} answers are now correct and {wrong} are now wrong" in merged.text
     assert f"same {len(answered)} test reviews" in merged.text
 
 
-def test_the_parameters_and_the_stages_that_changed_are_listed(merged):
-    assert merged.part("Parameters that changed").strip().splitlines() == [
-        "- `models.bow.learning_rate`: `0.001` → `0.01`",
-        "- `models.bow.batch_size`: `512` → `64`",
-        "- `models.bow.epochs`: `1` → `4`",
-    ]
-    stages = merged.part("Stages that changed").strip().splitlines()
-    assert [re.match(r"- `(\w+)`", line)[1] for line in stages] == ["train", "evaluate"]
-    for name in ("models.bow.learning_rate", "models.bow.batch_size", "models.bow.epochs"):
-        assert name in stages[0]
+def test_the_changed_parameters_and_stages_are_listed(merged):
+    assert "- `models.bow.batch_size`: `512` → `64`\n" in merged.part("Changed parameters")
+    stages = re.findall(r"- `(\w+)`: `(.*)`", merged.part("Changed stages"))
+    assert [name for name, _ in stages] == ["train", "evaluate"]
+    assert stages[0][1] == ", ".join(f"models.bow.{key}" for key in CHANGED)
 
 
 def test_every_score_is_that_of_the_two_commits(project, merged):
+    old, new = (recorded(project, side) for side in ("main", "change"))
     for name, key in SCORES.items():
-        before, after = (recorded(project, side)[key] for side in ("main", "change"))
-        assert numbers(merged.row(name)[:3]) == pytest.approx(
-            [before, after, after - before], abs=6e-5
-        )
-    for part in ("train", "validation"):
-        name = {"train": "training"}.get(part, part)
+        expected = [old[key], new[key], new[key] - old[key]]
+        assert numbers(merged.row(name)[:3]) == pytest.approx(expected, abs=6e-5)
+    assert merged.row("fit")[:2] == [side["fit"]["verdict"] for side in (old, new)]
+    old, new = (recorded(project, side, TRAIN) for side in ("main", "change"))
+    for part, name in (("train", "training"), ("validation", "validation")):
         for score in ("loss", "accuracy"):
-            values = [
-                recorded(project, side, "metrics/train/metrics.json")[part][score]
-                for side in ("main", "change")
-            ]
-            assert numbers(merged.row(f"{name} {score}")[:2]) == pytest.approx(values, abs=6e-5)
-    verdicts = [recorded(project, side)["fit"]["verdict"] for side in ("main", "change")]
-    assert merged.row("fit")[:2] == verdicts
+            expected = [old[part][score], new[part][score]]
+            assert numbers(merged.row(f"{name} {score}")[:2]) == pytest.approx(expected, abs=6e-5)
 
 
 def test_the_slices_are_those_of_the_two_commits(project, merged):
@@ -240,29 +231,29 @@ def test_the_slices_are_those_of_the_two_commits(project, merged):
         assert int(reviews) == before[name]["reviews"] == after[name]["reviews"]
         accuracies = [side[name]["accuracy"] for side in (before, after)]
         assert numbers(scores[:2]) == pytest.approx(accuracies, abs=6e-5)
-    moved = [abs(after[name]["accuracy"] - before[name]["accuracy"]) for name in after]
-    assert abs(after[rows[0][0]]["accuracy"] - before[rows[0][0]]["accuracy"]) == max(moved)
 
 
 def test_the_curves_are_those_of_the_two_commits(project, merged):
     chart = re.search(r"^```mermaid\n(.*?)\n```$", merged.text, re.MULTILINE | re.DOTALL)[1]
     lines = [numbers(line.split(", ")) for line in re.findall(r"^ *line \[(.*)\]$", chart, re.M)]
     losses = [
-        pd.read_csv(io.StringIO(git(project, "show", f"{side}:{path}")), sep="\t")["loss"].tolist()
+        pd.read_csv(
+            io.StringIO(git(project, "show", f"{side}:{CURVE.format(part=part)}")), sep="\t"
+        )
         for side in ("main", "change")
-        for path in HISTORY
+        for part in ("train", "validation")
     ]
     assert [len(line) for line in lines] == [1, 1, 4, 4]
     for line, loss in zip(lines, losses, strict=True):
-        assert line == pytest.approx(loss, rel=1e-3)
+        assert line == pytest.approx(loss["loss"].tolist(), rel=1e-3)
 
 
-def test_a_few_reviews_that_flipped_are_shown(merged, answered):
+def test_some_reviews_with_a_different_answer_are_shown(merged, answered):
     texts = {" ".join(row.review.split()): row for row in answered.itertuples()}
-    right, wrong = merged.part("Reviews that flipped").split("**Put wrong:**")
+    right, wrong = merged.part("Reviews with a different answer").split("**Now wrong:**")
     for part, better in ((right, True), (wrong, False)):
         shown = re.findall(
-            r"^- `(\w+)` → `(\w+)` \(it is `(\w+)`\): (`+) ?(.*?)(?: …)? ?\4$", part, re.M
+            r"^- `(\w+)` → `(\w+)` \(correct: `(\w+)`\): (`+) ?(.*?)(?: …)? ?\4$", part, re.M
         )
         assert len(shown) == 3
         for before, after, label, _, text in shown:
@@ -272,24 +263,16 @@ def test_a_few_reviews_that_flipped_are_shown(merged, answered):
             assert (before == label) != better
 
 
-def test_the_page_beside_it_has_the_same_answer(project, merged):
-    page = (project / REPORT).with_suffix(".html").read_text(encoding="utf-8")
-    assert f"<title>{merged.first.removeprefix('## ')}</title>" in page
-    assert page.count("<svg") == 1
-    for heading in re.findall("^### (.*)", merged.text, re.MULTILINE):
-        assert f"<h3>{heading}</h3>" in page
-
-
-def test_nothing_is_trained_where_both_results_are_there(merged):
-    told = [line for line in merged.printed.splitlines() if not line.startswith("make")]
-    assert len(told) == 2, told
-    assert "a run made for this report" not in merged.text
+def test_nothing_is_trained_if_both_commits_have_results(merged):
+    printed = [line for line in merged.printed.splitlines() if not line.startswith("make")]
+    assert len(printed) == 2, printed
+    assert "from a run for this report" not in merged.text
 
 
 def test_with_seeds_both_sides_are_trained_once(project, merged):
     first = as_in_the_workflow(project, seeds=2)
     assert first.code == 0, first.printed
-    assert re.findall(r": (.*) to be made", first.printed) == ["seed-2", "seed-2"]
+    assert re.findall(": training (.*)", first.printed) == ["seed-2", "seed-2"]
     made = experiments(project)
     commits = [git(project, "rev-parse", side) for side in ("main", "HEAD")]
     assert set(made) >= {f"refs/exps/{one[:2]}/{one[2:]}/seed-2" for one in commits}
@@ -300,25 +283,8 @@ def test_with_seeds_both_sides_are_trained_once(project, merged):
     assert "trained with 2 seeds" in first.text
 
     second = as_in_the_workflow(project, seeds=2)
-    assert "to be made" not in second.printed
+    assert "training" not in second.printed
     assert (second.text, experiments(project)) == (first.text, made)
-
-
-def test_a_drop_that_is_more_than_chance_fails_the_check(report):
-    made = report("change", "main")
-    assert made.code == 1
-    assert made.first.startswith("## Worse: ")
-    assert made.first.endswith("the check fails")
-    assert "gate.allow has no drop" in made.text
-
-
-def test_a_change_of_the_readme_changes_nothing(report, commit):
-    head = commit("change", lambda folder: edit(folder / "README.md", {"Ajuste": "ajuste"}))
-    made = report("change", head)
-    assert made.code == 0
-    assert made.first.startswith("## Nothing changed")
-    assert "changed\n" not in made.text.removeprefix(made.first)
-    assert "mermaid" not in made.text
 
 
 def test_a_base_without_results_is_run(report, commit, merged):
@@ -328,7 +294,7 @@ def test_a_base_without_results_is_run(report, commit, merged):
     made = report(commit("main", without_results), "change")
     assert made.code == 0
     assert made.first == merged.first
-    assert "No results were ever committed on the base" in made.text
+    assert "No results are committed on the base" in made.text
 
 
 def test_the_first_pull_request_has_nothing_to_compare_with(project, report, commit, merged):
@@ -347,99 +313,44 @@ def test_data_that_fail_validation_fail_the_check(report, commit):
     made = report("main", commit("change", params("min_reviews: 100\n", "min_reviews: 5000\n")))
     assert made.code == 1
     assert made.first == "## The data fail validation; the check fails"
-    assert "the data do not pass validation, new since the base" in made.text
+    assert "the data fail validation, unlike on the base" in made.text
     assert "`validate.min_reviews`: `100` → `5000`" in made.text
     assert "mermaid" not in made.text
 
 
-def test_a_revision_that_is_not_there_is_named(report):
+def test_an_unknown_revision_fails_the_check(report):
     made = report("no-such-branch", "change")
     assert made.code == 1
     assert "the check fails" in made.first
     assert "no-such-branch: no such revision" in made.text
-    assert "no-such-branch: no such revision" in made.printed
 
 
-def test_a_bound_that_is_broken_in_the_working_tree_is_named_with_how_far(project, tmp_path):
+def test_a_bound_that_the_working_tree_breaks_is_reported(project, report):
     params("accuracy: 0.3\n", "accuracy: 0.99\n")(project)
-    before = state(project)
     try:
-        done = run("make", "pr-report", f"OUTPUT={tmp_path}/report.md", cwd=project, check=False)
-        assert state(project) == before
+        made = report("main")
     finally:
         git(project, "checkout", "--quiet", "params.yaml")
-    assert done.returncode != 0
-    accuracy = recorded(project, "change")["accuracy"]
-    text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    first = text.splitlines()[0]
-    assert (first.startswith("## Better: "), first.endswith("the check fails")) == (True, True)
-    assert "head workspace" in text
-    assert f"gate.bounds.accuracy: accuracy is {accuracy:.4f}, {0.99 - accuracy:.4f} below" in text
-    assert "moves the bounds of its own check" in text
-
-
-def test_the_working_tree_is_one_commit_as_long_as_it_stands(project, monkeypatch):
-    """So what was run on it is found again, later."""
-    clean = revision.find(project, "workspace").commit
-    params("seed: 1\n", "seed: 5\n")(project)
-    try:
-        found = set()
-        for date in ("2001-01-01T00:00:00Z", "2002-01-01T00:00:00Z"):
-            monkeypatch.setenv("GIT_COMMITTER_DATE", date)
-            monkeypatch.setenv("GIT_AUTHOR_DATE", date)
-            found.add(revision.find(project, "workspace").commit)
-    finally:
-        git(project, "checkout", "--quiet", "params.yaml")
-    assert clean == git(project, "rev-parse", "HEAD")
-    assert len(found | {clean}) == 2
-
-
-def test_a_key_of_the_gate_that_is_misspelt_is_named(report, commit):
-    made = report("main", commit("change", params("allow: []", "alow: []")))
     assert made.code == 1
-    assert "`gate.alow` is not known; did you mean `allow`?" in made.text
+    accuracy = recorded(project, "change")["accuracy"]
+    assert made.first.startswith("## Better: ")
+    assert made.first.endswith("the check fails")
+    assert "head workspace" in made.text
+    assert f"accuracy is {accuracy:.4f}, {0.99 - accuracy:.4f} below the minimum" in made.text
+    assert "changes the bounds of its check" in made.text
 
 
-def test_what_was_changed_and_not_reproduced_is_named_and_run(project, report, commit):
-    """What was changed includes the split, so the two sides have other test reviews."""
-
-    def change(folder):
-        edit(folder / "params.yaml", {f"{SPLIT}1\n": f"{SPLIT}2\n", FEW: MANY})
-
-    made = report("main", commit("main", change))
-    stale = next(line for line in made.text.splitlines() if "stale" in line)
-    assert "`split: split.seed has changed`" in stale
-    for name in ("learning_rate", "batch_size", "epochs"):
-        assert f"models.bow.{name} has changed" in stale
-    assert "a run made for this report" in stale
-    assert re.findall(r": (.*) to be made", made.printed) == ["seed-1"]
-    first = git(project, "for-each-ref", "--format=%(refname)", "--sort=-creatordate", "refs/exps")
-    scores = [recorded(project, side)["accuracy"] for side in ("main", first.splitlines()[0])]
-    assert numbers(made.row("accuracy")[:2]) == pytest.approx(scores, abs=6e-5)
-
-    assert "The test reviews are not the same on both sides (120 and 120)" in made.text
-    assert "McNemar" not in made.text
+def test_a_change_that_was_not_reproduced_is_run(report, commit, merged):
+    made = report("main", commit("main", params(FEW, MANY)))
+    line = next(line for line in made.text.splitlines() if "out of date" in line)
+    for name in CHANGED:
+        assert f"models.bow.{name} has changed" in line
+    assert "from a run for this report" in line
+    assert re.findall(": training (.*)", made.printed) == ["seed-1"]
+    assert made.first == merged.first
 
 
-def test_another_task_is_not_compared(report, commit):
-    def regression(folder):
-        edit(
-            folder / "params.yaml",
-            {
-                "task: binary": "task: regression",
-                "label: label\n": "label: length\n",
-                "- negative\n    - positive\n": "- 1\n    - 3000\n",
-                "accuracy: 0.3\n": "mean_absolute_error: 3000\n",
-            },
-        )
-
-    made = report("main", commit("main", regression))
-    assert made.code == 0
-    assert "the two cannot be compared" in made.first
-    assert "the task changed from binary to regression" in made.text
-
-
-def test_results_that_are_not_to_be_had_are_made_again(project, report, merged):
+def test_outputs_that_are_not_in_the_cache_are_made_again(project, report, merged):
     stages = yaml.safe_load(git(project, "show", "change:dvc.lock"))["stages"]
     md5 = next(
         out["md5"] for out in stages["evaluate"]["outs"] if out["path"].endswith("predictions.csv")
@@ -447,5 +358,5 @@ def test_results_that_are_not_to_be_had_are_made_again(project, report, merged):
     (project / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
     made = report("main", "change")
     assert made.code == 0
-    assert "What DVC keeps of this change" in made.text
+    assert re.search("The outputs of this change .* were not in the DVC cache", made.text)
     assert made.first == merged.first

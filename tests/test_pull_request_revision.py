@@ -21,11 +21,11 @@ def git(tmp_path):
 
 
 def keep(git, name, base, commit):
-    """As DVC keeps an experiment."""
+    """Store a commit as DVC stores an experiment."""
     git("update-ref", f"refs/exps/{base[:2]}/{base[2:]}/{name}", commit)
 
 
-def test_any_name_that_git_knows(tmp_path, git):
+def test_a_revision_has_any_name_of_git(tmp_path, git):
     git("tag", "first", "HEAD~1")
     for name in ("first", "main~1", git("rev-parse", "HEAD~1")):
         found = revision.find(tmp_path, name)
@@ -33,46 +33,56 @@ def test_any_name_that_git_knows(tmp_path, git):
         assert not found.has_pipeline
 
 
-def test_an_experiment_is_called_by_its_name(tmp_path, git):
+def test_an_experiment_is_found_by_its_name(tmp_path, git):
     head, old = git("rev-parse", "HEAD"), git("rev-parse", "HEAD~1")
     keep(git, "faster", "a" * 40, old)
     assert revision.find(tmp_path, "faster").commit == old
-    keep(git, "faster", head, head)  # of two of a name, the one that began at HEAD
+    keep(git, "faster", head, head)  # of two with one name, the one that starts from HEAD
     assert revision.find(tmp_path, "faster").commit == head
     keep(git, "even-faster", "a" * 40, old)
     assert revision.find(tmp_path, "even-faster").commit == old
 
 
 @pytest.mark.parametrize("name", ["nowhere", "--all", "", "HEAD:params.yaml"])
-def test_what_is_no_revision_is_named(tmp_path, git, name):
+def test_an_unknown_revision_is_reported(tmp_path, git, name):
     with pytest.raises(PipelineError, match="no such revision or experiment"):
         revision.find(tmp_path, name)
 
 
-def test_experiments_of_one_name_are_not_guessed(tmp_path, git):
+def test_an_ambiguous_experiment_is_reported(tmp_path, git):
     for base in ("a" * 40, "b" * 40):
         keep(git, "faster", base, git("rev-parse", "HEAD"))
-    with pytest.raises(PipelineError, match="2 experiments are called so"):
+    with pytest.raises(PipelineError, match="2 experiments have this name"):
         revision.find(tmp_path, "faster")
 
 
-def test_the_working_tree_is_one_commit_as_long_as_it_stands(tmp_path, git):
+def test_equal_working_trees_have_one_commit(tmp_path, git, monkeypatch):
+    """So that later calls find the results of the earlier ones."""
     assert revision.find(tmp_path, "workspace").commit == git("rev-parse", "HEAD")
     (tmp_path / "params.yaml").write_text("model: nn\n")
     found = revision.find(tmp_path, "workspace")
     assert found.params == {"model": "nn"}
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_DATE", "2001-01-01T00:00:00Z")
     assert found.commit == revision.find(tmp_path, "workspace").commit
     assert git("status", "--porcelain") == "M params.yaml"
     (tmp_path / "params.yaml").write_text("model: rnn\n")
     assert found.commit != revision.find(tmp_path, "workspace").commit
 
 
-def test_a_faulty_file_is_named(tmp_path, git):
-    (tmp_path / "params.yaml").write_text("model: [\n")
-    with pytest.raises(PipelineError, match=r"workspace: params\.yaml is not readable as YAML"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"model: [\n", r"params\.yaml of workspace, line 2: not readable as YAML"),
+        (b"model: \xff\n", r"params\.yaml of workspace: not UTF-8"),
+    ],
+)
+def test_a_faulty_file_is_reported(tmp_path, git, content, message):
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(PipelineError, match=message):
         revision.find(tmp_path, "workspace")
 
 
-def test_what_git_does_not_track_is_listed(tmp_path, git):
+def test_untracked_files_are_listed(tmp_path, git):
     (tmp_path / "new file.py").write_text("")
     assert revision.untracked(tmp_path) == ["new file.py"]

@@ -48,19 +48,19 @@ def test_the_lectures_remedies_against_underfitting():
 
 def test_one_that_was_stopped_too_soon_goes_on_first():
     assert options(propose("gru", "underfitting", improving=True))[0] == "epochs"
-    regular = propose("gru_dropout", "underfitting", improving=True)
+    regular = propose("gru", "underfitting", improving=True, dropout=0.2, recurrent_dropout=0.2)
     assert options(regular)[:3] == ["epochs", "dropout", "recurrent_dropout"]
 
 
 def test_what_holds_a_network_back_goes_first():
-    found = propose("bow_dropout", "underfitting", l2=0.1)
+    found = propose("bow", "underfitting", dropout=0.5, l2=0.1)
     assert options(found)[:2] == ["dropout", "l2"]
-    assert found[0].changes == {"models.bow_dropout.dropout": 0.0}
+    assert found[0].changes == {"models.bow.dropout": 0.0}
 
 
 def test_what_is_in_use_already_is_not_proposed():
-    assert "dropout" not in options(propose("gru_dropout", "overfitting"))
-    assert "l2" not in options(propose("bow_l2", "overfitting"))
+    assert "dropout" not in options(propose("gru", "overfitting", dropout=0.2))
+    assert "l2" not in options(propose("bow", "overfitting", l2=0.001))
     assert "patience" not in options(propose("rnn", "overfitting", best=3, patience=3))
     assert "embedding" not in options(propose("lstm", "underfitting", embedding="trained"))
 

@@ -1,25 +1,33 @@
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
+import dvc.cli
 import psutil
 import pytest
 import yaml
 from conftest import ROOT, run
 
+from ajuste.errors import PipelineError
+from study import __main__ as command_line
+from study import collect, plan
+from study.run import check_clean, rename
+from study.run import run as run_study
+
 pytestmark = pytest.mark.slow
 
-# Stages that tell the file RAN of each run; `stuck` waits at the pipe GATE while that is there.
+# Each stage appends a line to the file RAN; `stuck` waits at the pipe GATE if there is one.
 COMMON = """
 import json, os, sys
 from pathlib import Path
-from ruamel.yaml import YAML
-params = YAML(typ="safe", pure=True).load(Path("params.yaml"))
+import yaml
+params = yaml.safe_load(Path("params.yaml").read_text())
 model = params["model"]
 def ran(*words):
     with open(os.environ["RAN"], "a") as file:
@@ -32,7 +40,7 @@ STAGES = {
     "embed": """
 import psutil
 words = [word for process in psutil.Process().parents() for word in process.cmdline()]
-ran("embed", "repro" if "repro" in words else "experiment")
+ran("embed", "repro" if "repro" in words else "experiment", os.environ["AJUSTE_DOWNLOADS"])
 write("data/embed.json", Path("given.txt").read_text())
 """,
     "train": """
@@ -59,56 +67,38 @@ write("metrics/evaluate.json", {"accuracy": 0.84, "fit": {
 }})
 """,
 }
-DVC = {
-    "stages": {
-        "embed": {
-            "cmd": "python embed.py",
-            "deps": ["given.txt"],
-            "outs": ["data/embed.json"],
-        },
-        "train": {
-            "cmd": "python train.py",
-            "deps": ["train.py", "data/embed.json"],
-            "params": ["model", "models.${model}"],
-            "metrics": [{"metrics/train/metrics.json": {"cache": False}}],
-        },
-        "evaluate": {
-            "cmd": "python evaluate.py",
-            "deps": ["metrics/train/metrics.json"],
-            "params": ["model", "models.${model}"],
-            "metrics": [{"metrics/evaluate.json": {"cache": False}}],
-        },
-    }
-}
+DVC = """
+stages:
+  embed:
+    cmd: python embed.py
+    deps: [given.txt]
+    outs: [data/embed.json]
+  train:
+    cmd: python train.py
+    deps: [train.py, data/embed.json]
+    params: [model, "models.${model}"]
+    metrics: [{metrics/train/metrics.json: {cache: false}}]
+  evaluate:
+    cmd: python evaluate.py
+    deps: [metrics/train/metrics.json]
+    params: [model, "models.${model}"]
+    metrics: [{metrics/evaluate.json: {cache: false}}]
+"""
 NAMES = ("good", "fine", "stuck", "broken", "wide")
 
 
-@pytest.fixture(autouse=True)
-def _no_endless_wait():
-    def give_up(*_):
-        pytest.fail("nothing moved for three minutes")
-
-    signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(180)
-    yield
-    signal.alarm(0)
-
-
-@pytest.fixture
-def repository(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
     """A repository with a small pipeline in plain Python and a file that DVC tracks."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("RAN", str(tmp_path / "ran"))
-    monkeypatch.setenv("GATE", str(tmp_path / "gate"))
-    folder = tmp_path / "repository"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("template")
     run("git", "init", "--quiet", cwd=folder)
-    run("dvc", "init", "--quiet", cwd=folder)
     (folder / "given.txt").write_text("not in Git")
-    run("dvc", "add", "--quiet", "given.txt", cwd=folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert dvc.cli.main(["init", "--quiet"]) == dvc.cli.main(["add", "--quiet", "given.txt"])
     for name, text in STAGES.items():
         (folder / f"{name}.py").write_text(COMMON + text)
-    (folder / "dvc.yaml").write_text(yaml.safe_dump(DVC))
+    (folder / "dvc.yaml").write_text(DVC)
     params = {"model": "good", "models": {name: {"gap": 0.05, "dropout": 0.0} for name in NAMES}}
     params["models"]["wide"]["gap"] = 0.4
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
@@ -118,18 +108,32 @@ def repository(tmp_path, monkeypatch):
     return folder
 
 
-def write_list(repository: Path, *names: str, follow: bool = False) -> None:
+@pytest.fixture
+def repository(template, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("RAN", str(tmp_path / "ran"))
+    monkeypatch.setenv("GATE", str(tmp_path / "gate"))
+    folder = shutil.copytree(template, tmp_path / "repository", symlinks=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def study(repository, monkeypatch, capsys):
+    """A function that runs the command in this process and returns what it prints."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["study", "small.yaml", *arguments])
+        command_line.main()
+        return capsys.readouterr().out
+
+    return call
+
+
+def write_list(*names: str, follow: bool = False) -> None:
     experiments = [{"name": f"exp-{name}", "set": {"model": name}} for name in names]
     study = {"title": "Small", "follow": follow, "experiments": experiments}
-    (repository / "small.yaml").write_text(yaml.safe_dump(study))
-
-
-def command(jobs: int) -> list[str]:
-    return [sys.executable, "-m", "study", "small.yaml", "--jobs", str(jobs)]
-
-
-def study(repository: Path, jobs: int = 2, check: bool = True) -> subprocess.CompletedProcess:
-    return run(*command(jobs), cwd=repository, check=check)
+    Path("small.yaml").write_text(yaml.safe_dump(study))
 
 
 def ran(repository: Path) -> Counter:
@@ -145,143 +149,141 @@ def alive(pid: int) -> bool:
         return False
 
 
-def shown(repository: Path) -> dict[str, str]:
-    """The experiments of `dvc exp show`, with their state."""
-    table = json.loads(run("dvc", "exp", "show", "--json", cwd=repository).stdout)
-    experiments = table[1]["experiments"] or []
-    return {one["name"]: one["revs"][0]["data"]["metrics"] for one in experiments}
+def experiments(repository: Path) -> set[str]:
+    """The names of the experiments that DVC has."""
+    listed = run("git", "for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps", cwd=repository)
+    return {name for name in listed.stdout.split() if "/" not in name}
 
 
-def test_experiments_run_in_parallel_and_are_there_for_dvc(repository):
-    write_list(repository, "good", "fine", "wide")
+def test_experiments_run_in_parallel_and_dvc_has_them(repository, study):
+    write_list("good", "fine", "wide")
     before = run("git", "status", "--porcelain", cwd=repository).stdout
-    done = study(repository)
-    assert "[3/3]" in done.stdout
+    assert "[3/3]" in study("--jobs", "2")
     assert ran(repository) == {"embed repro": 1, "train good": 1, "train fine": 1, "train wide": 1}
+    first = (repository.parent / "ran").read_text().splitlines()[0]
+    assert first == f"embed repro {repository}/data/downloads"  # which all workers share
     assert not list((repository / ".dvc/tmp/study").glob("worker-*"))
     after = run("git", "status", "--porcelain", cwd=repository).stdout
     assert set(after.splitlines()) - set(before.splitlines()) == {"?? reports/"}
 
-    assert set(shown(repository)) == {"exp-good", "exp-fine", "exp-wide"}
-    run("dvc", "exp", "apply", "exp-wide", cwd=repository)
+    assert experiments(repository) == {"exp-good", "exp-fine", "exp-wide"}
+    assert dvc.cli.main(["exp", "apply", "--quiet", "exp-wide"]) == 0
     metrics = json.loads((repository / "metrics/train/metrics.json").read_text())
     assert metrics["generalization_gap"]["loss"] == 0.4
     run("git", "checkout", "--quiet", ".", cwd=repository)
 
     page = (repository / "reports/small.html").read_text(encoding="utf-8")
-    assert "2 are optimal, 1 overfits" in page
+    assert "2 optimal, 1 overfitting" in page
     assert "<td>12<" in page
-    again = study(repository)
-    assert again.stdout.count("there already") == 3
+    run("git", "add", "reports", cwd=repository)
+    (repository / "reports/small.md").write_text("a report that Git tracks may change")
+    assert study().count("done before") == 3
     assert sum(ran(repository).values()) == 4
 
 
-def test_other_parameters_under_the_same_name_run_anew(repository):
-    write_list(repository, "good")
-    study(repository)
+def test_an_experiment_with_different_parameters_replaces_one_of_the_same_name(repository, study):
+    write_list("good")
+    study()
     text = (repository / "small.yaml").read_text()
     (repository / "small.yaml").write_text(text.replace("model: good", "models.good.gap: 0.2"))
-    said = study(repository).stdout
-    assert "overfitting" in said
-    assert "with other parameters, is now exp-good-replaced" in said
+    printed = study()
+    assert "overfitting" in printed
+    assert "the earlier exp-good has different parameters; see exp-good-replaced" in printed
     assert ran(repository)["train good"] == 2
-    assert set(shown(repository)) == {"exp-good", "exp-good-replaced"}
+    assert experiments(repository) == {"exp-good", "exp-good-replaced"}
 
 
-def test_another_commit_takes_what_the_cache_has_longest_first(repository):
-    write_list(repository, "good", "fine")
-    study(repository)
+def test_no_replaced_experiment_is_lost(repository):
+    start = collect.base(repository)
+    made = [
+        run("git", "commit-tree", "HEAD^{tree}", "-m", str(number), cwd=repository).stdout.strip()
+        for number in range(3)
+    ]
+    assert rename(start, "exp") == ""
+    names = []
+    for commit in made:
+        run("git", "update-ref", collect.ref(start.commit, "exp"), commit, cwd=repository)
+        names.append(rename(start, "exp"))
+    assert names == ["exp-replaced", "exp-replaced-2", "exp-replaced-3"]
+    found = [collect.git(repository, "rev-parse", collect.ref(start.commit, one)) for one in names]
+    assert [one.strip() for one in found] == made
+
+
+def test_another_commit_uses_the_cache_and_starts_with_the_longest(repository, study):
+    write_list("good", "fine")
+    study()
     (repository / "README").write_text("new")
     run("git", "add", "README", cwd=repository)
     run("git", "commit", "--quiet", "--message", "next", cwd=repository)
-    lines = study(repository, jobs=1).stdout.splitlines()
+    lines = study("--jobs", "1").splitlines()
     started = [line for line in lines if line.startswith("start exp-")]
     assert started == ["start exp-fine", "start exp-good"]
     assert sum(ran(repository).values()) == 3
     assert "<td>77<" in (repository / "reports/small.html").read_text(encoding="utf-8")
 
 
-def test_a_remedy_follows_what_overfits(repository):
-    write_list(repository, "wide", follow=True)
-    done = study(repository)
-    assert "[2/2] exp-wide-remedy: overfitting" in done.stdout
+def test_a_remedy_follows_an_overfitting_experiment(repository, study):
+    write_list("wide", follow=True)
+    assert "[2/2] exp-wide-remedy: overfitting" in study()
     page = (repository / "reports/small.md").read_text(encoding="utf-8")
     assert "0.400 → 0.200" in page
     assert "models.wide.dropout=0.3" in page
     assert ran(repository)["train wide"] == 2
-    assert study(repository).stdout.count("there already") == 2
+    assert study().count("done before") == 2
 
 
-def test_one_that_fails_takes_no_other_along(repository):
-    write_list(repository, "broken", "good", "fine")
-    done = study(repository, check=False)
-    assert done.returncode == 1
+def test_a_failed_experiment_does_not_stop_the_others(repository, study):
+    write_list("broken", "good")
     reason = "train: models.broken: no such network"
-    assert done.stderr.splitlines()[-1].startswith(f"study: 1 of 3 failed: exp-broken: {reason}")
-    assert set(shown(repository)) == {"exp-good", "exp-fine"}
-    done = run(*command(2), "--report-only", cwd=repository, check=False)
-    assert (done.returncode, reason in done.stderr) == (1, True)
+    for arguments in ((), ("--report-only",)):
+        with pytest.raises(PipelineError, match=f"1 of 2 failed: exp-broken: {reason}"):
+            study(*arguments)
+    assert experiments(repository) == {"exp-good"}
     log = (repository / ".dvc/tmp/study/logs/exp-broken.log").read_text()
     assert "Running stage 'train'" in log
     assert reason in (repository / "reports/small.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("told", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_study_that_was_ended_goes_on(repository, told):
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_study_leaves_no_process_and_can_go_on(repository, study, sent):
     gate = repository.parent / "gate"
     os.mkfifo(gate)
-    write_list(repository, "good", "stuck", "fine")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    write_list("good", "stuck") if sent == signal.SIGKILL else write_list("stuck")
     process = subprocess.Popen(
-        command(jobs=1),
+        [sys.executable, "-m", "study", "small.yaml", "--jobs", "1"],
         cwd=repository,
-        env={**os.environ, "PATH": path},
-        stdout=subprocess.PIPE,
-        text=True,
-        # A shell has its background jobs ignore Ctrl-C, and the tests may run in one.
+        # A shell lets its background jobs ignore Ctrl-C, and the tests may run in one.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    with gate.open("w"):  # goes on when `stuck` is there
-        process.send_signal(told)
-        said, _ = process.communicate()
-        assert "[1/3] exp-good" in said
+    with gate.open("w"):  # opens when `stuck` has opened the other end
+        process.send_signal(sent)
+        code = process.wait()
         pid = int((repository.parent / "ran").read_text().split()[-1])
-        if told == signal.SIGKILL:
-            assert alive(pid)  # as nobody could end it
-        else:
-            assert process.returncode == 130
+        if sent != signal.SIGKILL:
+            assert code == 130
             assert not alive(pid)
+            return
+        assert alive(pid)  # nothing could end it
         gate.unlink()
-        done = study(repository, jobs=1)
+        printed = study("--jobs", "1")
         assert not alive(pid)
-    assert "[1/3] exp-good: optimal, validation 0.850 (0.350), there already" in done.stdout
-    expected = {"embed repro": 1, "train good": 1, "train stuck": 2, "train fine": 1}
-    assert ran(repository) == expected
-    assert set(shown(repository)) == {"exp-good", "exp-stuck", "exp-fine"}
+    assert "[1/2] exp-good: optimal, validation loss 0.350, accuracy 0.850, done before" in printed
+    assert ran(repository) == {"embed experiment": 1, "train good": 1, "train stuck": 2}
+    assert experiments(repository) == {"exp-good", "exp-stuck"}
 
 
 def test_uncommitted_changes_are_refused(repository):
-    write_list(repository, "good")
     (repository / "train.py").write_text("")
-    done = study(repository, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("study: uncommitted changes in train.py;")
-    assert not (repository / "reports").exists()
+    with pytest.raises(PipelineError, match=r"^uncommitted changes in train\.py; experiments"):
+        check_clean(repository, ["reports/"])
+    check_clean(repository, ["train"])
 
 
-def test_a_report_that_is_tracked_may_be_written_anew(repository):
-    write_list(repository, "good")
-    study(repository)
-    run("git", "add", "reports", cwd=repository)
-    (repository / "reports/small.md").write_text("edited")
-    assert "there already" in study(repository).stdout
-
-
-def test_only_one_study_at_a_time(repository):
-    write_list(repository, "good")
+def test_only_one_study_runs_at_a_time(repository):
     folder = repository / ".dvc/tmp/study"
     folder.mkdir(parents=True)
+    listed = plan.Plan("T", "", False, [plan.Experiment("a")])
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = study(repository, check=False)
-    assert done.stderr.startswith("study: another study runs in this repository")
+        with pytest.raises(PipelineError, match="another study runs in this repository"):
+            run_study(collect.base(repository), listed, 1)

@@ -27,18 +27,18 @@ def script(file, name):
     return next(step["run"] for step in steps(file) if step.get("name") == name)
 
 
-def test_there_is_one_for_tests_pull_requests_main_and_the_audit():
+def test_the_workflows_are_these():
     assert set(WORKFLOWS) == {"audit", "main", "pull-request", "tests"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_workflow_has_the_form_that_github_takes(path):
+def test_a_workflow_fits_the_schema_of_github(path):
     check = ["check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(path)]
     done = subprocess.run([sys.executable, "-m", *check], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_actions_are_pinned_by_commit_each_to_one_version():
+def test_each_action_is_pinned_to_one_commit():
     pins = {}
     for path in FILES:
         for line in re.findall(r"uses:.*", path.read_text(encoding="utf-8")):
@@ -49,7 +49,7 @@ def test_actions_are_pinned_by_commit_each_to_one_version():
 
 
 @pytest.mark.parametrize("file", WORKFLOWS)
-def test_a_workflow_may_only_read_unless_a_job_says_more(file):
+def test_a_workflow_may_only_read_by_default(file):
     assert WORKFLOWS[file]["permissions"] == {"contents": "read"}
 
 
@@ -64,7 +64,7 @@ def test_only_the_job_that_comments_may_write():
 
 
 @pytest.mark.parametrize(("file", "job"), JOBS)
-def test_a_job_ends(file, job):
+def test_a_job_has_a_time_limit(file, job):
     asked = WORKFLOWS[file]["jobs"][job]
     assert asked["timeout-minutes"] <= 90
     for step in asked["steps"]:
@@ -72,18 +72,18 @@ def test_a_job_ends(file, job):
 
 
 @pytest.mark.parametrize("file", WORKFLOWS)
-def test_no_run_of_a_branch_is_beside_another(file):
+def test_a_branch_has_one_run_at_a_time(file):
     assert "github.ref" in WORKFLOWS[file]["concurrency"]["group"]
 
 
 @pytest.mark.parametrize("file", WORKFLOWS)
-def test_nothing_is_pasted_into_a_script(file):
-    """A branch may be named `$(command)`: what GitHub hands over comes in variables."""
+def test_no_expression_is_inside_a_script(file):
+    """A branch may have the name `$(command)`, so scripts read values of GitHub from variables."""
     assert not [text for text in scripts(file) if "${{" in text]
 
 
 @pytest.mark.parametrize("file", WORKFLOWS)
-def test_no_token_is_left_in_the_checkout_and_none_is_in_a_job(file):
+def test_tokens_are_in_no_checkout_and_only_in_single_steps(file):
     for step in steps(file):
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False
@@ -93,13 +93,13 @@ def test_no_token_is_left_in_the_checkout_and_none_is_in_a_job(file):
 
 
 @pytest.mark.parametrize("file", WORKFLOWS)
-def test_what_a_script_makes_is_in_the_makefile(file):
+def test_each_make_target_of_a_script_exists(file):
     made = [name for text in scripts(file) for name in re.findall(r"\bmake ([\w./-]+)", text)]
     assert made
     assert set(made) <= TARGETS
 
 
-def test_a_pull_request_finds_the_cache_of_main_and_its_own():
+def test_a_pull_request_restores_the_cache_of_main_and_its_own():
     key = {}
     for file in ("main", "pull-request"):
         for step in steps(file):
@@ -125,7 +125,7 @@ def test_a_pull_request_finds_the_cache_of_main_and_its_own():
 
 @pytest.fixture
 def shell(tmp_path):
-    """A function that runs a script as a job does, with a `dvc` that answers as told."""
+    """A function that runs a script as a job does, with a fake `dvc`."""
 
     def run(text, dvc="exit 1"):
         bin_folder = tmp_path / "bin"
@@ -159,25 +159,23 @@ def shell(tmp_path):
 FETCH = "Fetch from the DVC remote, if there is one"
 PUSH = "Push to the DVC remote, if there is one"
 NO_REMOTE = "exit 0"
-REMOTE = "echo storage s3://bucket"  # and every command succeeds
+REMOTE = "echo storage s3://bucket"  # every command succeeds
 BROKEN = '[ "$1" = remote ] && echo storage s3://bucket'
 
 
-@pytest.mark.parametrize("file", ["main", "pull-request"])
 @pytest.mark.parametrize(
-    ("dvc", "says"),
-    [(NO_REMOTE, "No DVC remote"), (REMOTE, None), (BROKEN, "::warning::")],
-    ids=["none", "one", "out of reach"],
+    ("file", "name", "command"),
+    [("main", FETCH, "fetch"), ("pull-request", FETCH, "fetch"), ("main", PUSH, "push")],
 )
-def test_a_remote_is_read_where_there_is_one_and_never_stops_a_job(shell, file, dvc, says):
-    done, calls = shell(script(file, FETCH), dvc)
+@pytest.mark.parametrize("dvc", [NO_REMOTE, REMOTE, BROKEN], ids=["none", "one", "out of reach"])
+def test_a_remote_is_optional_and_never_stops_a_job(shell, file, name, command, dvc):
+    done, calls = shell(script(file, name), dvc)
     assert done.returncode == 0
-    assert ("dvc fetch" in calls) == (dvc != NO_REMOTE)
-    assert (says or "storage") in done.stdout
+    assert (f"dvc {command}" in calls) == (dvc != NO_REMOTE)
     assert ("::warning::" in done.stdout) == (dvc == BROKEN)
 
 
-def test_both_revisions_are_fetched_and_the_merged_one_is_left_in_place(shell):
+def test_both_revisions_are_fetched_and_the_merge_stays_checked_out(shell):
     done, calls = shell(script("pull-request", FETCH), REMOTE)
     assert done.returncode == 0
     assert [call for call in calls if not call.startswith("dvc remote")] == [
@@ -186,18 +184,6 @@ def test_both_revisions_are_fetched_and_the_merged_one_is_left_in_place(shell):
         "git checkout --quiet abc",
         "dvc fetch",
     ]
-
-
-@pytest.mark.parametrize(
-    ("dvc", "says"),
-    [(NO_REMOTE, False), (REMOTE, False), (BROKEN, True)],
-    ids=["none", "one", "no"],
-)
-def test_a_remote_is_written_where_there_is_one_and_never_stops_a_job(shell, dvc, says):
-    done, calls = shell(script("main", PUSH), dvc)
-    assert done.returncode == 0
-    assert ("dvc push" in calls) == (dvc != NO_REMOTE)
-    assert ("::warning::" in done.stdout) == says
 
 
 STATUS = "See whether dvc.lock is current"
@@ -214,7 +200,7 @@ STATUS = "See whether dvc.lock is current"
         ("Data and pipelines are up to date.", False),
     ],
 )
-def test_a_stale_lock_is_told_from_results_that_are_not_there(shell, line, stale):
+def test_an_outdated_lock_gives_a_warning_and_missing_outputs_do_not(shell, line, stale):
     done, _ = shell(script("main", STATUS), f"echo '{line}'")
     assert done.returncode == 0
     assert ("::warning::" in done.stdout) == stale

@@ -1,1 +1,1 @@
-"""Documents and charts."""
+"""Documents, charts and printed numbers."""

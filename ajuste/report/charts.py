@@ -1,4 +1,4 @@
-"""Charts as SVG text (and one in Mermaid's language); equal data give equal text."""
+"""Charts as SVG text, and one as Mermaid text; equal data give equal text."""
 
 import io
 import math
@@ -21,27 +21,26 @@ COLOURS = {
     ("base", "validation"): "#fdae6b",
 }
 STYLE = {
-    "svg.hashsalt": "ajuste",  # makes the ids in the file repeatable
-    "svg.fonttype": "none",  # text stays text: small, and can be searched
+    "svg.hashsalt": "ajuste",  # so equal charts have equal ids
+    "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
     "font.size": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-ABOUT_SIDES = "loss by epoch; pale is the base, blue is training, orange is validation"
+ABOUT_SIDES = "loss by epoch; the base is pale, training is blue, validation is orange"
 
 Losses = dict[str, list[float]]
 """The loss of each epoch, by part (`train`, `validation`)."""
 
 
 def loss_panels(panels: dict[str, Losses]) -> str:
-    """One panel for each run: its training and validation loss by epoch, on one scale for all.
+    """One panel for each run with its losses by epoch; all panels have the same scale.
 
-    The scale ends at three times the median of the runs' highest losses; a curve that goes beyond
-    is cut off there.
+    The scale ends at three times the median of the highest losses; higher curves are cut off.
 
     Args:
-        panels: the curves of each run, none empty, by the title of its panel.
+        panels: the curves of each run by the title of its panel; no curve is empty.
     """
     rows = math.ceil(len(panels) / COLUMNS)
     with matplotlib.rc_context(STYLE):
@@ -70,7 +69,7 @@ def gradients(norms: dict[str, list[float]]) -> str:
     """The norm of the gradient at each step back in time, on a logarithmic scale.
 
     Args:
-        norms: of each run, by its name.
+        norms: the norms of each run, by its name.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, max(4.5, 0.2 * len(norms))), layout="constrained")
@@ -91,7 +90,7 @@ def gradients(norms: dict[str, list[float]]) -> str:
 
 
 def two_sides(base: Losses, head: Losses) -> Chart | None:
-    """Training and validation loss of both sides of a change; None where there are no curves."""
+    """Training and validation loss of both sides of a change; None if there are no curves."""
     curves = {
         (side, part): losses
         for side, parts in (("base", base), ("head", head))
@@ -120,8 +119,8 @@ def _two_sides_svg(curves: dict[tuple[str, str], list[float]]) -> str:
 def _two_sides_mermaid(curves: dict[tuple[str, str], list[float]]) -> str:
     """An XY chart of Mermaid, which GitHub draws: https://mermaid.js.org/syntax/xyChart.html.
 
-    Its lines have no legend, and it stretches short lines over a numeric axis: so the title
-    explains the colours, and the epochs are categories.
+    It has no legend, so the title explains the colours. It stretches short lines on a numeric
+    axis, so the epochs are categories.
     """
     epochs = range(1, max(map(len, curves.values())) + 1)
     palette = ", ".join(COLOURS[key] for key in curves)
@@ -144,10 +143,7 @@ def _draw_curve(axes: Axes, losses: list[float], **looks: str) -> None:
 
 
 def svg(figure: Figure) -> str:
-    """A figure as SVG text without the prologue, which HTML does not take.
-
-    A figure drawn within `STYLE` depends on nothing else.
-    """
+    """A figure as SVG text, without the prologue, which is not allowed in HTML."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()

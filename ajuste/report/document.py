@@ -1,7 +1,7 @@
 """A document of headings, paragraphs, tables and pictures, as Markdown and as an HTML page.
 
-Text is text: nothing in it is taken for markup. What comes from outside, such as a review or the
-value of a parameter, is set as `Code`, in which GitHub looks for no `@name` and no link either.
+Text is never read as markup. Texts from outside, such as a review or the value of a parameter, are
+`Code`, in which GitHub does not look for links or an `@name` either.
 """
 
 import html
@@ -11,13 +11,13 @@ from string import Template
 
 
 class Code(str):
-    """Text that is set as code."""
+    """Text in a code font."""
 
     __slots__ = ()
 
 
 class Strong(str):
-    """Text that is set in bold."""
+    """Bold text."""
 
     __slots__ = ()
 
@@ -32,21 +32,21 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph, in pieces of text and code."""
+    """A paragraph: pieces of text, code and bold text."""
 
     pieces: list[str]
 
 
 @dataclass(frozen=True)
 class Bullets:
-    """A list; an item is a text, or pieces of text and code."""
+    """A list; an item is a text or a list of pieces."""
 
     items: list[str | list[str]]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the rows whose numbers are in `marked` are to be seen at once."""
+    """A table; the page highlights the rows whose numbers are in `marked`."""
 
     header: list[str]
     rows: list[list[str]]
@@ -55,7 +55,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawing, with the name of its file and a description."""
+    """A drawing in a file, with the name of the file and a description."""
 
     name: str
     svg: str
@@ -64,7 +64,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing that Markdown holds in itself, in the language of Mermaid."""
+    """A drawing that Markdown contains as Mermaid text."""
 
     svg: str
     mermaid: str
@@ -73,7 +73,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Fold:
-    """Blocks that are shown when their title is clicked."""
+    """Blocks that a click on their title shows."""
 
     title: str
     blocks: list["Block"]
@@ -103,7 +103,7 @@ def _markdown(block: Block, folder: str) -> str:
         case Chart(mermaid=mermaid):
             return f"```mermaid\n{mermaid}\n```"
         case Fold(title, inner):
-            # a blank line on either side, or GitHub takes what is inside for HTML
+            # without the blank lines GitHub reads the inner blocks as HTML
             summary = f"<details>\n<summary>{html.escape(title)}</summary>"
             return f"{summary}\n\n{markdown(inner, folder)}\n</details>"
         case Table(header, rows):
@@ -116,7 +116,7 @@ def _pieces(item: str | list[str]) -> list[str]:
 
 
 def _marked(text: str) -> str:
-    """A piece in Markdown, in which nothing but what is meant is taken for markup."""
+    """A piece in Markdown, with all markup in its text escaped."""
     line = _visible(text)
     if isinstance(text, Code):
         return _code_span(line)
@@ -125,7 +125,7 @@ def _marked(text: str) -> str:
 
 
 def _code_span(line: str) -> str:
-    """Between more backticks than stand together within (CommonMark, 6.1)."""
+    """Text between more backticks than it has in a row (CommonMark, 6.1)."""
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     stripped = line.startswith(" ") and line.endswith(" ") and line.strip(" ")
     pad = " " if not line or stripped or "`" in (line[0], line[-1]) else ""
@@ -133,15 +133,12 @@ def _code_span(line: str) -> str:
 
 
 def _visible(text: str) -> str:
-    """One line, without what is not seen and moves what stands around it.
-
-    That is control characters and those that turn the direction of the writing.
-    """
+    """The text on one line, without control characters and marks of writing direction."""
     return re.sub(INVISIBLE, "\N{REPLACEMENT CHARACTER}", " ".join(text.splitlines()))
 
 
 def _cell(text: str) -> str:
-    # In a table GitHub splits at | even inside code, where \\| stands for it.
+    # GitHub splits a row at each |, in code too, except at \|.
     return _marked(text).replace("|", r"\|") if isinstance(text, Code) else _marked(text)
 
 
@@ -163,7 +160,7 @@ $body
 
 
 def page(blocks: list[Block]) -> str:
-    """The blocks as an HTML page that needs no other file; the first is the title."""
+    """The blocks as an HTML page that needs no other file; the first block is the title."""
     title = html.escape(blocks[0].text) if isinstance(blocks[0], Heading) else ""
     return PAGE.substitute(title=title, body="\n".join(map(_html, blocks)))
 

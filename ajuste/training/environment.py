@@ -61,7 +61,7 @@ def describe() -> dict[str, Any]:
         "processor": _processor(CPUINFO),
         "caches": _caches(CACHES),
         "instruction_set": np.show_config(mode="dicts")["SIMD Extensions"].get("found", []),
-        "cores": _cores(),
+        "cores": cores(),
         "threads": {
             "within": threading.get_intra_op_parallelism_threads(),
             "between": threading.get_inter_op_parallelism_threads(),
@@ -94,8 +94,8 @@ def _recorded(path: Path) -> str | None:
         return None  # also where a merge has left its marks in it: it is written anew
 
 
-def _cores() -> int:
-    # What the scheduler lets this process use, where the system tells.
+def cores() -> int:
+    """The number of processor cores that this process may use."""
     of_process = getattr(os, "sched_getaffinity", None)
     return len(of_process(0)) if of_process else os.cpu_count() or 1
 
