@@ -847,7 +847,7 @@ def test_a_scored_file_has_each_row_or_says_which_are_none(known, in_tmp, capsys
     ]
     assert capsys.readouterr().err == (
         "in.csv: 1 blank lines, which are no rows (lines 3)\n"
-        "3 rows without a known word (lines 4, 6, 9)\n"
+        "3 rows have no word that the model knows (lines 4, 6, 9)\n"
     )
 
 

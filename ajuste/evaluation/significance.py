@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from ajuste.evaluation import bootstrap
-from ajuste.evaluation.scores import MAIN
+from ajuste.evaluation.bootstrap import resamples
+from ajuste.evaluation.scores import MAIN, Scores, weighted
 from ajuste.tasks import NUMERIC, THRESHOLD, numbers
 
 ALPHA = 0.05
@@ -387,25 +387,23 @@ def _differences(base: Answers, head: Answers, paired: bool) -> dict[str, Differ
     once = [_scores(side, np.ones((1, len(side.reviews)))) for side in (base, head)]
     resampled = [_resampled(base, RANDOM), _resampled(head, RANDOM if paired else RANDOM + 1)]
     return {
-        name: _difference(*(scores[name] for scores in (*once, *resampled))) for name in once[0]
+        name: _difference(*(scores[name] for scores in (*once, *resampled)))
+        for name in sorted(once[0], key=lambda name: name != MAIN[base.task])
     }
 
 
-def _scores(side: Answers, weights: np.ndarray) -> bootstrap.Scores:
+def _scores(side: Answers, weights: np.ndarray) -> Scores:
     """Each score of each training, (trainings, resamples)."""
     found = [
-        bootstrap.scores(side.task, side.loss, side.targets, p, side.labels, weights)
+        weighted(side.task, side.loss, side.targets, p, side.labels, weights)
         for p in side.predictions
     ]
     return {name: np.array([scores[name] for scores in found]) for name in found[0]}
 
 
-def _resampled(side: Answers, seed: int) -> bootstrap.Scores:
+def _resampled(side: Answers, seed: int) -> Scores:
     """Each score of each resample, in the mean over the trainings: (resamples,)."""
-    parts = [
-        _scores(side, weights)
-        for weights in bootstrap.resamples(len(side.reviews), RESAMPLES, seed)
-    ]
+    parts = [_scores(side, weights) for weights in resamples(len(side.reviews), RESAMPLES, seed)]
     return {name: np.concatenate([part[name].mean(axis=0) for part in parts]) for name in parts[0]}
 
 
