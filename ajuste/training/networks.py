@@ -64,7 +64,7 @@ class EmbeddingOptions(Options):
         sizes = (self.embedding_width is not None, self.max_features is not None)
         if sizes != (self.embedding == "scratch",) * 2:
             raise ValueError(
-                "`embedding_width` and `max_features` go with `embedding: scratch`, and with it only"
+                "`embedding_width` and `max_features` go with `embedding: scratch` only"
             )
         return self
 
