@@ -280,7 +280,7 @@ def calibration_curve(targets: np.ndarray, predictions: np.ndarray) -> pd.DataFr
     """How often a class occurs at each predicted probability, in ten bins of equal width.
 
     Returns:
-        One row for each bin that is not empty: `probability` (mean), `positive` (share of the class),
+        A row for each bin that is not empty: `probability` (mean), `positive` (share of the class),
         `reviews` (with several outputs, multiplied by their number).
     """
     cases, probability = _cases(targets, predictions)

@@ -23,10 +23,12 @@ PROCESSOR = {
 }
 """Fields of `/proc/cpuinfo`, and their names in the record; each processor has some of them."""
 VARIABLES = re.compile(
-    r"(DNNL|GOMP|KMP|MKL|NPY|OMP|ONEDNN|OPENBLAS|TF|XLA)_(?!CPP_).*"
-    "|CUDA_VISIBLE_DEVICES|NVIDIA_TF32_OVERRIDE"
+    r"(DNNL|GOMP|KMP|MKL|NPY|OMP|ONEDNN|OPENBLAS|XLA)_\w+|CUDA_VISIBLE_DEVICES|NVIDIA_TF32_OVERRIDE|"
+    r"TF_(CUDNN_\w+|DETERMINISTIC_OPS|DISABLE_MKL|ENABLE_ONEDNN_OPTS|NUM_INT(ER|RA)OP_THREADS|"
+    r"ONEDNN_\w+|XLA_FLAGS)"
 )
-"""Environment variables that may change a result. Those of Keras are overruled (`backend`)."""
+"""Environment variables that may change a result; `backend` overrules those of Keras. Not all of
+`TF_`: Terraform uses this prefix too, and for secrets."""
 CPUINFO, CACHES = Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu/cpu0/cache")
 
 
