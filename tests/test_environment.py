@@ -102,12 +102,4 @@ def test_the_settings_of_a_user_do_not_change_keras(tmp_path, monkeypatch):
               c.max_steps_per_epoch(), c.is_nnx_enabled())
     """
     done = run(sys.executable, "-c", program, cwd=ROOT)
-    assert done.stdout.split() == [
-        "tensorflow",
-        "float32",
-        "1e-07",
-        "channels_last",
-        "None",
-        "None",
-        "False",
-    ]
+    assert done.stdout == "tensorflow float32 1e-07 channels_last None None False\n"
