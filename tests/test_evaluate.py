@@ -136,7 +136,7 @@ def test_every_task_is_scored(stage, in_tmp, little_model, capsys, task, beside,
     assert main_score.replace("_", " ") in said
     assert found["fit"]["verdict"] == "overfitting"
     assert "\nfit: overfitting: " in said
-    assert "dvc exp run -S models.gru.dropout=0.3" in said
+    assert "dvc exp run -S model=gru -S models.gru.dropout=0.3" in said
     answers = pd.read_csv(stage.REPORTS / "predictions.csv", dtype=str, keep_default_na=False)
     assert list(answers) == ["origin", "actual", "predicted", *beside, "slices"]
     assert set(answers["slices"]) == {"short|without negation|with rare words"}

@@ -93,9 +93,16 @@ def fit(model, options, log=None, task="binary", checkpoint=None, reviews=None, 
         return loop.fit(model, options, task, *both, log or Log(), 1, checkpoint)
 
 
-def test_without_patience_every_epoch_runs_and_the_last_is_kept(stage):
+@pytest.fixture(scope="module")
+def trained():
+    """A network that is trained without patience, its options and the epoch that was kept."""
     model, options = network()
-    assert fit(model, options) == 6
+    return model, options, fit(model, options)
+
+
+def test_without_patience_every_epoch_runs_and_the_last_is_kept(trained):
+    model, _, kept = trained
+    assert kept == 6
     assert model.history.epoch == list(range(6))
 
 
@@ -180,9 +187,8 @@ def test_measuring_changes_nothing_of_the_training(stage, loop):
     assert all(np.array_equal(a, b) for a, b in pairs)
 
 
-def test_the_summary_measures_both_parts_alike(stage):
-    model, options = network()
-    fit(model, options)
+def test_the_summary_measures_both_parts_in_the_same_way(stage, trained):
+    model, options, _ = trained
     same = stage.summary(model, "binary", options.loss, parts(), parts())
     assert same["generalization_gap"] == {"loss": 0, "accuracy": 0}
     other = stage.summary(model, "binary", options.loss, parts(), parts(1))
@@ -196,7 +202,7 @@ def test_the_summary_measures_both_parts_alike(stage):
 
 
 def test_numbers_have_no_accuracy(stage):
-    model, options = network(task="regression")
+    model, options = network(task="regression", epochs=1, network="dense", units=[2])
     log = Log()
     fit(model, options, log, "regression")
     assert {name for name in log.metrics if not name.startswith("gradient")} == {
