@@ -30,6 +30,7 @@ from ajuste.errors import PipelineError, run
 from ajuste.files import read_json
 from ajuste.tasks import THRESHOLD, encode
 from ajuste.training import backend, loop, model_file, networks
+from benchmarks.difference import table
 from stages import embed, fetch, split
 
 CONFIDENCE = 0.95
@@ -183,9 +184,9 @@ def copies(models: list[str], draws: int) -> Iterator[list[str]]:
     alike = np.mean([with_a_twin(group, *parts) for parts in splits])
     shares = {True: copied, False: alike - copied}
     for model in models:
-        table = pd.concat(gains[model])
+        of_model = pd.concat(gains[model])
         for is_copy, kind in ((True, "a copy"), (False, "a near-duplicate")):
-            gain = 100 * table[table["copied"] == is_copy].groupby("group")["gain"].mean()
+            gain = 100 * of_model[of_model["copied"] == is_copy].groupby("group")["gain"].mean()
             low, high = stats.ttest_1samp(gain, 0).confidence_interval(CONFIDENCE)
             worth, share = gain.mean() * shares[is_copy], shares[is_copy]
             yield [
@@ -209,17 +210,11 @@ def main() -> None:
         parser.error("--seeds takes 2 or more")
     if asked.what == "films":
         rows = films(asked.models, asked.seeds)
-        show(["model", "splits", "by review", "by group", "difference in points"], rows)
+        table(["model", "splits", "by review", "by group", "difference in points"], rows)
         return
     rows = copies(asked.models, asked.seeds)
     header = ["model", "in training", "groups", "gain in points", "share of held out", "worth"]
-    show(header, rows)
-
-
-def show(header: list[str], rows: Iterator[list[str]]) -> None:
-    """Print Markdown."""
-    for row in (header, ["---"] * len(header), *rows):
-        print(f"| {' | '.join(row)} |")
+    table(header, rows)
 
 
 if __name__ == "__main__":

@@ -54,16 +54,6 @@ def test_slices(stage, cuts):
     }
 
 
-def test_every_review_is_in_one_slice_of_each_question(stage, cuts):
-    members = stage.slices(WORDS, COUNTS, cuts)
-    for names in (
-        ("short", "medium", "long"),
-        ("with negation", "without negation"),
-        ("with rare words", "without rare words"),
-    ):
-        assert (sum(members[name].astype(int) for name in names) == 1).all()
-
-
 def test_slices_are_scored_by_themselves_and_an_empty_one_has_no_scores(stage):
     members = {
         "all": np.array([True, True, True]),

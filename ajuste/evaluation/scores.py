@@ -77,13 +77,7 @@ def weighted(
 ) -> Scores:
     """The scores of reviews that count several times, as in a resample, or not at all.
 
-    Args:
-        task: a key of `ajuste.tasks.TASKS`.
-        loss: one of the task's losses.
-        targets: (n, outputs).
-        predictions: (n, outputs).
-        labels: those of the data.
-        weights: (resamples, n), whole numbers: how often each review counts.
+    The arguments are those of `score`, and `weights`, (resamples, n): how often each review counts.
 
     Returns:
         `loss`, the mean over the reviews, and the scores of the task:
