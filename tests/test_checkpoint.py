@@ -169,16 +169,3 @@ def test_without_a_usable_checkpoint_the_training_starts_from_the_beginning(
 def test_the_checkpoint_of_another_training_is_not_used(path, untrained, asked, capsys):
     assert checkpoint(path.parent, "another one").restore(untrained) == ([], [])
     assert "other parameters, data, code or versions" in capsys.readouterr().out
-
-
-def test_settings_and_files_decide_the_identity(tmp_path):
-    from ajuste.training.checkpoint import identity
-
-    one, two = tmp_path / "one", tmp_path / "two"
-    one.write_text("1")
-    two.write_text("2")
-    same = identity({"seed": 1, "entry": {"units": 8}}, [one, two])
-    assert identity({"entry": {"units": 8}, "seed": 1}, [one, two]) == same
-    assert identity({"seed": 1, "entry": {"units": 9}}, [one, two]) != same
-    two.write_text("3")
-    assert identity({"seed": 1, "entry": {"units": 8}}, [one, two]) != same

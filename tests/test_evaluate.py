@@ -54,23 +54,6 @@ def test_slices(stage, cuts):
     }
 
 
-def test_slices_are_scored_by_themselves_and_an_empty_one_has_no_scores(stage):
-    members = {
-        "all": np.array([True, True, True]),
-        "right": np.array([True, False, True]),
-        "none": np.zeros(3, dtype=bool),
-    }
-    targets, predictions = np.array([[1], [0], [0]]), np.array([[0.9], [0.8], [0.1]])
-    labels = ["negative", "positive"]
-    scored = stage.score_slices(
-        "binary", "binary_crossentropy", targets, predictions, labels, members
-    )
-    assert scored.keys() == {"all", "right"}
-    assert scored["all"]["accuracy"] == pytest.approx(2 / 3)
-    assert scored["right"]["accuracy"] == 1
-    assert scored["right"]["reviews"] == 2
-
-
 def write_curves(stage):
     """What a training that overfits leaves behind."""
     metrics = {"kept_epoch": 5, "baseline_loss": 0.7, "standard_error": 0.01}
