@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_bad_input import INSTEAD, refusal, spoil_settings
+from test_bad_input import INSTEAD, refusal
 
 from ajuste.data.text import Encoder
 
@@ -179,7 +179,6 @@ REFUSED = {
     "a flipped bit": (content(flip), "Bad CRC-32"),
     "no configuration": (member(CONFIG, None), "There is no item named 'config.json'"),
     "a configuration that is not JSON": (member(CONFIG, b"{"), "Expecting property name"),
-    "a configuration that is a list": (member(CONFIG, b"[]"), "not a readable model"),
     "a configuration without end": (member(CONFIG, b"[" * 10**5), "maximum recursion depth"),
     "a file outside the archive": (member("../x", b""), "invalid path"),
     "no weights": (member(WEIGHTS, None), "Expected a model.weights.h5"),
@@ -190,7 +189,6 @@ REFUSED = {
     "weights of an enormous shape": (weights(enormous), "not a readable model"),
     "weights that are texts": (kernel(np.full((12, 1), b"x")), "not a readable model"),
     "NaN": (kernel(np.full((12, 1), np.nan, np.float32)), "are not finite; run `dvc repro`"),
-    "infinity": (kernel(np.full((12, 1), np.inf, np.float32)), "are not finite"),
     "units that are a text": (declare("units", "many"), "invalid value for `units`"),
     "other units than weights": (declare("units", 2), "not a readable model"),
     "an unknown activation": (declare("activation", "os.system"), "Could not interpret activation"),
@@ -237,16 +235,6 @@ def test_an_encoder_of_another_training(folder, place, value, expected):
     message = refusal(lambda: load(folder))
     assert expected in message
     assert "the files are of two trainings; run `dvc repro`" in message
-
-
-def test_an_encoder_that_was_changed(folder):
-    path = folder / "vocabulary.tsv"
-    old = path.read_text()
-    path.write_text("".join(old.splitlines(keepends=True)[:-1]))
-    assert "not the vocabulary that encoder.json was written with" in refusal(lambda: load(folder))
-    path.write_text(old)
-    expected = spoil_settings(folder, ("max_length", -4, "greater than 0"))
-    assert expected in refusal(lambda: load(folder))
 
 
 # Models that would run code, which Keras' safe mode refuses
@@ -320,8 +308,6 @@ TRICKS = {
     "a Lambda layer": (put_lambda, "deserialization of a `Lambda` layer"),
     "a lambda as activation": (activation(code), "deserialization of a Python lambda"),
     "a function of the system": (function("os", "system"), "Could not locate function 'system'"),
-    "a function of Python": (function("builtins", "eval"), "Could not locate function 'eval'"),
-    "a download": (function("keras.utils", "get_file"), "not a modeling function"),
     "the switch of the safe mode": (
         function("keras.config", "enable_unsafe_deserialization"),
         "not a modeling function",
@@ -332,10 +318,6 @@ TRICKS = {
     "another format": (class_("keras.layers", "TFSMLayer"), "deserialization of a `TFSMLayer`"),
     "a file": (class_("keras.layers", "StringLookup", **READS), "loading of a vocabulary file"),
     "a type": (activation({"class_name": "__typespec__", "config": []}), "not a readable model"),
-    "a class without a name": (
-        activation({"module": "os", "config": "system"}),
-        "Could not interpret activation",
-    ),
     "another kind of model": (
         lambda config, path: config.update(class_name="Sequential"),
         "not a KerasSaveable subclass",

@@ -53,13 +53,6 @@ def test_multilabel_scores_worked_out_by_hand():
     assert found["macro_f1"] == pytest.approx((0.8 + 0) / 2)
 
 
-def test_a_single_label_is_not_a_pair_of_classes():
-    targets, predictions = np.array([[1], [0], [0], [0]]), np.full((4, 1), 0.2)
-    found = scores.score("multilabel", "binary_crossentropy", targets, predictions, "a")
-    assert found["accuracy"] == found["exact_match"] == 0.75
-    assert found["micro_f1"] == found["macro_f1"] == 0
-
-
 def test_a_label_that_does_not_occur_does_not_lower_the_mean():
     targets = np.array([[1, 0], [1, 0]])
     found = scores.score("multilabel", "binary_crossentropy", targets, targets * 0.9, "ab")

@@ -55,6 +55,9 @@ def parts(seed=0, count=64):
     }
 
 
+DENSE = {"network": "dense", "units": [8]}  # fast to compile
+
+
 def network(patience=0, epochs=6, task="binary", **changes):
     from ajuste.training import backend, networks
 
@@ -148,7 +151,7 @@ def test_the_batches_reach_the_network_in_their_order(stage, loop):
 
 def test_with_patience_the_best_epoch_is_kept(stage):
     """Random labels: the network memorizes them, and validation gets worse from the start."""
-    model, options = network(patience=2, epochs=30)
+    model, options = network(patience=2, epochs=30, **DENSE)
     log = Log()
     kept = fit(model, options, log)
     losses = log.metrics["validation/loss"]
@@ -177,10 +180,9 @@ def test_measuring_changes_nothing_of_the_training(stage, loop):
     """With a dense network: Keras' recurrent layers draw a dropout mask in evaluation as well."""
     from ajuste.training import networks
 
-    dense = {"network": "dense", "units": [8], "dropout": 0.5}
-    model, options = network(**dense)
+    model, options = network(**DENSE, dropout=0.5)
     fit(model, options)
-    plain, _ = network(**dense)
+    plain, _ = network(**DENSE, dropout=0.5)
     networks.compile_model(plain, options, 24)
     loop.run_epochs(plain, options, parts(), 1)
     pairs = zip(model.get_weights(), plain.get_weights(), strict=True)
@@ -224,9 +226,9 @@ def test_a_training_that_diverges_stops_and_keeps_its_last_good_epoch(stage):
             if self.model.optimizer.iterations == 10:
                 self.model.set_weights([np.inf * weight for weight in self.model.get_weights()])
 
-    healthy, options = network(epochs=2)
+    healthy, options = network(epochs=2, **DENSE)
     fit(healthy, options)
-    model, options = network()
+    model, options = network(**DENSE)
     log = Log()
     with pytest.raises(stage.DivergedError) as error:
         fit(model, options, log, callback=Poison())
@@ -240,7 +242,7 @@ def test_a_training_that_diverges_stops_and_keeps_its_last_good_epoch(stage):
 
 
 def test_a_training_that_diverges_at_once_keeps_nothing(stage):
-    model, options = network()
+    model, options = network(**DENSE)
     model.set_weights([np.nan * weight for weight in model.get_weights()])
     with pytest.raises(stage.DivergedError, match=r"of epoch 1; .* no weights are kept") as error:
         fit(model, options)
@@ -248,16 +250,16 @@ def test_a_training_that_diverges_at_once_keeps_nothing(stage):
 
 
 def test_a_vanishing_gradient_is_reported_once(loop, capsys):
-    log = Log()
-    forget = SimpleNamespace(save=lambda *given: None)
-    watch = loop.Watch(log, "binary", "binary_crossentropy", parts(), parts(1), 0, forget)
-    watch.set_model(network()[0])
+    no_checkpoint = SimpleNamespace(save=lambda *given: None)
+    both = parts(), parts(1)
+    watch = loop.Watch(Log(), "binary", "binary_crossentropy", *both, 0, no_checkpoint)
+    watch.set_model(network(**DENSE)[0])
     watch.layer_norms = lambda: {"gru": 1e-7, "output": 0.1}
     for epoch in range(3):
         watch.on_epoch_end(epoch, {})
-    said = capsys.readouterr().out
-    assert said.count("warning") == 1
-    assert "epoch 1: the gradient of layer `gru` vanishes" in said
+    printed = capsys.readouterr().out
+    assert printed.count("warning") == 1
+    assert "epoch 1: the gradient of layer `gru` vanishes" in printed
 
 
 def test_through_time_takes_the_longest_reviews(stage):
@@ -265,13 +267,13 @@ def test_through_time_takes_the_longest_reviews(stage):
     train["token_ids"][:40, 6:] = 0
     model, options = network()
     table = stage.through_time(model, options.loss, train)
-    # a quarter of 64 are looked at, and 24 are full
+    # a quarter of the 64 reviews are used, and 24 have full length
     assert table["steps_back"].tolist() == list(range(12))
     assert (table["norm"] > 0).all()
     assert np.allclose(table["log10_norm"], np.log10(table["norm"]))
 
 
-def test_a_network_without_time_leaves_a_table_without_rows(stage):
+def test_a_network_without_recurrence_has_a_table_without_rows(stage):
     model = SimpleNamespace(layers=[])
     table = stage.through_time(model, "binary_crossentropy", parts())
     assert table.columns.tolist() == ["steps_back", "norm", "log10_norm"]
@@ -280,7 +282,7 @@ def test_a_network_without_time_leaves_a_table_without_rows(stage):
 
 @pytest.fixture
 def tokens(stage, in_tmp):
-    """What the stages before this one leave."""
+    """The input of the stage."""
     from ajuste.data.text import Encoder
 
     Encoder({"a": 1}, 12, "last", "binary", ["no", "yes"]).save(stage.TOKENS)

@@ -31,15 +31,15 @@ RESAMPLES = 2000
 RANDOM = 1  # the seed of the resamples, so that the same comparison gives the same numbers
 
 SEED_IMBALANCE = 0.15
-"""How uneven two seeds of one network are: the standard deviation of (put right - put wrong) over
+"""How uneven two seeds of one network are: the standard deviation of (put right - put wrong) /
 (put right + put wrong), over all reviews on which the two differ.
 
 Measured with `python -m benchmarks.difference seeds`, on 2,000 training reviews: 0.07 for bow, 0.08
-for nn and lstm, 0.10 for gru (0.08 to 0.15). A forerunner of that script, on few pairs, gave 0.15
-for gru, and on 17,500 reviews 0.00 for gru (up to 0.05), 0.03 for bow (0.09) and 0.06 for lstm
-(0.27). So with much to train on it tends to err on the side of no difference shown. Where some
-seeds hardly learn it is too small: on 2,000 reviews 0.24 for rnn and 0.36 for bow_small. Several
-seeds a side measure their own.
+for nn and lstm, 0.10 for gru (0.08 to 0.15). An earlier measurement with few pairs gave 0.15 for
+gru, and on 17,500 reviews 0.00 for gru (up to 0.05), 0.03 for bow (0.09) and 0.06 for lstm (0.27):
+with many training reviews the test is conservative. The value is too small if some seeds hardly
+learn: on 2,000 reviews 0.24 for rnn and 0.36 for bow with 4 and 4 units. Several seeds a side do
+not need it.
 """
 
 LOWER_IS_BETTER = ("loss", "mean_squared_error", "mean_absolute_error", "calibration_error")
