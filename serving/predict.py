@@ -53,7 +53,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error("--csv and --output go together")
     surrogate = "\ud800" <= asked.separator <= "\udfff"  # a byte that is not UTF-8
     if surrogate or not re.fullmatch(SEPARATOR, asked.separator):
-        parser.error("--separator must be one character, and not a quote or a line end")
+        parser.error("--separator takes one character, and not a quote or a line end")
     if asked.output and asked.output.exists():
         if not asked.output.is_file():
             parser.error(f"--output {asked.output} exists and is not a file")
@@ -92,7 +92,7 @@ def score_csv(asked: argparse.Namespace) -> None:
     added = [ANSWER[task], *probability_names(task, classifier.encoder.labels)]
     if taken := [name for name in added if name in columns]:
         raise PipelineError(
-            f"{asked.csv}, line 1: there is a column `{taken[0]}` already; rename it"
+            f"{asked.csv}, line 1: the header has a column `{taken[0]}` already; rename it"
         )
 
     count, unknown = 0, Lines()
@@ -154,7 +154,7 @@ def score_texts(asked: argparse.Namespace) -> None:
     if None in labels:
         text = asked.text[labels.index(None)]
         raise PipelineError(
-            f"{excerpt(text)!r}: the model knows none of its words; use a longer text"
+            f"{excerpt(text)!r}: no word that the model knows; give it a longer text"
         )
 
 

@@ -140,7 +140,7 @@ def test_the_columns_of_every_task(little_model, tmp_path, task, added):
     if task == "multilabel":
         assert [float(cell) for cell in known[2:]] == pytest.approx(predictions[0], abs=1e-6)
     source.write_text(f"review,{added[0]}\nx,y\n")
-    with pytest.raises(PipelineError, match=f"there is a column `{added[0]}` already"):
+    with pytest.raises(PipelineError, match=f"the header has a column `{added[0]}` already"):
         score("--csv", source, "--output", target, "--model", folder)
 
 
@@ -182,7 +182,7 @@ def test_a_file_that_cannot_be_scored(little_model, tmp_path, content, message):
         (["--csv", "in.csv"], "--csv and --output go together"),
         (["--csv", "in.csv", "--output", "in.csv"], "give another name to --output"),
         (["--csv", "in.csv", "--output", "."], "exists and is not a file"),
-        (["--csv", "in.csv", "--output", "out.csv", "--separator", '"'], "must be one character"),
+        (["--csv", "in.csv", "--output", "out.csv", "--separator", '"'], "takes one character"),
     ],
 )
 def test_arguments_that_are_refused(tmp_path, monkeypatch, capsys, arguments, message):
@@ -200,7 +200,7 @@ def test_a_closed_stream(little_model):
 
 def test_a_text_without_a_known_word_does_not_hide_the_others(little_model, capsys):
     folder = little_model("binary")
-    with pytest.raises(PipelineError, match=r"'...': the model knows none of its words; use"):
+    with pytest.raises(PipelineError, match=r"'...': no word that the model knows; give"):
         score("good", "...", "bad", "--model", folder)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] == "unknown" for line in lines] == [False, True, False]
