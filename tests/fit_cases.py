@@ -36,18 +36,10 @@ def case(
     reviews: int = 5000,
     error: float | None = None,
 ) -> SimpleNamespace:
-    """A curve and what it shows, with the same names as in `fit_runs.json`.
+    """A curve with its verdict, by the names of `fit_runs.json`.
 
-    Args:
-        verdict: `underfitting`, `overfitting`, `optimal` or `undecided`.
-        name: a few words, unique.
-        reason: the reason for the verdict, in a few words.
-        train: the training loss after each epoch.
-        validation: the validation loss after each epoch.
-        kept: the epoch whose weights were kept, from 1; the last one by default.
-        baseline: the loss of always predicting the class frequencies (regression: the variance).
-        reviews: the number of validation reviews.
-        error: the standard error of the gap; that of a binary loss by default.
+    By default the last epoch was kept, and `error`, the standard error of the gap, is that of a
+    binary loss.
     """
     train_loss, validation_loss = (
         tuple(np.round(np.asarray(loss, float), 4).tolist()) for loss in (train, validation)

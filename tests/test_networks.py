@@ -3,8 +3,6 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from ajuste.errors import PipelineError
-
 pytestmark = pytest.mark.slow
 
 SETTINGS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -169,11 +167,6 @@ def test_layers_have_the_order_of_the_lecture(networks):
     kinds = [type(layer).__name__ for layer in model.layers]
     assert kinds[-7:] == ["Dense"] + 5 * ["Dropout"] + ["Dense"]
     assert {layer.rate for layer in model.layers[-6:-1]} == {0.5}
-
-
-def test_a_wrong_option_is_an_error(networks):
-    with pytest.raises(PipelineError, match=r"`models.mine.unit` is not known"):
-        build(networks, "gru", unit=3)
 
 
 def test_the_cosine_schedule_ends_at_zero(networks):
