@@ -61,11 +61,11 @@ def slices(words: list[list[str]], counts: dict[str, int], cuts: Evaluate) -> di
 def tell(task: str, overall: dict[str, scores.Score]) -> str:
     """The main score of a task, with its interval if it has one, and the loss."""
     name = scores.MAIN[task]
-    said = f"{name.replace('_', ' ')} {overall[name]:.3f} on {overall['reviews']:,} test reviews"
+    line = f"{name.replace('_', ' ')} {overall[name]:.3f} on {overall['reviews']:,} test reviews"
     if f"{name}_low" in overall:
         low, high = overall[f"{name}_low"], overall[f"{name}_high"]
-        said += f" (95 % interval {low:.3f} to {high:.3f})"
-    return f"{said}, loss {overall['loss']:.3f}"
+        line += f" (95 % interval {low:.3f} to {high:.3f})"
+    return f"{line}, loss {overall['loss']:.3f}"
 
 
 def main() -> None:

@@ -266,8 +266,8 @@ def _quality(
     task: str, targets: np.ndarray, predictions: np.ndarray, labels: Sequence[str]
 ) -> np.ndarray:
     if task in NUMERIC:
-        actual, said = (numbers(task, outputs, labels) for outputs in (targets, predictions))
-        return np.abs(actual - said)
+        actual, predicted = (numbers(task, outputs, labels) for outputs in (targets, predictions))
+        return np.abs(actual - predicted)
     if task == "multiclass":
         return (targets.argmax(axis=1) == predictions.argmax(axis=1)).astype(np.float64)
     right = (targets >= THRESHOLD) == (predictions >= THRESHOLD)
