@@ -133,3 +133,15 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in lower-case hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def recorded(path: Path, result: Path) -> dict[str, Any] | None:
+    """The record at `path` if it describes the file `result`, else None.
+
+    A record is a JSON object; its `sha256` is the digest of the file that it describes.
+    """
+    try:
+        record = read_json(path)
+        return record if record["sha256"] == sha256(result) else None
+    except (FileNotFoundError, PipelineError, KeyError, TypeError):
+        return None

@@ -6,13 +6,12 @@ After `dvc repro`, one of:
     python -m benchmarks.difference same         how often two seeds are called different
     python -m benchmarks.difference different    how often a difference of 2 points is found
 
-Every pair of sides has a draw of its own, of training reviews and of test reviews, out of all that
-the pipeline has made token ids of; both sides share it. The draws and seeds come from `--random`
-and differ from command to command, so what `seeds` measures is not what `same` is held to.
+Each pair of sides has its own draw of training and test reviews from all reviews of the pipeline;
+both sides share it. Draws and seeds depend on `--random` and on the command, so that `same` checks
+on other draws what `seeds` has measured.
 """
 
 import argparse
-import math
 import multiprocessing
 import os
 import sys
@@ -31,27 +30,27 @@ from ajuste.errors import PipelineError, run
 from ajuste.evaluation import significance
 from ajuste.files import read_arrays
 from ajuste.tasks import THRESHOLD
-from ajuste.training import backend, model_file, networks
+from ajuste.training import backend, loop, model_file, networks
 from ajuste.training.backend import keras
 
 PARTS = tuple(Path(f"data/tokens/{part}.npz") for part in ("train", "validation", "test"))
 MATRIX = Path("data/embedding/matrix.npy")
 
-COMMANDS = ("seeds", "same", "different")  # the place of each is part of its seeds
+COMMANDS = ("seeds", "same", "different")  # the position is part of the seed
 TEST_REVIEWS = 5000
-OTHER_REVIEWS = 5000  # that neither train nor test; they tell how large a difference truly is
+OTHER_REVIEWS = 5000  # in neither part; they show the true difference
 
 ONE_THREAD = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained.
+    """A network to train.
 
     Attributes:
         model: an entry of `models`.
         reviews: the number of training reviews.
-        changes: options of the entry, and what they are instead.
+        changes: options of the entry and their new values.
     """
 
     model: str
@@ -59,8 +58,8 @@ class Recipe:
     changes: tuple[tuple[str, Any], ...] = ()
 
 
-# A network that is trained in half a second, to where more epochs are no gain; and with so small a
-# vocabulary that about 2 points are lost. How small was found on other draws and seeds.
+# A network that trains in half a second, until more epochs give no gain; and the same with a
+# vocabulary so small that it loses about 2 points. Its size was found on other draws and seeds.
 QUICK = (("batch_size", 128), ("epochs", 6))
 HEAD = Recipe("bow", 2000, (*QUICK, ("max_features", 2000)))
 BASE = Recipe("bow", 2000, (*QUICK, ("max_features", 955)))
@@ -71,12 +70,12 @@ class Pair:
     """Two sides to train on one draw, each with several seeds.
 
     Attributes:
-        base: the one side.
-        head: the other.
+        base: the first side.
+        head: the second side.
         seeds: the number of trainings a side.
         test: the number of test reviews.
-        others: the number of reviews that neither train nor test.
-        random: what draw and seeds come from.
+        others: the number of reviews in neither part.
+        random: the seed of the draw and of the trainings.
     """
 
     base: Recipe
@@ -89,12 +88,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Sides:
-    """What came of a pair: for each side whether its answers are right, bool (seeds, reviews).
+    """The result of a pair: whether the predictions of a side are right, bool (seeds, reviews).
 
     Attributes:
         before: of the base, on the test reviews.
         after: of the head.
-        before_elsewhere: of the base, on reviews that neither train nor test.
+        before_elsewhere: of the base, on reviews in neither part.
         after_elsewhere: of the head.
     """
 
@@ -126,11 +125,10 @@ def matrix() -> np.ndarray:
 
 
 def check(models: list[str]) -> None:
-    """See to it that there is something to train on.
+    """Check the input.
 
     Raises:
-        PipelineError: a file is missing, the reviews have other answers than one of two, or
-            `models` has no such entry.
+        PipelineError: a file is missing, the task is not binary, or `models` has no such entry.
     """
     for path in (*PARTS, MATRIX):
         if not path.exists():
@@ -141,28 +139,31 @@ def check(models: list[str]) -> None:
 
 
 def untrained(recipe: Recipe) -> tuple[keras.Model, networks.Options]:
-    """A network as the stage train begins with it."""
+    """A compiled network with the initial weights of the stage train."""
     length = reviews()[0].shape[1]
     options = {**entry(recipe.model), **dict(recipe.changes)}
     model, options = networks.build(recipe.model, options, matrix(), length)
-    steps = math.ceil(recipe.reviews / options.batch_size)
+    steps = loop.steps_per_epoch(recipe.reviews, options.batch_size)
     networks.compile_model(model, options, steps * options.epochs)
     model.optimizer.build(model.trainable_variables)
     return model, options
 
 
 traced = cache(untrained)
-"""The one network of a recipe that is ever run: TensorFlow traces it once, not at every seed."""
+"""The only network of a recipe that runs, so that TensorFlow traces it once for all seeds."""
 
 
 def answers(recipe: Recipe, seed: int, train: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Train with a seed; whether the answers to other reviews are right, bool (asked,).
+    """Train as the pipeline does; whether the predictions for other reviews are right.
 
     Args:
-        recipe: what to train.
-        seed: of the first weights and the order of the batches.
-        train: which reviews to train on.
-        asked: which to ask about.
+        recipe: the network.
+        seed: of the initial weights and the batch order.
+        train: the positions of the training reviews.
+        asked: the positions of the test reviews.
+
+    Returns:
+        bool (asked,).
     """
     token_ids, targets = reviews()
     model, options = traced(recipe)
@@ -170,13 +171,8 @@ def answers(recipe: Recipe, seed: int, train: np.ndarray, asked: np.ndarray) -> 
     start, _ = untrained(recipe)
     for kept, first in zip(_state(model), _state(start), strict=True):
         kept.assign(first)
-    model.fit(
-        token_ids[train],
-        targets[train],
-        batch_size=options.batch_size,
-        epochs=options.epochs,
-        verbose=0,
-    )
+    part = {"token_ids": token_ids[train], "targets": targets[train]}
+    loop.run_epochs(model, options, part, seed)
     positive = model_file.predict(model, token_ids[asked]) >= THRESHOLD
     return (positive == (targets[asked] >= THRESHOLD))[:, 0]
 
@@ -186,7 +182,7 @@ def _state(model: keras.Model) -> list[Any]:
 
 
 def trained(pair: Pair) -> Sides:
-    """Draw the reviews of a pair, train both sides and ask them."""
+    """Draw the reviews of a pair, train both sides and test them."""
     generator = np.random.default_rng(pair.random)
     order = generator.permutation(len(reviews()[0]))
     largest = max(pair.base.reviews, pair.head.reviews)
@@ -203,7 +199,7 @@ def trained(pair: Pair) -> Sides:
 
 
 def train_all(pair: Pair, pairs: int, jobs: int) -> list[Sides]:
-    """Train many like one, each in a draw of its own, in several processes of one thread.
+    """Train many pairs like `pair`, each on its own draw, in `jobs` processes of one thread.
 
     The progress goes to standard error.
     """
@@ -220,12 +216,11 @@ def train_all(pair: Pair, pairs: int, jobs: int) -> list[Sides]:
 
 
 def seeds(models: list[str], train: int, pairs: int, random: int, jobs: int) -> Iterator[list[str]]:
-    """How uneven two seeds of each network are: a row each.
+    """How uneven two seeds of each network are: a row for each network.
 
     The imbalance is the root of the mean square of (put right - put wrong) / changed, over all
-    reviews that are not trained on. Of two seeds that are equally good, the reviews alone would
-    make that square 1 / changed; so much is taken off. Its interval is that of the variance of a
-    normal distribution.
+    reviews outside training. For two equally good seeds the expectation of this square is
+    1 / changed, which is subtracted. The interval is that of the variance of a normal distribution.
     """
     for model in models:
         recipe = Recipe(model, train)
@@ -250,7 +245,7 @@ def seeds(models: list[str], train: int, pairs: int, random: int, jobs: int) -> 
 
 
 def same(found: list[Sides], trainings: list[int]) -> Iterator[list[str]]:
-    """How often sides that differ in the seed alone are called different: a row for each number."""
+    """How often sides that differ only in the seed are called different, by trainings a side."""
     for count in trainings:
         verdicts = [test.verdict("accuracy") for test in tests(found, count)]
         alone = [
@@ -267,7 +262,7 @@ def same(found: list[Sides], trainings: list[int]) -> Iterator[list[str]]:
 
 
 def different(found: list[Sides], trainings: list[int], truly: float) -> Iterator[list[str]]:
-    """How often a true difference is found, and how often the test says it should be."""
+    """How often a true difference is found, and how often the test itself expects to find it."""
     for count in trainings:
         tested = list(tests(found, count))
         verdicts = [test.verdict("accuracy") for test in tested]
@@ -284,7 +279,7 @@ def different(found: list[Sides], trainings: list[int], truly: float) -> Iterato
 
 
 def tests(found: list[Sides], trainings: int) -> Iterator[significance.Test]:
-    """The test of each pair, as a report on two sides has it, of its first trainings a side."""
+    """The test of each pair, as in a report, with the first `trainings` of each side."""
     for side in found:
         before, after = (
             right[:trainings].astype(np.float64) for right in (side.before, side.after)
@@ -293,7 +288,7 @@ def tests(found: list[Sides], trainings: int) -> Iterator[significance.Test]:
 
 
 def true_difference(found: list[Sides]) -> tuple[float, float]:
-    """Head minus base, on reviews that neither train nor test, and its standard error."""
+    """Head minus base, on reviews in neither part, and its standard error."""
     values = [side.after_elsewhere.mean() - side.before_elsewhere.mean() for side in found]
     return float(np.mean(values)), float(stats.sem(values))
 
@@ -305,7 +300,7 @@ def rate(count: int, total: int) -> str:
 
 
 def table(header: list[str], rows: Iterator[list[str]]) -> None:
-    """Print Markdown, each row as soon as it is there."""
+    """Print a Markdown table, each row at once."""
     for row in (header, ["---"] * len(header)):
         print(f"| {' | '.join(row)} |")
     for row in rows:
@@ -313,10 +308,12 @@ def table(header: list[str], rows: Iterator[list[str]]) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """What the user asks for."""
+    """Parse the command line."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (%(default)s)")
-    shared.add_argument("--random", type=int, default=1, help="other draws and seeds (%(default)s)")
+    shared.add_argument(
+        "--random", type=int, default=1, help="seed of draws and trainings (%(default)s)"
+    )
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.difference", description=__doc__.splitlines()[0]
     )
@@ -340,7 +337,9 @@ def main() -> None:
     check(asked.models if asked.command == "seeds" else [HEAD.model])
     if asked.command == "seeds":
         if not 0 < asked.train < (there := len(reviews()[0])):
-            raise PipelineError(f"--train {asked.train}: there are {there} reviews, some to test")
+            raise PipelineError(
+                f"--train {asked.train}: must be less than the number of reviews, {there}"
+            )
         rows = seeds(asked.models, asked.train, asked.pairs, asked.random, asked.jobs)
         table(["model", "trained on", "pairs", "accuracy", "changed", "imbalance", "largest"], rows)
         return

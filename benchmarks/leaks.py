@@ -1,17 +1,17 @@
-"""What it is worth to have seen the film of a review, or its copy, while training.
+"""By how much a score rises if the training part has the film of a review, or its copy.
 
 After `dvc repro fetch`, one of:
 
     python -m benchmarks.leaks films     reviews of one film on both sides of the split, or not
     python -m benchmarks.leaks copies    copies and near-duplicates on both sides, or not
 
-`films` divides the reviews by review and by group with several seeds, and trains once on each
-division. What is held out is validation and test together: nothing is chosen by either.
+`films` splits the reviews by review and by group with several seeds, and trains once on each split.
+Validation and test together are held out, since neither is used to choose anything.
 
-`copies` asks about one review of each group of copies and near-duplicates, and trains twice: with
-the others of the groups and without them. The difference is what a twin in training is worth to the
-review that is asked about; times the share of such reviews in a split that does not look for them,
-it is what they are worth to the accuracy.
+`copies` tests on one review of each group of copies and near-duplicates, and trains twice: with the
+other reviews of the groups and without them. The difference is the gain of a test review from its
+twin in training. Multiplied by the share of such reviews in a split that ignores copies, it is the
+gain in accuracy of that split.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from ajuste.errors import PipelineError, run
 from ajuste.files import read_json
 from ajuste.tasks import THRESHOLD, encode
 from ajuste.training import backend, loop, model_file, networks
-from ajuste.training.backend import keras
+from benchmarks.difference import table
 from stages import embed, fetch, split
 
 CONFIDENCE = 0.95
@@ -46,7 +46,7 @@ class Corpus:
         words: the tokens of each.
         text: the `text_key` of each.
         alike: what a split by review groups them by.
-        labels: the negative one, then the other.
+        labels: the negative one, then the positive one.
         targets: float32 (n, 1).
     """
 
@@ -60,16 +60,18 @@ class Corpus:
 
 @cache
 def corpus() -> Corpus:
-    """Read them once.
+    """Read the reviews, once.
 
     Raises:
-        PipelineError: they are not there, have not one of two labels, or do not tell the film.
+        PipelineError: there are none, the task is not binary, or their films are not known.
     """
     if not split.REVIEWS.exists():
         raise PipelineError(f"{split.REVIEWS}: not found; run `dvc repro fetch` first")
     reviews, labels = pd.read_parquet(split.REVIEWS), read_json(fetch.LABELS)
     if reader.load("task", schema.Task) != "binary" or "group" not in reviews:
-        raise PipelineError("needs `task: binary`, and a `data.source` that tells the films")
+        raise PipelineError(
+            "needs `task: binary`, and a `data.source` with the films of its reviews"
+        )
     text = reviews["review"].map(text_key)
     return Corpus(
         reviews=reviews.drop(columns="official_split", errors="ignore"),
@@ -83,7 +85,7 @@ def corpus() -> Corpus:
 
 @cache
 def vectors() -> dict[str, np.ndarray]:
-    """The vectors of all words that any vocabulary may hold, and of their parts."""
+    """The vectors of all words that a vocabulary may have, and of their parts."""
     words = count_words(corpus().words, reader.load("tokenize.min_count", reader.Positive))
     wanted = {*words, *(part for word in words for pair in embed.parts_of(word) for part in pair)}
     settings = reader.load("embed", schema.Embed)
@@ -91,13 +93,16 @@ def vectors() -> dict[str, np.ndarray]:
 
 
 def right(model: str, seed: int, learnt: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Train as the pipeline does; whether the answers to other reviews are right, bool (asked,).
+    """Train as the pipeline does; whether the predictions for other reviews are right.
 
     Args:
-        model: an entry of `models`; its `patience` is not looked at.
-        seed: of the first weights and the order of the batches.
-        learnt: the places of the training reviews.
-        asked: the places of those to ask about.
+        model: an entry of `models`; its `patience` is ignored.
+        seed: of the initial weights and the batch order.
+        learnt: the positions of the training reviews.
+        asked: the positions of the test reviews.
+
+    Returns:
+        bool (asked,).
     """
     known, settings = corpus(), reader.load("tokenize", schema.Tokenize)
     counts = count_words([known.words[place] for place in learnt], settings.min_count)
@@ -112,15 +117,13 @@ def right(model: str, seed: int, learnt: np.ndarray, asked: np.ndarray) -> np.nd
     )
     token_ids = encoder.encode([known.words[place] for place in learnt])
     part = {"token_ids": token_ids, "targets": known.targets[learnt]}
-    batches = loop.Batches(part, options.batch_size, seed)
-    begin = keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin)
-    network.fit(batches, epochs=options.epochs, shuffle=False, callbacks=[begin], verbose=0)
+    loop.run_epochs(network, options, part, seed)
     predictions = model_file.predict(network, encoder.encode([known.words[p] for p in asked]))
     return ((predictions >= THRESHOLD) == (known.targets[asked] >= THRESHOLD))[:, 0]
 
 
 def divided(group: pd.Series, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The places of the training reviews, and of the held-out ones, by the split of the project."""
+    """The positions of the training reviews, and of the held-out ones, as `split` divides them."""
     settings = reader.load("split", schema.Split).model_copy(update={"seed": seed})
     parts = split.divide(corpus().reviews, group, "binary", settings)
     held_out = [parts[name].index for name in (split.VALIDATION, split.TEST)]
@@ -128,7 +131,7 @@ def divided(group: pd.Series, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def with_a_twin(twin: pd.Series, learnt: np.ndarray, held_out: np.ndarray) -> float:
-    """The share of the held-out reviews that have another of their kind in training."""
+    """The share of the held-out reviews that have a twin in training."""
     return float(twin[held_out].isin(twin[learnt]).mean())
 
 
@@ -157,7 +160,7 @@ def films(models: list[str], seeds: int) -> Iterator[list[str]]:
 
 
 def copies(models: list[str], draws: int) -> Iterator[list[str]]:
-    """Two rows for each network: what copies in training are worth, and near-duplicates."""
+    """Two rows for each network: the gain from copies in training, and from near-duplicates."""
     known = corpus()
     group = known.alike
     in_groups = np.flatnonzero(group.duplicated(keep=False))
@@ -182,9 +185,9 @@ def copies(models: list[str], draws: int) -> Iterator[list[str]]:
     alike = np.mean([with_a_twin(group, *parts) for parts in splits])
     shares = {True: copied, False: alike - copied}
     for model in models:
-        table = pd.concat(gains[model])
+        of_model = pd.concat(gains[model])
         for is_copy, kind in ((True, "a copy"), (False, "a near-duplicate")):
-            gain = 100 * table[table["copied"] == is_copy].groupby("group")["gain"].mean()
+            gain = 100 * of_model[of_model["copied"] == is_copy].groupby("group")["gain"].mean()
             low, high = stats.ttest_1samp(gain, 0).confidence_interval(CONFIDENCE)
             worth, share = gain.mean() * shares[is_copy], shares[is_copy]
             yield [
@@ -208,17 +211,11 @@ def main() -> None:
         parser.error("--seeds takes 2 or more")
     if asked.what == "films":
         rows = films(asked.models, asked.seeds)
-        show(["model", "splits", "by review", "by group", "difference in points"], rows)
+        table(["model", "splits", "by review", "by group", "difference in points"], rows)
         return
     rows = copies(asked.models, asked.seeds)
     header = ["model", "in training", "groups", "gain in points", "share of held out", "worth"]
-    show(header, rows)
-
-
-def show(header: list[str], rows: Iterator[list[str]]) -> None:
-    """Print Markdown."""
-    for row in (header, ["---"] * len(header), *rows):
-        print(f"| {' | '.join(row)} |")
+    table(header, rows)
 
 
 if __name__ == "__main__":

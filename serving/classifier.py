@@ -1,75 +1,85 @@
-"""A trained model with its encoder, from raw text to an answer."""
+"""A trained model and its encoder: from raw text to an answer."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ajuste.data.text import PADDING, SPECIAL, UNKNOWN, Encoder, tokens
+from ajuste.data.text import SPECIAL, UNKNOWN, Encoder, tokens
 from ajuste.errors import PipelineError
 from ajuste.tasks import decode, output_names
-from ajuste.training import model_file
+from ajuste.training import model_file, networks
 from ajuste.training.backend import keras
 
 
 class Classifier:
-    """Says of texts what it was trained for, just as the pipeline did of the test part."""
+    """Answers about texts, computed as the pipeline does for the test part."""
 
     def __init__(self, model: keras.Model, encoder: Encoder) -> None:
         self.model = model
         self.encoder = encoder
 
     @classmethod
-    def load(cls, folder: Path) -> "Classifier":
-        """Read the folder that the stage `train` wrote; it needs nothing from outside.
+    def load(cls, folder: Path | str) -> "Classifier":
+        """Read the folder that the stage `train` wrote; no other file is needed.
 
         Raises:
-            PipelineError: a file is missing or damaged, or they do not belong together.
+            PipelineError: a file is missing or damaged, or the files are of two trainings.
         """
+        folder = Path(folder)
         encoder = Encoder.load(folder)
         model = model_file.load(folder / "model.keras")
         _check_fit(model, encoder, folder)
         return cls(model, encoder)
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
-        """What the network says of each text (see `ajuste.tasks`).
+        """The network's output for each text (see `ajuste.tasks`).
 
         Returns:
-            float32 (n, outputs). A row of NaN stands for a text without a single known word, of
-            which nothing can be said.
+            float32 (n, outputs). The row of a text without a word that the network knows is NaN.
         """
         if not texts:
             return np.zeros((0, self.model.output_shape[1]), dtype=np.float32)
         token_ids = self.encoder.encode([tokens(text) for text in texts])
         predictions = model_file.predict(self.model, token_ids)
-        predictions[np.isin(token_ids, (PADDING, UNKNOWN)).all(axis=1)] = np.nan
+        known = (token_ids > UNKNOWN) & (token_ids < networks.known_ids(self.model))
+        predictions[~known.any(axis=1)] = np.nan
         return predictions
 
     def probability(self, texts: Sequence[str]) -> np.ndarray:
-        """For the task `binary` the probability that each text is positive, float32 (n,)."""
+        """The probability that each text is positive, float32 (n,).
+
+        Raises:
+            ValueError: the task is not `binary`.
+        """
+        if self.encoder.task != "binary":
+            raise ValueError(
+                f"`probability` is for the task binary, the model's is {self.encoder.task}; use "
+                "`predict`, which has a column for each output"
+            )
         return self.predict(texts)[:, 0]
 
     def label(self, predictions: np.ndarray) -> list[str | None]:
-        """What predictions (n, outputs) say in words (see `ajuste.tasks.decode`); None for NaN."""
-        said = decode(self.encoder.task, predictions, self.encoder.labels)
-        nothing = np.isnan(predictions).all(axis=1)
-        return [None if n else label for n, label in zip(nothing, said, strict=True)]
+        """The labels of predictions (n, outputs) (see `ajuste.tasks.decode`); None for NaN."""
+        labels = decode(self.encoder.task, predictions, self.encoder.labels)
+        unknown = np.isnan(predictions).all(axis=1)
+        return [None if u else label for u, label in zip(unknown, labels, strict=True)]
 
 
 def _check_fit(model: keras.Model, encoder: Encoder, folder: Path) -> None:
     labels = len(output_names(encoder.task, encoder.labels))
     for what, found, expected in (
-        ("takes", model.input_shape, (None, encoder.max_length)),
-        ("gives", model.output_shape, (None, labels)),
+        ("input", model.input_shape, (None, encoder.max_length)),
+        ("output", model.output_shape, (None, labels)),
         *(
-            ("knows", (layer.input_dim,), (len(SPECIAL) + len(encoder.counts),))
+            ("vocabulary", (layer.input_dim,), (len(SPECIAL) + len(encoder.counts),))
             for layer in model.layers
-            # Where `max_features` bounds what is known, the ids come to it by way of that bound.
+            # With `max_features`, the embedding follows an operation that bounds the token ids.
             if isinstance(layer, keras.layers.Embedding) and layer.input is model.inputs[0]
         ),
     ):
         if found != expected:
             raise PipelineError(
-                f"{folder}: the model {what} {found}, its encoder {expected}; they are of two "
-                "trainings, run `dvc repro`"
+                f"{folder}: the model's {what} is {found}, its encoder's {expected}: the files are "
+                "of two trainings; run `dvc repro`"
             )

@@ -1,4 +1,4 @@
-"""Tell the sentiment of a text, or what else a model was trained for; or of each row of a CSV."""
+"""Predict the label of a text, or of each row of a CSV file, with a trained model."""
 
 import argparse
 import csv
@@ -29,17 +29,19 @@ ANSWER = {
     "regression": "value",
     "unit_regression": "value",
 }
-"""What the column of answers is called; those of the probabilities come after it."""
+"""The name of the column of answers; the columns of probabilities follow it."""
 BATCH = 4096
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """What the user asks for."""
+    """Parse and check the command line."""
     parser = argparse.ArgumentParser(prog="python -m serving.predict", description=__doc__)
-    parser.add_argument("text", nargs="*", help="the text, or several of them in quotes")
-    parser.add_argument("--csv", type=Path, help="a CSV file in UTF-8 to score instead")
-    parser.add_argument("--column", default="review", help="its column of texts (%(default)s)")
-    parser.add_argument("--separator", default=",", help="what separates its fields (%(default)s)")
+    parser.add_argument("text", nargs="*", help="one or more texts, each in quotes")
+    parser.add_argument("--csv", type=Path, help="a CSV file in UTF-8, instead of texts")
+    parser.add_argument("--column", default="review", help="the column of texts (%(default)s)")
+    parser.add_argument(
+        "--separator", default=",", help="the separator of its fields (%(default)s)"
+    )
     parser.add_argument("--output", type=Path, help="the CSV file to write")
     parser.add_argument(
         "--model", type=Path, default=MODEL, help="folder of the model (%(default)s)"
@@ -49,14 +51,14 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error("give a text, or --csv FILE --output FILE")
     if bool(asked.csv) != bool(asked.output):
         parser.error("--csv and --output go together")
-    surrogate = "\ud800" <= asked.separator <= "\udfff"  # a byte that is no UTF-8
+    surrogate = "\ud800" <= asked.separator <= "\udfff"  # a byte that is not UTF-8
     if surrogate or not re.fullmatch(SEPARATOR, asked.separator):
-        parser.error("--separator takes one character, no quote and no line end")
+        parser.error("--separator takes one character, and not a quote or a line end")
     if asked.output and asked.output.exists():
         if not asked.output.is_file():
-            parser.error(f"--output {asked.output} is there and is not a file")
+            parser.error(f"--output {asked.output} exists and is not a file")
         if asked.output.samefile(asked.csv):
-            parser.error("--output is the file that --csv names; give it another name")
+            parser.error("--output and --csv are the same file; give another name to --output")
     return asked
 
 
@@ -67,29 +69,31 @@ def batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 
 def load_classifier(folder: Path) -> "Classifier":
-    """The trained model; TensorFlow is imported here, late, since that takes seconds."""
+    """The trained model. TensorFlow is imported here and not above, since that takes seconds."""
     from serving.classifier import Classifier
 
     return Classifier.load(folder)
 
 
 def score_csv(asked: argparse.Namespace) -> None:
-    """Write the rows of one CSV file to another, in order and as they are, with more columns.
+    """Copy the rows of one CSV file to another and add columns with the answers.
 
-    They are that of `ANSWER` and those of `ajuste.tasks.probability_names`. Where a text has no
-    word that the model knows they stay empty, and standard error says how many and on which lines.
+    The new columns are that of `ANSWER` and those of `ajuste.tasks.probability_names`. They stay
+    empty for a text without a word that the model knows; standard error lists the lines.
 
     Raises:
         PipelineError: the file cannot be read, or has one of the added columns already.
     """
     rows = batches(read_csv(asked.csv, [asked.column], asked.separator))
-    first = next(rows)  # a fault of the file's header shows before the model is loaded
+    first = next(rows)  # before the model is loaded, so that a fault in the header shows at once
     columns = list(first[0][1])
     classifier = load_classifier(asked.model)
     task = classifier.encoder.task
     added = [ANSWER[task], *probability_names(task, classifier.encoder.labels)]
     if taken := [name for name in added if name in columns]:
-        raise PipelineError(f"{asked.csv}, line 1: has a column `{taken[0]}` already; rename it")
+        raise PipelineError(
+            f"{asked.csv}, line 1: the header has a column `{taken[0]}` already; rename it"
+        )
 
     count, unknown = 0, Lines()
     with (
@@ -116,12 +120,13 @@ def score_csv(asked: argparse.Namespace) -> None:
             count += len(batch)
             bar.update(len(batch))
     if unknown.count:
-        print(f"{unknown.count:,} rows without a known word ({unknown})", file=sys.stderr)
+        warning = f"{unknown.count:,} rows have no word that the model knows ({unknown})"
+        print(warning, file=sys.stderr)
     print(f"{asked.output}: {count:,} rows")
 
 
 def row_writer(file: TextIO, separator: str) -> Callable[[list[str]], object]:
-    """What writes one record to a CSV file, so that any reader gets the fields back as they are."""
+    """A function that writes a record to a CSV file, so that any reader gets the same fields."""
     plain, quoted = (
         csv.writer(file, delimiter=separator, lineterminator="\n", quoting=quoting)
         for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
@@ -135,7 +140,7 @@ def row_writer(file: TextIO, separator: str) -> Callable[[list[str]], object]:
 
 
 def score_texts(asked: argparse.Namespace) -> None:
-    """Print what the model says of each text, a line a text, a class with its probability.
+    """Print one line for each text: the label, with its probability if it is a class.
 
     Raises:
         PipelineError: a text has no word that the model knows; the others are printed.
@@ -144,8 +149,8 @@ def score_texts(asked: argparse.Namespace) -> None:
     predictions = classifier.predict(asked.text)
     labels = classifier.label(predictions)
     for label, row in zip(labels, predictions, strict=True):
-        said = "unknown" if label is None else shown(classifier.encoder.task, label, row)
-        print(printable(said))  # a label may hold anything
+        answer = "unknown" if label is None else shown(classifier.encoder.task, label, row)
+        print(printable(answer))  # a label may contain any character
     if None in labels:
         text = asked.text[labels.index(None)]
         raise PipelineError(
@@ -154,7 +159,7 @@ def score_texts(asked: argparse.Namespace) -> None:
 
 
 def shown(task: str, label: str, prediction: np.ndarray) -> str:
-    """An answer on the screen: `positive (76.2%)`, `drama|comedy`, `none` of the labels, `7.25`."""
+    """An answer on the screen: `positive (76.2%)`, `drama|comedy`, `none` (no label), `7.25`."""
     if task == "binary":
         return f"{label} ({max(prediction[0], 1 - prediction[0]):.1%})"
     if task == "multiclass":
@@ -163,7 +168,7 @@ def shown(task: str, label: str, prediction: np.ndarray) -> str:
 
 
 def main() -> None:
-    """Score what the command line asks for."""
+    """Predict for the texts or the file that the command line names."""
     asked = arguments()
     (score_csv if asked.csv else score_texts)(asked)
 

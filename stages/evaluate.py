@@ -19,22 +19,22 @@ TEST = Path("data/split/test.parquet")
 TOKENS = Path("data/tokens")
 MODEL = Path("data/model")
 TRAIN_METRICS = Path("metrics/train")
-PRECISION = "%.9g"  # which gives a float32 back as it was
+PRECISION = "%.9g"  # enough digits for the same float32 again
 METRICS = Path("metrics/evaluate.json")
 REPORTS = Path("reports/evaluate")
 
 
 def slices(words: list[list[str]], counts: dict[str, int], cuts: Evaluate) -> dict[str, np.ndarray]:
-    """Which reviews belong to which slice.
+    """The reviews of each slice.
 
     Args:
         words: the words of each of n reviews.
-        counts: how often each word of the vocabulary came in training.
-        cuts: where the slices are cut.
+        counts: how often each word of the vocabulary occurs in the training part.
+        cuts: the bounds of the slices.
 
     Returns:
-        For each slice a bool array (n,). The slices of one question (length, negation, rare words)
-        hold every review exactly once.
+        For each slice a bool array (n,). Each review is in exactly one slice by length, one by
+        negation and one by rare words.
     """
     length = np.array([len(review) for review in words])
     negated = {
@@ -58,37 +58,21 @@ def slices(words: list[list[str]], counts: dict[str, int], cuts: Evaluate) -> di
     }
 
 
-def score_slices(
-    task: str,
-    loss: str,
-    targets: np.ndarray,
-    predictions: np.ndarray,
-    labels: list[str],
-    members: dict[str, np.ndarray],
-) -> dict[str, dict[str, scores.Score]]:
-    """The scores of each slice that is not empty (see `scores.score`)."""
-    return {
-        name: scores.score(task, loss, targets[chosen], predictions[chosen], labels)
-        for name, chosen in members.items()
-        if chosen.any()
-    }
-
-
 def tell(task: str, overall: dict[str, scores.Score]) -> str:
-    """The main score of a task, with its interval where it has one, and the loss."""
+    """The main score of a task, with its interval if it has one, and the loss."""
     name = scores.MAIN[task]
-    said = f"{name.replace('_', ' ')} {overall[name]:.3f} on {overall['reviews']:,} test reviews"
+    line = f"{name.replace('_', ' ')} {overall[name]:.3f} on {overall['reviews']:,} test reviews"
     if f"{name}_low" in overall:
         low, high = overall[f"{name}_low"], overall[f"{name}_high"]
-        said += f" (95 % interval {low:.3f} to {high:.3f})"
-    return f"{said}, loss {overall['loss']:.3f}"
+        line += f" (95 % interval {low:.3f} to {high:.3f})"
+    return f"{line}, loss {overall['loss']:.3f}"
 
 
 def main() -> None:
     """Score the test part and judge the fit; write scores, slices, predictions and their curves.
 
-    `loss` is the default one of the task, whichever the network was trained with, so that networks
-    trained with different ones can be compared.
+    `loss` is the default loss of the task, so that networks trained with different losses can be
+    compared.
     """
     cuts = reader.load("evaluate", Evaluate)
     model = model_file.load(MODEL / "model.keras")
@@ -101,7 +85,11 @@ def main() -> None:
     loss = TASKS[task].losses[0]
     overall = scores.score(task, loss, targets, predictions, labels)
     members = slices([tokens(text) for text in reviews["review"]], encoder.counts, cuts)
-    sliced = score_slices(task, loss, targets, predictions, labels, members)
+    sliced = {
+        name: scores.score(task, loss, targets[chosen], predictions[chosen], labels)
+        for name, chosen in members.items()
+        if chosen.any()
+    }
     answers = pd.DataFrame(
         {
             "origin": reviews["origin"],

@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +27,22 @@ FOLDER = Path("data/model")
 MODEL = FOLDER / "model.keras"
 METRICS = Path("metrics/train")
 THROUGH_TIME = Path("reports/train/gradient_through_time.csv")
-RECORD = Path("data/record/train.json")  # of this run and no other: neither hashed nor in Git
+RECORD = Path("data/record/train.json")  # of the last run on this machine; not in Git
 ENVIRONMENT = Path("reports/train/environment.json")  # in Git, not hashed
-CHECKPOINT = Path("data/checkpoint/train.npz")  # no output of the stage: DVC removes those first
-CODE = [Path(__file__), *sorted(Path(reader.__file__).parent.glob("*.py"))]
+CHECKPOINT = Path("data/checkpoint/train.npz")  # not an output: DVC deletes outputs first
+CODE = [Path(__file__), *sorted(Path(tasks.__file__).parent.rglob("*.py"))]  # all of ajuste
 
 
 def summary(
     model: keras.Model, task: str, loss: str, train: Arrays, validation: Arrays
 ) -> dict[str, Any]:
-    """The scores of the weights that were kept, on all of both parts, and what they are held to.
+    """The scores of the weights that are kept, on all reviews of both parts, with a baseline.
 
     Returns:
-        `train` and `validation` with `loss` and, where the task has one, `accuracy`;
+        `train` and `validation` with `loss` and, if the task has one, `accuracy`;
         `generalization_gap` with the same, the amount by which validation is worse;
-        `baseline_loss`, that of the class frequencies in training; `standard_error`, that of the
-        gap between the two curves (see `Watch`); `parameters` with `total` and `trainable`.
+        `baseline_loss`, that of the class frequencies in training; `standard_error` of the gap
+        between the two curves (see `Watch`); `parameters` with `total` and `trainable`.
     """
     sample = len(validation["targets"])  # of training reviews, as in the curves
     found, variance = {}, 0.0
@@ -66,8 +68,8 @@ def through_time(model: keras.Model, loss: str, train: Arrays) -> pd.DataFrame:
     """How far back the gradient reaches (see `gradients.through_time`), on the longest reviews.
 
     Returns:
-        `steps_back` (0 is the last step), `norm` and its decimal logarithm, `log10_norm`, which
-        plots show. No rows for a network that is not recurrent.
+        `steps_back` (0 is the last step), `norm` and its decimal logarithm, `log10_norm`, for the
+        plots. No rows for a network that is not recurrent.
     """
     lengths = (train["token_ids"] != PADDING).sum(axis=1)
     count = min(GRADIENT_REVIEWS, math.ceil(len(lengths) / 4))
@@ -82,7 +84,7 @@ def through_time(model: keras.Model, loss: str, train: Arrays) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Train on the token ids; write the model with its encoder, the curves and the summary."""
+    """Train on the token ids; write the model and its encoder, the curves and the summary."""
     started = time.monotonic()
     name = reader.load("model", reader.Name)
     entry = reader.load(f"models.{name}", dict[str, Any])
@@ -97,22 +99,22 @@ def main() -> None:
     made_with = environment.describe()
     settings = {"seed": seed, "task": task, "entry": entry, **made_with}
     checkpoint = Checkpoint(CHECKPOINT, identity(settings, [*files.values(), MATRIX, *CODE]))
-    # DVCLive writes in place; DVC records nothing of a stage that did not end.
-    with Live(str(METRICS), dvcyaml=None, save_dvc_exp=False) as live:
-        try:
-            kept_epoch = fit(model, options, task, train, validation, live, seed, checkpoint)
-        except DivergedError as error:
-            if error.good_epochs:
-                save(model)
-            raise
-        result = summary(model, task, options.loss, train, validation)
-        result["kept_epoch"] = kept_epoch
-        for metric, value in flatten(result).items():
-            live.log_metric(metric, value, plot=False)
-    save(model)
-    with replacing(THROUGH_TIME) as temporary:
-        table = through_time(model, options.loss, train)
-        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
+    with _whole(METRICS / "metrics.json"):
+        with Live(str(METRICS), dvcyaml=None, save_dvc_exp=False) as live:
+            try:
+                kept_epoch = fit(model, options, task, train, validation, live, seed, checkpoint)
+            except DivergedError as error:
+                if error.good_epochs:
+                    save(model)
+                raise
+            result = summary(model, task, options.loss, train, validation)
+            result["kept_epoch"] = kept_epoch
+            for metric, value in flatten(result).items():
+                live.log_metric(metric, value, plot=False)
+        save(model)
+        with replacing(THROUGH_TIME) as temporary:
+            table = through_time(model, options.loss, train)
+            table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
     environment.record(ENVIRONMENT, MODEL, made_with)
     seconds = round(time.monotonic() - started, 1)
     write_json(RECORD, {"seconds": seconds, "environment": made_with})
@@ -120,8 +122,18 @@ def main() -> None:
     print(f"train: {name}, epoch {kept_epoch} kept, {_shown(result)}")
 
 
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    # DVCLive writes its file after each epoch, when it has only some of the metrics.
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
 def save(model: keras.Model) -> None:
-    """Write what it takes to use the model: the network and the encoder of its texts."""
+    """Write all that is needed to use the model: the network and its encoder."""
     model_file.save(model, MODEL)
     Encoder.load(TOKENS).save(FOLDER)
 

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
+from sklearn import metrics
 
 from ajuste.evaluation import bootstrap, scores
-from ajuste.tasks import TASKS
+from ajuste.tasks import NUMERIC, TASKS, numbers
 
 LABELS = {
     "binary": ["negative", "positive"],
@@ -31,6 +33,35 @@ def answers(task, reviews, seed):
     return targets.astype(np.float32), predictions.astype(np.float32)
 
 
+def by_scikit_learn(task, targets, predictions, labels):
+    """Scores of the classes, or of the numbers, by scikit-learn and SciPy."""
+    if task in NUMERIC:
+        actual, predicted = (numbers(task, outputs, labels) for outputs in (targets, predictions))
+        found = {
+            "mean_squared_error": metrics.mean_squared_error(actual, predicted),
+            "mean_absolute_error": metrics.mean_absolute_error(actual, predicted),
+        }
+        if np.ptp(actual):
+            found["r2"] = metrics.r2_score(actual, predicted)
+            if np.ptp(predicted):
+                found["rank_correlation"] = stats.spearmanr(actual, predicted).statistic
+        return found
+    if task == "multiclass":
+        actual, predicted = targets.argmax(axis=1), predictions.argmax(axis=1)
+    else:
+        actual, predicted = targets >= 0.5, predictions >= 0.5
+    if task == "multilabel":
+        f1 = metrics.f1_score(actual.ravel(), predicted.ravel(), zero_division=0)
+        return {"exact_match": metrics.accuracy_score(actual, predicted), "micro_f1": f1}
+    average = {"binary": "binary", "multiclass": "macro"}[task]
+    f1 = metrics.f1_score(actual, predicted, average=average, zero_division=0)
+    found = {"accuracy": metrics.accuracy_score(actual, predicted)}
+    found["f1" if task == "binary" else "macro_f1"] = f1
+    if np.ptp(actual.astype(int)):
+        found["matthews"] = metrics.matthews_corrcoef(actual, predicted)
+    return found
+
+
 @pytest.mark.parametrize("task", TASKS)
 @settings(max_examples=60)
 @given(reviews=st.integers(1, 12), seed=st.integers(0, 2**32 - 1), data=st.data())
@@ -39,17 +70,19 @@ def test_a_weight_is_how_often_a_review_counts(task, reviews, seed, data):
     draw = st.lists(st.integers(0, 3), min_size=reviews, max_size=reviews).filter(any)
     weights = np.array(data.draw(draw))
     loss = TASKS[task].losses[0]
-    found = bootstrap.scores(
+    found = scores.weighted(
         task, loss, targets, predictions, LABELS[task], np.array([weights, weights])
     )
     drawn = np.repeat(np.arange(reviews), weights)
-    expected = scores.score(task, loss, targets[drawn], predictions[drawn], LABELS[task])
+    targets, predictions = targets[drawn], predictions[drawn]
+    expected = scores.score(task, loss, targets, predictions, LABELS[task])
     expected = {
         name: np.nan if value is None else value
         for name, value in expected.items()
         if name != "reviews" and not name.endswith(("_low", "_high"))
     }
     assert found.keys() == expected.keys()
+    expected |= by_scikit_learn(task, targets, predictions, LABELS[task])
     for name, values in found.items():
         np.testing.assert_allclose(values, expected[name], rtol=1e-6, atol=1e-7, err_msg=name)
 
@@ -69,7 +102,7 @@ def test_the_standard_error_is_that_of_the_textbook():
     predictions = (generator.random((400, 1)) < 0.8).astype(float)
     found = np.concatenate(
         [
-            bootstrap.scores(
+            scores.weighted(
                 "binary", "binary_crossentropy", targets, predictions, LABELS["binary"], weights
             )["accuracy"]
             for weights in bootstrap.resamples(400, 4_000, seed=1)

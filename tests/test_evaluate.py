@@ -54,33 +54,6 @@ def test_slices(stage, cuts):
     }
 
 
-def test_every_review_is_in_one_slice_of_each_question(stage, cuts):
-    members = stage.slices(WORDS, COUNTS, cuts)
-    for names in (
-        ("short", "medium", "long"),
-        ("with negation", "without negation"),
-        ("with rare words", "without rare words"),
-    ):
-        assert (sum(members[name].astype(int) for name in names) == 1).all()
-
-
-def test_slices_are_scored_by_themselves_and_an_empty_one_has_no_scores(stage):
-    members = {
-        "all": np.array([True, True, True]),
-        "right": np.array([True, False, True]),
-        "none": np.zeros(3, dtype=bool),
-    }
-    targets, predictions = np.array([[1], [0], [0]]), np.array([[0.9], [0.8], [0.1]])
-    labels = ["negative", "positive"]
-    scored = stage.score_slices(
-        "binary", "binary_crossentropy", targets, predictions, labels, members
-    )
-    assert scored.keys() == {"all", "right"}
-    assert scored["all"]["accuracy"] == pytest.approx(2 / 3)
-    assert scored["right"]["accuracy"] == 1
-    assert scored["right"]["reviews"] == 2
-
-
 def write_curves(stage):
     """What a training that overfits leaves behind."""
     metrics = {"kept_epoch": 5, "baseline_loss": 0.7, "standard_error": 0.01}
@@ -136,7 +109,7 @@ def test_every_task_is_scored(stage, in_tmp, little_model, capsys, task, beside,
     assert main_score.replace("_", " ") in said
     assert found["fit"]["verdict"] == "overfitting"
     assert "\nfit: overfitting: " in said
-    assert "dvc exp run -S models.gru.dropout=0.3" in said
+    assert "dvc exp run -S model=gru -S models.gru.dropout=0.3" in said
     answers = pd.read_csv(stage.REPORTS / "predictions.csv", dtype=str, keep_default_na=False)
     assert list(answers) == ["origin", "actual", "predicted", *beside, "slices"]
     assert set(answers["slices"]) == {"short|without negation|with rare words"}

@@ -11,8 +11,8 @@ pytestmark = [
 
 @pytest.fixture
 def leaks(in_tmp, monkeypatch):
-    """The script, on 300 reviews of films of ten: of the first 20 there is a copy, of the next 20
-    one with a word changed; and a network that is right where it knows the twin, or else the film.
+    """The script with 300 reviews, ten of each film: the first 20 have a copy, the next 20 a copy
+    with another word; and with a network that is right if it has seen the twin, or the film.
     """
     from benchmarks import leaks
 
@@ -46,9 +46,8 @@ def test_copies_and_near_duplicates_are_worth_what_a_twin_in_training_is(leaks):
         ["a copy", "20", "+100.0 (+100.0 to +100.0)"],
         ["a near-duplicate", "20", "+100.0 (+100.0 to +100.0)"],
     ]
-    for (
-        row
-    ) in rows:  # 40 of 300 have a copy, as many a near-duplicate; four in five are in training
+    # 40 of 300 have a copy, and 40 a near-duplicate; four in five are in training
+    for row in rows:
         assert 0.07 < float(row[4].rstrip("%")) / 100 < 0.14
         assert float(row[5].split()[0]) == pytest.approx(float(row[4].rstrip("%")), abs=0.01)
 

@@ -1,14 +1,15 @@
 import csv
 import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, run
 
+from ajuste.data.text import Encoder
 from ajuste.errors import PipelineError
+from serving import predict
 
 pytestmark = pytest.mark.slow
 
@@ -16,19 +17,27 @@ SENTENCE = "One of the best films I have seen."
 
 
 @pytest.fixture(scope="module")
-def classifier(finished):
+def folder(reproduced):
+    """The model of a whole run."""
+    return reproduced[1] / "data/model"
+
+
+@pytest.fixture(scope="module")
+def classifier(folder):
     from serving.classifier import Classifier
 
-    return Classifier.load(finished / "data/model")
+    return Classifier.load(str(folder))
 
 
-def predict(*arguments: str, cwd: Path, check: bool = True):
-    return run(sys.executable, "-m", "serving.predict", *arguments, cwd=cwd, check=check)
+def score(*arguments) -> None:
+    """Do what the command does with these arguments."""
+    asked = predict.arguments([str(argument) for argument in arguments])
+    (predict.score_csv if asked.csv else predict.score_texts)(asked)
 
 
-def test_raw_text_gives_what_the_pipeline_gave(finished, classifier):
-    reviews = pd.read_parquet(finished / "data/split/test.parquet")
-    predictions = pd.read_csv(finished / "reports/evaluate/predictions.csv")
+def test_raw_text_gives_the_predictions_of_the_pipeline(reproduced, classifier):
+    reviews = pd.read_parquet(reproduced[1] / "data/split/test.parquet")
+    predictions = pd.read_csv(reproduced[1] / "reports/evaluate/predictions.csv")
     probability = classifier.probability(list(reviews["review"]))
     assert np.allclose(probability, predictions["probability"], atol=1e-6)
     assert classifier.label(probability[:, None]) == predictions["predicted"].tolist()
@@ -39,12 +48,6 @@ def test_a_review_gets_the_same_alone_and_among_others(classifier):
     assert classifier.probability([SENTENCE])[0] == pytest.approx(among[0], abs=1e-6)
 
 
-def test_a_sentence(finished):
-    said = predict(SENTENCE, cwd=finished)
-    assert said.stdout.startswith("positive (")
-    assert said.stderr == ""
-
-
 def test_no_text_and_text_without_a_known_word(classifier):
     assert classifier.predict([]).shape == (0, 1)
     predictions = classifier.predict(["", "...", "zzzzyx"])
@@ -52,7 +55,43 @@ def test_no_text_and_text_without_a_known_word(classifier):
     assert classifier.label(predictions) == [None, None, None]
 
 
-def test_a_file_keeps_its_rows_their_order_and_its_other_columns(finished, tmp_path):
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"network": "bag_of_words", "units": [2]},
+        {"network": "gru", "units": 2, "embedding": "scratch", "embedding_width": 2},
+    ],
+)
+def test_a_word_beyond_max_features_is_not_known(network):
+    """The vocabulary has three words; the network knows two of them."""
+    from ajuste.training import networks
+    from serving.classifier import Classifier
+
+    entry = {
+        **network,
+        "max_features": 4,
+        "optimizer": "adam",
+        "learning_rate": 0.1,
+        "schedule": "constant",
+        "batch_size": 1,
+        "epochs": 1,
+    }
+    model, _ = networks.build("small", entry, np.zeros((5, 2), np.float32), 3)
+    encoder = Encoder({"good": 9, "bad": 7, "film": 5}, 3, "last", "binary", ["a", "b"])
+    unknown = np.isnan(Classifier(model, encoder).predict(["film", "good film", "bad", "other"]))
+    assert unknown[:, 0].tolist() == [True, False, False, True]
+
+
+def test_a_probability_is_for_two_classes(little_model):
+    from serving.classifier import Classifier
+
+    with pytest.raises(ValueError, match="for the task binary, the model's is multiclass; use"):
+        Classifier.load(little_model("multiclass")).probability(["good film"])
+
+
+def test_a_file_keeps_its_rows_their_order_and_its_other_columns(
+    classifier, folder, tmp_path, capsys
+):
     table = [
         ["id", "text", "note"],
         ["3", SENTENCE, "a, b"],
@@ -63,16 +102,16 @@ def test_a_file_keeps_its_rows_their_order_and_its_other_columns(finished, tmp_p
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     with source.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(table)
-    said = predict("--csv", str(source), "--column", "text", "--output", str(target), cwd=finished)
-    assert "1 rows without a known word (lines 5)" in said.stderr
+    score("--csv", source, "--column", "text", "--output", target, "--model", folder)
+    assert "1 rows have no word that the model knows (lines 5)" in capsys.readouterr().err
     with target.open(encoding="utf-8", newline="") as file:
         written = list(csv.reader(file))
     assert [row[:3] for row in written] == table
     assert written[0][3:] == ["sentiment", "probability"]
-    assert [row[3] for row in written[1:]] == ["positive", "negative", "", "positive"]
-    assert written[1][3:] == written[4][3:]
-    assert float(written[1][4]) > 0.5 > float(written[2][4])
-    assert written[3][4] == ""
+    assert written[3][3:] == ["", ""]
+    texts = [row[1] for row in table[1:]]
+    assert [row[3] or None for row in written[1:]] == classifier.label(classifier.predict(texts))
+    assert float(written[2][4]) == pytest.approx(classifier.probability(texts)[1], abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -86,14 +125,11 @@ def test_a_file_keeps_its_rows_their_order_and_its_other_columns(finished, tmp_p
     ],
 )
 def test_the_columns_of_every_task(little_model, tmp_path, task, added):
-    from serving import predict
     from serving.classifier import Classifier
 
     folder, source, target = little_model(task), tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_text("review\ngood film\n...\n")
-    predict.score_csv(
-        predict.arguments(["--csv", str(source), "--output", str(target), "--model", str(folder)])
-    )
+    score("--csv", source, "--output", target, "--model", folder)
     with target.open(encoding="utf-8", newline="") as file:
         header, known, unknown = csv.reader(file)
     assert header == ["review", *added]
@@ -104,16 +140,12 @@ def test_the_columns_of_every_task(little_model, tmp_path, task, added):
     if task == "multilabel":
         assert [float(cell) for cell in known[2:]] == pytest.approx(predictions[0], abs=1e-6)
     source.write_text(f"review,{added[0]}\nx,y\n")
-    with pytest.raises(PipelineError, match=f"has a column `{added[0]}` already"):
-        predict.score_csv(
-            predict.arguments(
-                ["--csv", str(source), "--output", str(target), "--model", str(folder)]
-            )
-        )
+    with pytest.raises(PipelineError, match=f"the header has a column `{added[0]}` already"):
+        score("--csv", source, "--output", target, "--model", folder)
 
 
 @pytest.mark.parametrize(
-    ("task", "label", "prediction", "said"),
+    ("task", "label", "prediction", "shown"),
     [
         ("binary", "negative", [0.25], "negative (75.0%)"),
         ("binary", "positive", [0.75], "positive (75.0%)"),
@@ -123,100 +155,83 @@ def test_the_columns_of_every_task(little_model, tmp_path, task, added):
         ("regression", "7.25", [7.25], "7.25"),
     ],
 )
-def test_an_answer_on_the_screen(task, label, prediction, said):
-    from serving.predict import shown
-
-    assert shown(task, label, np.array(prediction)) == said
+def test_an_answer_on_the_screen(task, label, prediction, shown):
+    assert predict.shown(task, label, np.array(prediction)) == shown
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("text\nx\n", "line 1: no column `review`"),
-        ("review,sentiment\nx,y\n", "has a column `sentiment` already"),
         ("", "empty"),
+        ("review\n" + "good film\n" * 5000 + "a,b\n", "line 5002: 2 fields where the header has 1"),
     ],
 )
-def test_a_file_that_cannot_be_scored(tmp_path, finished, content, said):
-    (tmp_path / "in.csv").write_text(content)
-    done = predict(
-        "--csv", str(tmp_path / "in.csv"), "--output", str(tmp_path / "out.csv"),
-        cwd=finished, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "out.csv").exists()
+def test_a_file_that_cannot_be_scored(little_model, tmp_path, content, message):
+    folder, source = little_model("binary"), tmp_path / "in.csv"
+    source.write_text(content)
+    with pytest.raises(PipelineError, match=message):
+        score("--csv", source, "--output", tmp_path / "out.csv", "--model", folder)
+    assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "data"}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "give a text, or --csv FILE --output FILE"),
         (["--csv", "in.csv"], "--csv and --output go together"),
-        (["--csv", "in.csv", "--output", "in.csv"], "give it another name"),
-        (["--csv", "in.csv", "--output", "."], "is there and is not a file"),
-        (["--csv", "in.csv", "--output", "out.csv", "--separator", '"'], "one character, no quote"),
+        (["--csv", "in.csv", "--output", "in.csv"], "give another name to --output"),
+        (["--csv", "in.csv", "--output", "."], "exists and is not a file"),
+        (["--csv", "in.csv", "--output", "out.csv", "--separator", '"'], "takes one character"),
     ],
 )
-def test_arguments_that_cannot_be_meant(tmp_path, monkeypatch, capsys, arguments, said):
-    from serving.predict import arguments as parse
-
+def test_arguments_that_are_refused(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in.csv").write_text("review\nx\n")
     with pytest.raises(SystemExit):
-        parse(arguments)
-    assert said in capsys.readouterr().err
+        predict.arguments(arguments)
+    assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-"])
-def test_streams_that_are_closed(little_model, tmp_path, streams):
-    little_model("binary")
-    (tmp_path / "in.csv").write_text("review\ngood film\n...\n")
-    command = [sys.executable, "-m", "serving.predict", "--model", str(tmp_path / "data/model")]
-    for given in (["good"], ["--csv", f"{tmp_path}/in.csv", "--output", f"{tmp_path}/out.csv"]):
-        done = run("bash", "-c", f'"$@" {streams}', "bash", *command, *given, cwd=ROOT)
-        assert bool(done.stdout) == (">&-" not in streams.split())
-    assert len((tmp_path / "out.csv").read_text().splitlines()) == 3
+def test_a_closed_stream(little_model):
+    command = [sys.executable, "-m", "serving.predict", "--model", str(little_model("binary"))]
+    assert run("bash", "-c", '"$@" 2>&-', "bash", *command, "good", cwd=ROOT).stdout
 
 
-def test_one_text_without_a_known_word_does_not_hide_the_others(finished):
-    done = predict("excellent", "...", "terrible", cwd=finished, check=False)
-    assert done.returncode == 1
-    assert [line.split()[0] for line in done.stdout.splitlines()] == [
-        "positive",
-        "unknown",
-        "negative",
-    ]
-    assert "'...': no word that the model knows" in done.stderr
+def test_a_text_without_a_known_word_does_not_hide_the_others(little_model, capsys):
+    folder = little_model("binary")
+    with pytest.raises(PipelineError, match=r"'...': no word that the model knows; give"):
+        score("good", "...", "bad", "--model", folder)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] == "unknown" for line in lines] == [False, True, False]
 
 
-def test_a_fault_on_the_way_leaves_no_half_file(tmp_path, finished):
-    (tmp_path / "in.csv").write_text("review\n" + "good film\n" * 5000 + "a,b\n")
-    done = predict(
-        "--csv", str(tmp_path / "in.csv"), "--output", str(tmp_path / "out.csv"),
-        cwd=finished, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "line 5002: 2 fields, the header has 1" in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+def test_the_folder_of_the_model_is_all_that_is_needed(folder, tmp_path, monkeypatch, capsys):
+    shutil.copytree(folder, tmp_path / "anywhere")
+    monkeypatch.chdir(tmp_path)
+    score(SENTENCE, "--model", "anywhere")
+    score(SENTENCE, "--model", folder)
+    one, other = capsys.readouterr().out.splitlines()
+    assert one == other
+    with pytest.raises(PipelineError, match="no such file or directory; run `dvc repro`, or `dvc"):
+        score(SENTENCE)
 
 
-def test_the_folder_of_the_model_is_all_that_it_takes(finished, tmp_path):
-    shutil.copytree(finished / "data/model", tmp_path / "anywhere")
-    said = predict(SENTENCE, "--model", str(tmp_path / "anywhere"), cwd=finished)
-    assert said.stdout == predict(SENTENCE, cwd=finished).stdout
+def test_the_summary_shows_the_three_parts(reproduced, tmp_path, monkeypatch, capsys):
+    from ajuste.evaluation import summary
 
-
-def test_no_model(finished, tmp_path):
-    done = predict(SENTENCE, "--model", str(tmp_path), cwd=finished, check=False)
-    assert done.returncode == 1
-    assert "no such file or directory; run `dvc repro`, or `dvc pull`" in done.stderr
-
-
-def test_the_summary_shows_the_three_parts(finished):
-    said = run(sys.executable, "-m", "ajuste.evaluation.summary", cwd=finished).stdout.splitlines()
-    assert [line.split()[0] for line in said[:4]] == ["gru", "training", "validation", "test"]
-    assert "95 % interval" in said[3]
-    assert said[5].startswith("fit: ")
+    for name in ("metrics", "reports", "data/model"):
+        shutil.copytree(reproduced[1] / name, tmp_path / name)
+    shutil.copy(reproduced[1] / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    summary.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["gru", "training", "validation", "test"]
+    assert "95 % interval" in lines[3]
+    assert lines[5].startswith("fit: ")
+    assert not any("describes the training of another model" in line for line in lines)
+    # after a change of the model that DVC's run cache served
+    summary.MODEL.write_bytes(b"another")
+    summary.main()
+    expected = "note: reports/train/environment.json describes the training of another model"
+    assert capsys.readouterr().out.splitlines()[-1] == expected

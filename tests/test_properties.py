@@ -273,8 +273,8 @@ def test_resampled_scores_do_not_depend_on_the_order(task, count, seed):
     order = generator.permutation(count)
     weights = next(bootstrap.resamples(count, 8, seed))
     given_ = (task, TASKS[task].losses[0])
-    found = bootstrap.scores(*given_, targets, predictions, LABELS[task], weights)
-    turned = bootstrap.scores(
+    found = scores.weighted(*given_, targets, predictions, LABELS[task], weights)
+    turned = scores.weighted(
         *given_, targets[order], predictions[order], LABELS[task], weights[:, order]
     )
     for name, values in found.items():

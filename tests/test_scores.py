@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ajuste.evaluation import scores
 from ajuste.tasks import NUMERIC
@@ -26,7 +24,7 @@ def test_binary_scores_worked_out_by_hand():
     assert found["roc_auc"] == 1
     assert found["average_precision"] == 1
     assert found["matthews"] == pytest.approx(1 / np.sqrt(3))
-    # each falls into a bin of its own
+    # each is in another bin
     assert found["calibration_error"] == pytest.approx((0.1 + 0.6 + 0.3 + 0.1) / 4)
 
 
@@ -55,14 +53,7 @@ def test_multilabel_scores_worked_out_by_hand():
     assert found["macro_f1"] == pytest.approx((0.8 + 0) / 2)
 
 
-def test_one_label_alone_is_no_pair_of_classes():
-    targets, predictions = np.array([[1], [0], [0], [0]]), np.full((4, 1), 0.2)
-    found = scores.score("multilabel", "binary_crossentropy", targets, predictions, "a")
-    assert found["accuracy"] == found["exact_match"] == 0.75
-    assert found["micro_f1"] == found["macro_f1"] == 0
-
-
-def test_a_label_that_neither_comes_nor_is_said_does_not_pull_the_mean_down():
+def test_a_label_that_does_not_occur_does_not_lower_the_mean():
     targets = np.array([[1, 0], [1, 0]])
     found = scores.score("multilabel", "binary_crossentropy", targets, targets * 0.9, "ab")
     assert found["macro_f1"] == 1
@@ -86,7 +77,7 @@ def test_numbers_are_scored_on_the_scale_of_the_source(task, scale):
     assert found["loss"] == pytest.approx(10 / 3 / (1 if task == "regression" else 81))
 
 
-def test_numbers_that_are_all_alike_have_no_correlation():
+def test_equal_numbers_have_no_correlation():
     same, other = np.full((3, 1), 2.0), np.array([[1.0], [2], [3]])
     found = scores.score("regression", "mean_absolute_error", same, other, ["1", "10"])
     assert found["r2"] is found["rank_correlation"] is None
@@ -102,7 +93,7 @@ def test_the_interval_is_wilsons():
     assert found["accuracy_high"] == pytest.approx(0.9448, abs=1e-4)
 
 
-def test_one_class_alone_leaves_ranking_scores_undefined():
+def test_a_single_class_leaves_ranking_scores_undefined():
     found = binary([1, 1, 1], [0.2, 0.8, 0.9])
     assert found["roc_auc"] is found["average_precision"] is found["matthews"] is None
     assert found["accuracy"] == pytest.approx(2 / 3)
@@ -115,26 +106,6 @@ def test_no_rows():
 
 def test_a_half_is_positive():
     assert binary([0, 1], [0.4999, 0.5])["accuracy"] == 1
-
-
-pairs = st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=2).filter(
-    lambda rows: len({label for label, _ in rows}) == 2
-)
-
-
-@given(pairs, st.randoms())
-def test_the_order_of_the_rows_changes_nothing(rows, chance):
-    mixed = chance.sample(rows, len(rows))
-    one, other = (binary(*zip(*order, strict=True)) for order in (rows, mixed))
-    assert one == pytest.approx(other)
-
-
-@given(pairs)
-def test_scores_lie_where_they_must(rows):
-    found = binary(*zip(*rows, strict=True))
-    assert 0 <= found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"] <= 1
-    assert 0 <= found["calibration_error"] <= 1
-    assert found["loss"] >= 0
 
 
 @pytest.mark.parametrize("task", NUMERIC)
@@ -159,7 +130,7 @@ def test_several_outputs_count_every_pair_of_a_review_and_a_class():
     }
 
 
-def test_a_calibrated_classifier_has_next_to_no_calibration_error():
+def test_a_calibrated_classifier_has_almost_no_calibration_error():
     chance = np.random.default_rng(0)
     probability = chance.uniform(size=100_000)
     labels = (chance.uniform(size=100_000) < probability).astype(int)

@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from ajuste.evaluation import scores, significance
+from ajuste.evaluation import significance
 from ajuste.evaluation.significance import BETTER, SAME, WORSE, Answers
 
 NAMES = ["negative", "positive"]
 
 
 def side(right, reviews=None, slices=None, seed=1):
-    """Answers of which a table (trainings, n) says whether they are right."""
+    """Predictions; the table (trainings, n) says which are right."""
     right = np.atleast_2d(np.asarray(right, dtype=bool))
     generator = np.random.default_rng(seed)
     targets = (np.arange(right.shape[1]) % 2).astype(np.float32)[:, None]
@@ -31,7 +31,7 @@ def side(right, reviews=None, slices=None, seed=1):
 
 
 def changed(put_right, put_wrong, reviews=1000):
-    """Two sides of one training each, that differ on so many answers."""
+    """Two sides of one training each, which differ in this number of predictions."""
     before, after = np.ones((2, reviews), dtype=bool)
     before[:put_right] = False
     after[put_right : put_right + put_wrong] = False
@@ -50,7 +50,7 @@ def permuted(answers, seed=7):
 
 
 def seeds(trainings, accuracy, of_reviews, of_seeds, reviews=2000, seed=0):
-    """Answers of several trainings: reviews differ in how hard they are, seeds in how lucky."""
+    """Predictions of several trainings: reviews differ in difficulty, seeds in accuracy."""
     generator = np.random.default_rng(seed)
     hardness = np.random.default_rng(99).normal(0, of_reviews, reviews)
     luck = generator.normal(0, of_seeds, (trainings, 1))
@@ -58,17 +58,11 @@ def seeds(trainings, accuracy, of_reviews, of_seeds, reviews=2000, seed=0):
     return side(generator.random((trainings, reviews)) < chance)
 
 
-def test_the_scores_are_those_of_the_stage_evaluate():
-    base, head = changed(40, 10)
-    found = significance.compare(base, head).differences
-    for place, answers in (("before", base), ("after", head)):
-        expected = scores.score(
-            answers.task, answers.loss, answers.targets, answers.predictions[0], NAMES
-        )
-        for name, difference in found.items():
-            assert getattr(difference, place) == pytest.approx(expected[name])
+def test_the_main_score_comes_first():
+    found = significance.compare(*changed(40, 10)).differences
     assert next(iter(found)) == "accuracy"
     assert found["accuracy"].value == pytest.approx(0.03)
+    assert found["accuracy"].after == pytest.approx(0.99)
 
 
 @pytest.mark.parametrize(
@@ -81,27 +75,34 @@ def test_the_verdict_of_one_training_a_side(put_right, put_wrong, verdict):
     assert found.mcnemar[:2] == (put_right, put_wrong)
 
 
-def test_without_unevenness_of_seeds_it_is_the_exact_test_of_mcnemar(monkeypatch):
+def judged(put_right, put_wrong, reviews=1000):
+    """The test of the main score, and McNemar's p."""
+    before, after = (answers.quality() for answers in changed(put_right, put_wrong, reviews))
+    exact = significance._mcnemar(before[0], after[0])[2]
+    return significance.judge(before, after, paired=True), exact
+
+
+@pytest.mark.parametrize(("put_right", "put_wrong"), [(30, 12), (12, 30), (25, 25), (1, 9)])
+def test_with_equal_seeds_it_is_mcnemars_exact_test(monkeypatch, put_right, put_wrong):
     monkeypatch.setattr(significance, "SEED_IMBALANCE", 1e-3)
-    for put_right, put_wrong in ((30, 12), (12, 30), (25, 25), (1, 9)):
-        found = significance.compare(*changed(put_right, put_wrong))
-        exact = stats.binomtest(put_right, put_right + put_wrong).pvalue
-        assert found.mcnemar[2] == pytest.approx(exact)
-        assert found.test.p == pytest.approx(exact, rel=0.02)
+    test, exact = judged(put_right, put_wrong)
+    assert exact == pytest.approx(stats.binomtest(put_right, put_right + put_wrong).pvalue)
+    assert test.p == pytest.approx(exact, rel=0.02)
 
 
-def test_two_seeds_are_not_told_apart_by_the_reviews_alone():
-    # 300 answers changed, 180 for the better: McNemar is sure, two seeds do as much
-    found = significance.compare(*changed(180, 120, reviews=5000))
-    assert found.mcnemar[2] < 0.001
-    assert found.verdict == SAME
+def test_the_reviews_alone_do_not_show_a_difference_of_two_seeds():
+    # 300 predictions changed, 180 for the better: significant for McNemar, normal for two seeds
+    test, exact = judged(180, 120, reviews=5000)
+    assert exact < 0.001
+    assert test.verdict("accuracy") == SAME
 
 
 @settings(max_examples=100)
 @given(st.integers(0, 60), st.integers(0, 60))
-def test_the_interval_leaves_out_zero_just_where_the_verdict_says_so(put_right, put_wrong):
-    before, after = (answers.quality() for answers in changed(put_right, put_wrong, 200))
-    test = significance.judge(before, after, paired=True)
+def test_the_interval_excludes_zero_if_and_only_if_the_difference_is_significant(
+    put_right, put_wrong
+):
+    test, _ = judged(put_right, put_wrong, 200)
     assert (test.low > 0 or test.high < 0) == (test.p <= significance.ALPHA)
     assert test.low <= test.value <= test.high
     assert test.detectable >= test.high - test.value
@@ -125,7 +126,7 @@ def test_the_order_of_the_rows_changes_no_number():
         assert texts[0] == texts[1]
 
 
-def test_texts_that_stand_twice_are_compared_all_the_same():
+def test_texts_that_occur_twice_are_paired():
     base, head = changed(40, 10, reviews=100)
     twice = ["the same"] * 4 + base.reviews[4:]
     base, head = replace(base, reviews=twice), replace(head, reviews=twice)
@@ -147,7 +148,7 @@ def test_other_reviews_are_not_paired():
     assert found.test.high - found.test.low > alike.test.high - alike.test.low
 
 
-def test_how_far_two_unrelated_answers_are_apart():
+def test_the_mean_distance_of_unpaired_predictions():
     generator = np.random.default_rng(4)
     before, after = generator.integers(0, 5, 30) / 2, generator.normal(1, 1, 20)
     expected = np.abs(after[:, None] - before[None, :]).mean()
@@ -161,13 +162,13 @@ def test_reviews_with_other_labels_are_not_paired():
     assert not significance.compare(base, replace(head, targets=relabelled)).paired
 
 
-def test_what_was_asked_must_be_the_same():
+def test_the_labels_must_be_the_same():
     base, head = changed(3, 2)
-    with pytest.raises(ValueError, match="different things"):
+    with pytest.raises(ValueError, match="different tasks or labels"):
         significance.compare(base, replace(head, labels=["bad", "good"]))
 
 
-def test_of_an_error_less_is_better():
+def test_a_smaller_error_is_better():
     targets = np.arange(1, 11, dtype=np.float32).repeat(20)[:, None]
     shared = {
         "task": "regression",
@@ -188,7 +189,7 @@ def test_of_an_error_less_is_better():
     assert found.differences["mean_squared_error"].value < 0
 
 
-def test_the_spread_of_the_seeds_enters():
+def test_the_variance_of_the_seeds_counts():
     lucky = significance.compare(*changed(120, 40, reviews=1000))
     assert lucky.verdict == BETTER
     # as large a difference in the mean, with seeds that vary more than that
@@ -202,8 +203,8 @@ def test_the_spread_of_the_seeds_enters():
 
 
 @pytest.mark.parametrize("trainings", [(2, 2), (3, 3), (5, 5), (1, 3), (5, 1)])
-def test_several_seeds_find_nothing_where_there_is_nothing(trainings):
-    """By simulation: the rate of false alarms is what it is said to be."""
+def test_the_rate_of_false_alarms_of_several_seeds(trainings):
+    """By simulation, with fixed seeds."""
     alarms = 0
     for seed in range(400):
         sides = [
@@ -214,7 +215,7 @@ def test_several_seeds_find_nothing_where_there_is_nothing(trainings):
     assert stats.binomtest(alarms, 400, significance.ALPHA, alternative="greater").pvalue > 0.01
 
 
-def test_the_detectable_difference_is_found_in_four_of_five_cases():
+def test_the_detectable_difference_is_found_with_80_percent_power():
     of_seeds = 0.01
     tests = [
         significance.judge(
@@ -233,7 +234,7 @@ def test_the_detectable_difference_is_found_in_four_of_five_cases():
     assert 0.7 < found / 300 < 0.92
 
 
-def test_slices_are_held_to_all_of_them():
+def test_slices_are_corrected_for_their_number():
     reviews = 700
     before, after = np.ones((2, reviews), dtype=bool)
     before[:40] = False  # the first slice: 40 put right, of 100
@@ -247,7 +248,7 @@ def test_slices_are_held_to_all_of_them():
     assert (found[0].before, found[0].after) == (0.6, 1.0)
 
 
-def test_flips_come_by_how_far_they_moved():
+def test_flips_are_sorted_by_their_distance():
     base, head = changed(2, 1, reviews=20)
     moved = significance.flips(base, head)
     assert sorted(flip.rise for flip in moved) == [-1, 1, 1]
@@ -256,7 +257,7 @@ def test_flips_come_by_how_far_they_moved():
     assert distance == sorted(distance, reverse=True)
 
 
-def test_an_undefined_score_is_said_to_be_none():
+def test_an_undefined_score_is_none():
     base, head = changed(3, 2, reviews=20)
     one_class = np.zeros_like(base.targets)
     base, head = replace(base, targets=one_class), replace(head, targets=one_class)

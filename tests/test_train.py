@@ -1,11 +1,10 @@
-import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import edit
+from conftest import ROOT, edit
 
 pytestmark = pytest.mark.slow
 
@@ -18,13 +17,14 @@ def stage():
 
 
 @pytest.fixture(scope="module")
-def training():
+def loop():
+    from ajuste.training import loop
 
-    return training
+    return loop
 
 
 class Log:
-    """Stands in for DVCLive: keeps what it is given, by metric and step."""
+    """In place of DVCLive: keeps the metrics, by name and step."""
 
     def __init__(self):
         self.step = 0
@@ -37,14 +37,14 @@ class Log:
         pass
 
 
-def test_metrics_are_named_as_dvclive_names_them(training):
+def test_metrics_have_the_names_of_dvclive(loop):
     nested = {"train": {"loss": 1.0}, "kept_epoch": 3}
-    assert training.flatten(nested) == {"train/loss": 1.0, "kept_epoch": 3}
+    assert loop.flatten(nested) == {"train/loss": 1.0, "kept_epoch": 3}
 
 
-def test_the_lectures_count_of_batches(training):
-    assert training.steps_per_epoch(60_000, 128) == 469
-    assert 5 * training.steps_per_epoch(60_000, 128) == 2_345
+def test_the_lectures_count_of_batches(loop):
+    assert loop.steps_per_epoch(60_000, 128) == 469
+    assert 5 * loop.steps_per_epoch(60_000, 128) == 2_345
 
 
 def parts(seed=0, count=64):
@@ -53,6 +53,9 @@ def parts(seed=0, count=64):
         "token_ids": chance.integers(2, 40, (count, 12)).astype(np.int32),
         "targets": chance.integers(0, 2, (count, 1)).astype(np.float32),
     }
+
+
+DENSE = {"network": "dense", "units": [8]}  # fast to compile
 
 
 def network(patience=0, epochs=6, task="binary", **changes):
@@ -77,24 +80,38 @@ def network(patience=0, epochs=6, task="binary", **changes):
     return networks.build("gru", entry, matrix, 12, task)
 
 
-def fit(stage, model, options, log=None, task="binary", checkpoint=None, reviews=None):
+def fit(model, options, log=None, task="binary", checkpoint=None, reviews=None, callback=None):
+    """Train, with a callback besides those of the loop."""
+    from ajuste.training import loop
     from ajuste.training.checkpoint import Checkpoint
 
+    if callback:
+        fit_once = model.fit
+        model.fit = lambda *given, callbacks, **named: fit_once(
+            *given, callbacks=[*callbacks, callback], **named
+        )
     with TemporaryDirectory() as folder:
         checkpoint = checkpoint or Checkpoint(Path(folder) / "train.npz", "this one")
         both = reviews or parts(), parts(1)
-        return stage.fit(model, options, task, *both, log or Log(), 1, checkpoint)
+        return loop.fit(model, options, task, *both, log or Log(), 1, checkpoint)
 
 
-def test_without_patience_every_epoch_runs_and_the_last_is_kept(stage):
+@pytest.fixture(scope="module")
+def trained():
+    """A network that is trained without patience, its options and the epoch that was kept."""
     model, options = network()
-    assert fit(stage, model, options) == 6
+    return model, options, fit(model, options)
+
+
+def test_without_patience_every_epoch_runs_and_the_last_is_kept(trained):
+    model, _, kept = trained
+    assert kept == 6
     assert model.history.epoch == list(range(6))
 
 
-def test_every_epoch_takes_every_review_once_and_in_an_order_of_its_own(training):
+def test_every_epoch_has_each_review_once_in_another_order(loop):
     part = {"token_ids": np.arange(10)[:, None], "targets": np.arange(10)[:, None]}
-    batches = training.Batches(part, 4, seed=1)
+    batches = loop.Batches(part, 4, seed=1)
     seen = []
     for epoch in range(3):
         batches.begin(epoch)
@@ -106,14 +123,14 @@ def test_every_epoch_takes_every_review_once_and_in_an_order_of_its_own(training
     assert len(set(map(tuple, seen))) == 3
     batches.begin(1)
     assert batches[0][1][:, 0].tolist() == seen[1][:4]
-    assert training.batch_order(10, 2, 0).tolist() != seen[0]
+    assert loop.batch_order(10, 2, 0).tolist() != seen[0]
 
 
-def test_the_batches_reach_the_network_in_their_order(stage, training):
+def test_the_batches_reach_the_network_in_their_order(stage, loop):
     from ajuste.training.backend import keras, tf
 
     reviews = parts()
-    reviews["token_ids"][:, 0] = np.arange(64)  # by which a review is known
+    reviews["token_ids"][:, 0] = np.arange(64)  # to identify a review
     taken = []
 
     class Spy(keras.layers.Layer):
@@ -127,16 +144,16 @@ def test_the_batches_reach_the_network_in_their_order(stage, training):
     _, options = network(epochs=3)
     token_ids = keras.Input((12,), dtype="int32")
     model = keras.Model(token_ids, keras.layers.Dense(1)(Spy()(token_ids)))
-    fit(stage, model, options, reviews=reviews)
-    orders = [training.batch_order(64, 1, epoch).tolist() for epoch in range(3)]
+    fit(model, options, reviews=reviews)
+    orders = [loop.batch_order(64, 1, epoch).tolist() for epoch in range(3)]
     assert np.reshape(taken, (3, 64)).tolist() == orders
 
 
 def test_with_patience_the_best_epoch_is_kept(stage):
-    """Labels at random: training learns them by heart, and validation gets worse from the start."""
-    model, options = network(patience=2, epochs=30)
+    """Random labels: the network memorizes them, and validation gets worse from the start."""
+    model, options = network(patience=2, epochs=30, **DENSE)
     log = Log()
-    kept = fit(stage, model, options, log)
+    kept = fit(model, options, log)
     losses = log.metrics["validation/loss"]
     assert len(losses) == kept + 2 < 30
     assert kept == min(losses, key=losses.get)
@@ -144,37 +161,36 @@ def test_with_patience_the_best_epoch_is_kept(stage):
     assert summary["validation"]["loss"] == pytest.approx(min(losses.values()))
 
 
-def test_the_curves_are_measured_at_the_end_of_an_epoch_and_without_dropout(stage, training):
+def test_the_curves_are_measured_at_the_end_of_an_epoch_and_without_dropout(stage, loop):
     model, options = network(dropout=0.5, l2=0.01)
     log = Log()
-    fit(stage, model, options, log)
-    now = training.measure(model, "binary", options.loss, parts())
+    fit(model, options, log)
+    now = loop.measure(model, "binary", options.loss, parts())
     assert log.metrics["train/loss"][6] == pytest.approx(now["loss"])
     assert log.metrics["train/accuracy"][6] == now["accuracy"]
-    # Keras' own holds the dropout, the penalty and the earlier batches
-    assert model.history.history["loss"][-1] > now["loss"] + 0.01
+    # Keras' own loss includes dropout, the penalty and the earlier batches
+    shown = model.history.history
+    assert shown["loss"][-1] > now["loss"] + 0.01
+    assert shown["accuracy"][-1] == now["accuracy"]
+    assert list(shown) == ["loss", "accuracy", "val_loss", "val_accuracy"]
     assert set(log.metrics["gradient/gru"]) == set(range(1, 7))
 
 
-def test_measuring_changes_nothing_of_the_training(stage, training):
-    """With a dense network: Keras' recurrent layers draw a dropout mask in evaluation too."""
+def test_measuring_changes_nothing_of_the_training(stage, loop):
+    """With a dense network: Keras' recurrent layers draw a dropout mask in evaluation as well."""
     from ajuste.training import networks
 
-    dense = {"network": "dense", "units": [8], "dropout": 0.5}
-    model, options = network(**dense)
-    fit(stage, model, options)
-    plain, _ = network(**dense)
+    model, options = network(**DENSE, dropout=0.5)
+    fit(model, options)
+    plain, _ = network(**DENSE, dropout=0.5)
     networks.compile_model(plain, options, 24)
-    batches = training.Batches(parts(), 16, 1)
-    ordered = training.keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin)
-    plain.fit(batches, epochs=6, shuffle=False, callbacks=[ordered], verbose=0)
+    loop.run_epochs(plain, options, parts(), 1)
     pairs = zip(model.get_weights(), plain.get_weights(), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
 
 
-def test_the_summary_measures_both_parts_alike(stage):
-    model, options = network()
-    fit(stage, model, options)
+def test_the_summary_measures_both_parts_in_the_same_way(stage, trained):
+    model, options, _ = trained
     same = stage.summary(model, "binary", options.loss, parts(), parts())
     assert same["generalization_gap"] == {"loss": 0, "accuracy": 0}
     other = stage.summary(model, "binary", options.loss, parts(), parts(1))
@@ -188,9 +204,9 @@ def test_the_summary_measures_both_parts_alike(stage):
 
 
 def test_numbers_have_no_accuracy(stage):
-    model, options = network(task="regression")
+    model, options = network(task="regression", epochs=1, network="dense", units=[2])
     log = Log()
-    fit(stage, model, options, log, "regression")
+    fit(model, options, log, "regression")
     assert {name for name in log.metrics if not name.startswith("gradient")} == {
         "train/loss",
         "validation/loss",
@@ -210,17 +226,13 @@ def test_a_training_that_diverges_stops_and_keeps_its_last_good_epoch(stage):
             if self.model.optimizer.iterations == 10:
                 self.model.set_weights([np.inf * weight for weight in self.model.get_weights()])
 
-    model, options = network()
-    healthy, _ = network(epochs=2)
-    fit(stage, healthy, options.model_copy(update={"epochs": 2}))
+    healthy, options = network(epochs=2, **DENSE)
+    fit(healthy, options)
+    model, options = network(**DENSE)
     log = Log()
-    fit_once = model.fit
-    model.fit = lambda *given, callbacks, **named: fit_once(
-        *given, callbacks=[*callbacks, Poison()], **named
-    )
     with pytest.raises(stage.DivergedError) as error:
-        fit(stage, model, options, log)
-    assert "the loss is nan after batch 3 of epoch 3" in str(error.value)
+        fit(model, options, log, callback=Poison())
+    assert "the training diverged: the loss is nan after batch 3 of epoch 3" in str(error.value)
     assert "`clip_norm`" in str(error.value)
     assert "the weights of epoch 2 are kept" in str(error.value)
     assert "\n" not in str(error.value)
@@ -230,24 +242,24 @@ def test_a_training_that_diverges_stops_and_keeps_its_last_good_epoch(stage):
 
 
 def test_a_training_that_diverges_at_once_keeps_nothing(stage):
-    model, options = network()
+    model, options = network(**DENSE)
     model.set_weights([np.nan * weight for weight in model.get_weights()])
-    with pytest.raises(stage.DivergedError, match=r"of epoch 1; .* nothing is kept") as error:
-        fit(stage, model, options)
+    with pytest.raises(stage.DivergedError, match=r"of epoch 1; .* no weights are kept") as error:
+        fit(model, options)
     assert error.value.good_epochs == 0
 
 
-def test_a_vanishing_gradient_is_said_once(training, capsys):
-    log = Log()
-    forget = SimpleNamespace(save=lambda *given: None)
-    watch = training.Watch(log, "binary", "binary_crossentropy", parts(), parts(1), 0, forget)
-    watch.set_model(network()[0])
+def test_a_vanishing_gradient_is_reported_once(loop, capsys):
+    no_checkpoint = SimpleNamespace(save=lambda *given: None)
+    both = parts(), parts(1)
+    watch = loop.Watch(Log(), "binary", "binary_crossentropy", *both, 0, no_checkpoint)
+    watch.set_model(network(**DENSE)[0])
     watch.layer_norms = lambda: {"gru": 1e-7, "output": 0.1}
     for epoch in range(3):
         watch.on_epoch_end(epoch, {})
-    said = capsys.readouterr().out
-    assert said.count("warning") == 1
-    assert "epoch 1: the gradient of layer `gru` vanishes" in said
+    printed = capsys.readouterr().out
+    assert printed.count("warning") == 1
+    assert "epoch 1: the gradient of layer `gru` vanishes" in printed
 
 
 def test_through_time_takes_the_longest_reviews(stage):
@@ -255,13 +267,13 @@ def test_through_time_takes_the_longest_reviews(stage):
     train["token_ids"][:40, 6:] = 0
     model, options = network()
     table = stage.through_time(model, options.loss, train)
-    # a quarter of 64 are looked at, and 24 are full
+    # a quarter of the 64 reviews are used, and 24 have full length
     assert table["steps_back"].tolist() == list(range(12))
     assert (table["norm"] > 0).all()
     assert np.allclose(table["log10_norm"], np.log10(table["norm"]))
 
 
-def test_a_network_without_time_leaves_a_table_without_rows(stage):
+def test_a_network_without_recurrence_has_a_table_without_rows(stage):
     model = SimpleNamespace(layers=[])
     table = stage.through_time(model, "binary_crossentropy", parts())
     assert table.columns.tolist() == ["steps_back", "norm", "log10_norm"]
@@ -270,7 +282,7 @@ def test_a_network_without_time_leaves_a_table_without_rows(stage):
 
 @pytest.fixture
 def tokens(stage, in_tmp):
-    """What the stages before this one leave."""
+    """The input of the stage."""
     from ajuste.data.text import Encoder
 
     Encoder({"a": 1}, 12, "last", "binary", ["no", "yes"]).save(stage.TOKENS)
@@ -281,9 +293,11 @@ def tokens(stage, in_tmp):
     return in_tmp
 
 
-def test_whatever_shapes_a_training_makes_its_checkpoint_another(stage, tokens, monkeypatch):
+def test_the_parameters_data_code_and_versions_decide_the_identity(stage, tokens, monkeypatch):
     from ajuste.training import environment
 
+    names = {path.relative_to(ROOT).as_posix() for path in stage.CODE}
+    assert names >= {"stages/train.py", "ajuste/training/loop.py", "ajuste/data/text.py"}
     code = tokens / "code.py"
     code.write_text("1")
     monkeypatch.setattr(stage, "CODE", [*stage.CODE, code])
@@ -296,7 +310,7 @@ def test_whatever_shapes_a_training_makes_its_checkpoint_another(stage, tokens, 
 
     monkeypatch.setattr(stage, "fit", reach)
 
-    def training() -> str:
+    def identity() -> str:
         with pytest.raises(ReachedError) as error:
             stage.main()
         return str(error.value)
@@ -304,8 +318,8 @@ def test_whatever_shapes_a_training_makes_its_checkpoint_another(stage, tokens, 
     def other_versions():
         monkeypatch.setattr(environment, "describe", lambda: {"packages": {"keras": "4.0"}})
 
-    first = training()
-    assert training() == first
+    first = identity()
+    assert identity() == first
     changes = [
         lambda: edit(tokens / "params.yaml", {"\nseed: 1": "\nseed: 2"}),
         lambda: edit(tokens / "params.yaml", {"\nmodel: gru": "\nmodel: lstm"}),
@@ -319,23 +333,30 @@ def test_whatever_shapes_a_training_makes_its_checkpoint_another(stage, tokens, 
     found = [first]
     for change in changes:
         change()
-        found.append(training())
+        found.append(identity())
     assert len(set(found)) == len(changes) + 1
 
 
-def test_a_good_epoch_is_on_disk_after_a_training_that_diverged(stage, tokens, monkeypatch, capfd):
+@pytest.mark.parametrize("good_epochs", [0, 1])
+def test_a_training_that_fails_leaves_no_metrics(stage, tokens, monkeypatch, good_epochs):
+    """And a model only if it is that of a good epoch."""
     from ajuste.data.text import Encoder
     from ajuste.training import model_file
 
-    def diverge(model, options, *given):
-        error = stage.DivergedError("training has diverged")
-        error.good_epochs = 1
+    def diverge(model, options, task, train, validation, live, *given):
+        live.log_metric("train/loss", 1.0)
+        live.sync()
+        assert (stage.METRICS / "metrics.json").exists()
+        error = stage.DivergedError("the training diverged")
+        error.good_epochs = good_epochs
         raise error
 
     monkeypatch.setattr(stage, "fit", diverge)
     with pytest.raises(stage.DivergedError):
         stage.main()
-    assert model_file.load(stage.FOLDER / "model.keras")
-    assert Encoder.load(stage.FOLDER).labels == ["no", "yes"]
+    assert not (stage.METRICS / "metrics.json").exists()
     assert not stage.RECORD.exists()
-    assert "loss" not in json.loads((stage.METRICS / "metrics.json").read_text() or "{}")
+    assert stage.MODEL.exists() == bool(good_epochs)
+    if good_epochs:
+        assert model_file.load(stage.MODEL)
+        assert Encoder.load(stage.FOLDER).labels == ["no", "yes"]

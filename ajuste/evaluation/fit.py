@@ -1,29 +1,27 @@
-"""The verdict on a training: underfitting, overfitting or optimal, read from its learning curves.
+"""The verdict on a training: underfitting, overfitting or optimal, from its learning curves.
 
-The lecture's words are these: *underfitting* is a high loss on both parts, *overfitting* a clear
-gap between the two, *optimal* a validation loss close to the training loss. To put numbers on
-"high", "clear" and "close" that hold for two classes as for eight and for a regression, every
-loss is measured in shares of the baseline loss, which is the loss of always answering the class
-frequencies (the mean, in a regression). The share of it that a network takes away is what it has
-`explained`: McFadden's R² (1974) for a cross-entropy, the ordinary R² for a squared error.
+In the lecture, *underfitting* is a high loss on both parts, *overfitting* a clear gap between them,
+*optimal* a validation loss close to the training loss. To define "high", "clear" and "close" for
+every task, a loss is divided by the baseline loss, that of always predicting the class frequencies
+(the mean, in a regression). The share by which a network lowers the baseline loss is `explained`:
+McFadden's R² (1974) for a cross-entropy, the ordinary R² for a squared error.
 
 The rule, with the parameters of `evaluate.fit`:
 
 1. fewer than four epochs, or a loss that is not finite: `undecided`;
 2. validation is worse than training by more than `max_gap`, or has risen by more than `max_rise`
    since its best epoch: `overfitting`;
-3. validation is better than training by more than `max_gap`: `undecided`, look at the split;
+3. validation is better than training by more than `max_gap`: `undecided`, check the split;
 4. less than `min_explained` of the training loss is explained: `underfitting`;
 5. the validation loss still fell by more than `min_progress` in the last third of the epochs:
-   `underfitting`, since it was stopped too soon;
-6. else `optimal`.
+   `underfitting`, since the training stopped too soon;
+6. otherwise `optimal`.
 
-The fifth looks at the end of the training, all else at the epoch whose weights were kept. Noise is
-handled twice. The curves are smoothed by a running median of three (Tukey, 1977), so that one bumpy
-epoch changes nothing. And a bound counts as crossed, or as kept, only where the distance to it is
-larger than the noise: the scatter of the curve around its smoothed self, and for the gap, which
-compares different reviews, two standard errors as well. What lies within the noise of a bound is
-`undecided`; but a fall (5) that may be noise is none.
+Rule 5 is about the end of the training, the others about the epoch whose weights were kept. The
+curves are smoothed by a running median of three (Tukey, 1977), so that one bumpy epoch changes
+nothing. A value is above or below a bound only if its distance to the bound is larger than the
+noise: the scatter of the curve around the smoothed curve, and for the gap, which compares different
+reviews, two standard errors as well. Otherwise the verdict is `undecided`; rule 5 is skipped.
 """
 
 import math
@@ -40,21 +38,21 @@ from ajuste.files import read_json
 UNDERFITTING, OVERFITTING, OPTIMAL = "underfitting", "overfitting", "optimal"
 UNDECIDED = "undecided"
 
-MIN_EPOCHS = 4  # a median of three leaves of three epochs a single value
+MIN_EPOCHS = 4  # of three epochs, a median of three leaves a single value
 NORMAL_SCATTER = 3.18  # 1 / median(|x - smooth(x)|) of standard normal x, by simulation
 
 
 @dataclass(frozen=True)
 class Curves:
-    """The learning curves of a run, one value an epoch, both parts measured alike.
+    """The learning curves of a run, one value an epoch, both parts measured in the same way.
 
     Attributes:
         train_loss: float (epochs,), of training reviews at the end of each epoch, dropout off.
         validation_loss: float (epochs,).
         kept_epoch: the epoch whose weights were kept, from 1.
-        baseline_loss: the loss of the best answer that does not look at the review.
-        standard_error: of the difference between the two losses, from the reviews they were
-            measured on; 0 where it is not known.
+        baseline_loss: the loss of the best constant prediction.
+        standard_error: of the difference between the two losses, due to the choice of reviews; 0 if
+            it is not known.
         train_accuracy: float (epochs,), or None for a task without an accuracy.
         validation_accuracy: the same.
     """
@@ -70,14 +68,14 @@ class Curves:
 
 @dataclass(frozen=True)
 class Fit:
-    """A verdict, why, and the numbers behind it (see `judge`)."""
+    """A verdict, its reason and its numbers (see `judge`)."""
 
     verdict: str
     reason: str
     numbers: dict[str, Any]
 
     def as_json(self) -> dict[str, Any]:
-        """What stands under `fit` in `metrics/evaluate.json`."""
+        """The value of `fit` in `metrics/evaluate.json`."""
         return {"verdict": self.verdict, "reason": self.reason, **self.numbers}
 
 
@@ -91,8 +89,7 @@ def smooth(curve: np.ndarray) -> np.ndarray:
         curve: float (n,) with n of at least 3.
 
     Returns:
-        float64 (n,). A curve that only rises or only falls comes back with its inner values as
-        they were.
+        float64 (n,). The inner values of a monotonic curve do not change.
     """
     curve = np.asarray(curve, dtype=np.float64)
     inner = np.median([curve[:-2], curve[1:-1], curve[2:]], axis=0)
@@ -106,10 +103,9 @@ def smooth(curve: np.ndarray) -> np.ndarray:
 
 
 def noise(curve: np.ndarray) -> float:
-    """The scatter of a curve around its smoothed self: the median distance between the two, scaled.
+    """The scatter of a curve: the scaled median distance to the smoothed curve.
 
-    The factor makes it the standard deviation of normal scatter, which a median of three follows
-    in part. A single bump leaves it at zero.
+    The factor makes it the standard deviation of normal scatter. A single bump does not change it.
     """
     return NORMAL_SCATTER * float(np.median(np.abs(np.asarray(curve) - smooth(curve))))
 
@@ -134,7 +130,9 @@ def judge(curves: Curves, bounds: FitBounds) -> Fit:
     """
     epochs = len(curves.train_loss)
     if epochs < MIN_EPOCHS:
-        return Fit(UNDECIDED, f"a curve takes {MIN_EPOCHS} epochs, not {epochs}; train longer", {})
+        return Fit(
+            UNDECIDED, f"{epochs} epochs are too few for a verdict, train for {MIN_EPOCHS}", {}
+        )
     if not np.isfinite([curves.train_loss, curves.validation_loss]).all():
         return Fit(UNDECIDED, "a loss is not finite; lower the learning rate", {})
     base = curves.baseline_loss
@@ -204,7 +202,7 @@ def _decide(numbers: dict[str, Any], wiggle: float, bounds: FitBounds) -> tuple[
 
 
 def _exceeds(value: float, bound: float, margin: float) -> bool | None:
-    """Whether a value lies above a bound, or None where the margin leaves that open."""
+    """Whether a value is above a bound; None if the difference is within the margin."""
     if abs(value - bound) <= margin:
         return None
     return value > bound
@@ -219,7 +217,7 @@ def _gap(curves: Curves, kept: int) -> dict[str, float]:
 
 
 def read_curves(folder: Path) -> Curves:
-    """The curves that the stage `train` wrote into its folder of metrics."""
+    """The curves in the folder of metrics of the stage `train`."""
     metrics = read_json(folder / "metrics.json")
     curves = {}
     for part in ("train", "validation"):

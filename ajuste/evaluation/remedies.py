@@ -1,10 +1,10 @@
-"""What to try next: the lecture's remedies for a verdict, as commands that can be pasted.
+"""The lecture's remedies for a verdict, as commands to paste.
 
-Against overfitting: dropout, a smaller network, a penalty on the weights; and before these, where
-the validation loss has turned, stopping there. Against underfitting: less of all that, a trained
-embedding, a larger network, a longer input; and before these, where the loss was still falling,
-more epochs. A remedy only touches options that the network has: those that its entry in
-`params.yaml` lists, and those that every network has.
+Against overfitting: dropout, a smaller network, a penalty on the weights; first of all, if the
+validation loss rises again, early stopping. Against underfitting: less regularization, a trained
+embedding, a larger network, a longer input; first of all, if the loss still falls, more epochs. A
+remedy changes only options that the network has: those of its entry in `params.yaml`, and those of
+every network.
 """
 
 import shlex
@@ -17,26 +17,29 @@ from ajuste.evaluation.fit import OVERFITTING, UNDERFITTING
 DROPOUT = 0.3
 PENALTY = 0.001
 PATIENCE = 2
-FIRST_LAYER = 32  # of a network that has no hidden layer yet
+FIRST_LAYER = 32  # units, for a network without a hidden layer
 HOLDING_BACK = {
     "dropout": "dropout",
     "recurrent_dropout": "recurrent dropout",
     "l1": "L1 penalty",
     "l2": "L2 penalty",
 }
-EVERYWHERE = ("l2", "patience")  # what an entry may leave out, whatever its network
+EVERYWHERE = ("l2", "patience")  # every network has them, also if its entry does not
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """A parameter to change, by its full name, and why.
+    """A change of a parameter, and its reason.
 
     Attributes:
-        changes: the parameter and its new value.
-        why: what it does.
-        new: whether `params.yaml` does not have it yet.
+        model: the model that it is for. The command selects it: DVC ignores an option of a model
+            that is not selected.
+        changes: the full name of the parameter and its new value.
+        why: the effect of the change.
+        new: whether the parameter is missing in `params.yaml`.
     """
 
+    model: str
     changes: dict[str, Any]
     why: str
     new: bool = False
@@ -45,12 +48,13 @@ class Remedy:
     def command(self) -> str:
         """The experiment that tries it; `+` adds a parameter."""
         add = "+" if self.new else ""
-        settings = (f"{add}{key}={_plain(value)}" for key, value in self.changes.items())
+        changes = (f"{add}{key}={_plain(value)}" for key, value in self.changes.items())
+        settings = [f"model={self.model}", *changes]
         return f"dvc exp run {' '.join(f'-S {shlex.quote(setting)}' for setting in settings)}"
 
 
 def propose(fit: dict[str, Any], settings: dict[str, Any]) -> list[Remedy]:
-    """The remedies for a run, the first to be tried first.
+    """The remedies for a run, in the order in which to try them.
 
     Args:
         fit: its verdict and numbers, as `Fit.as_json` gives them.
@@ -68,18 +72,18 @@ def propose(fit: dict[str, Any], settings: dict[str, Any]) -> list[Remedy]:
     else:
         return []
     remedies = [
-        Remedy({f"models.{model}.{option}": value}, why, new=option not in entry)
+        Remedy(model, {f"models.{model}.{option}": value}, why, new=option not in entry)
         for option, value, why in found
         if option in entry or option in EVERYWHERE
     ]
     if fit["verdict"] == UNDERFITTING:
         longer = {"tokenize.max_length": 2 * settings["tokenize"]["max_length"]}
-        remedies.append(Remedy(longer, "a longer input: more of each review"))
+        remedies.append(Remedy(model, longer, "a longer input: more of each review"))
     return remedies
 
 
 def advise(fit: dict[str, Any], settings: dict[str, Any]) -> str:
-    """The verdict, its reason and what to try, for the end of a run: a line, and one a remedy."""
+    """A line with the verdict and its reason, and one for each remedy."""
     remedies = propose(fit, settings)
     lines = [f"fit: {fit['verdict']}: {fit['reason']}", *(["Try:"] if remedies else [])]
     width = max((len(remedy.command) for remedy in remedies), default=0)
@@ -93,26 +97,26 @@ Change = tuple[str, Any, str]
 def _against_overfitting(entry: dict[str, Any], turned: bool) -> Iterator[Change]:
     units = entry.get("units")
     if turned and not entry.get("patience"):
-        yield "patience", PATIENCE, "stop when validation gets worse, and keep the best epoch"
+        yield "patience", PATIENCE, "stop if validation gets worse, and keep the best epoch"
     if not entry.get("dropout"):
-        yield "dropout", DROPOUT, "dropout, so that no unit can rely on another"
+        yield "dropout", DROPOUT, "dropout: no unit can rely on a single other one"
     if units and units != _times(0.5, units):
-        yield "units", _times(0.5, units), "a smaller network, which can learn less by heart"
+        yield "units", _times(0.5, units), "a smaller network, which can memorize less"
     if not entry.get("l2"):
-        yield "l2", PENALTY, "an L2 penalty, which keeps the weights small"
+        yield "l2", PENALTY, "an L2 penalty: it keeps the weights small"
     if entry.get("embedding") == "trained":
-        yield "embedding", "frozen", "leave the word vectors as they come: fewer weights to learn"
+        yield "embedding", "frozen", "frozen word vectors: fewer weights to learn"
 
 
 def _against_underfitting(entry: dict[str, Any], improving: bool) -> Iterator[Change]:
-    epochs = ("epochs", 2 * entry.get("epochs", 1), "more epochs: twice as many")
+    epochs = ("epochs", 2 * entry.get("epochs", 1), "twice as many epochs")
     if improving:
         yield epochs
     for option, what in HOLDING_BACK.items():
         if entry.get(option):
-            yield option, 0.0, f"without the {what}, which holds the network back"
+            yield option, 0.0, f"no {what}: it restrains the network"
     if entry.get("embedding") == "frozen":
-        yield "embedding", "trained", "a trained embedding, which adapts the word vectors"
+        yield "embedding", "trained", "a trained embedding: it adapts the word vectors"
     yield "units", _times(2, entry.get("units") or [FIRST_LAYER // 2]), "a larger network"
     if not improving:
         yield epochs

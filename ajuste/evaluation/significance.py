@@ -1,18 +1,17 @@
-"""Whether one network is better than another: differences of scores, told from chance.
+"""Whether one network is better than another: statistical tests of differences of scores.
 
-Two things make the score of a training differ from that of the next: which reviews the test part
-happens to hold, and the seed. The first is taken out of the comparison by asking both sides about
-the same reviews, and what is left of it is measured: by McNemar's exact test (McNemar, 1947;
-Dietterich, 1998) on what is right or wrong, and by a paired bootstrap for every other score.
+The score of a training depends on two things besides the network: the test reviews and the seed.
+The test uses the same reviews for both sides, and measures the variance that remains: by McNemar's
+exact test (McNemar, 1947; Dietterich, 1998) for right and wrong predictions, and by a paired
+bootstrap for the other scores.
 
-The second is measured where each side was trained with several seeds: the variance of the
-difference is then that over the reviews plus that over the seeds of either side (Bouthillier et
-al., 2021), with the degrees of freedom of Welch and Satterthwaite (1946). What a seed does to
-single reviews is in both, so this errs on the side of no difference shown. With one training a side
-it cannot be measured, and leaving it out is no option: two seeds of one network are two networks,
-and McNemar's test, which asks about these two, finds them different far more often than it should.
-So one training a side rests on what was measured elsewhere (`SEED_IMBALANCE`): McNemar's test with
-a beta-binomial in place of the binomial.
+With several seeds a side, the variance of the difference is that over the reviews plus that over
+the seeds of each side (Bouthillier et al., 2021), with the degrees of freedom of Welch and
+Satterthwaite (1946). The effect of a seed on single reviews is in both parts, so the test is
+conservative. With one training a side this variance cannot be measured, and McNemar's test alone
+calls two seeds of the same network different far too often. Therefore the test of one training a
+side uses a measured constant (`SEED_IMBALANCE`): McNemar's test with a beta-binomial in place of
+the binomial.
 """
 
 import math
@@ -22,25 +21,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from ajuste.evaluation import bootstrap
-from ajuste.evaluation.scores import MAIN
+from ajuste.evaluation.bootstrap import resamples
+from ajuste.evaluation.scores import MAIN, Scores, weighted
 from ajuste.tasks import NUMERIC, THRESHOLD, numbers
 
 ALPHA = 0.05
 POWER = 0.8
 RESAMPLES = 2000
-RANDOM = 1  # of the resamples: the same comparison gives the same numbers
+RANDOM = 1  # the seed of the resamples, so that the same comparison gives the same numbers
 
 SEED_IMBALANCE = 0.15
-"""How uneven two seeds of one network are: the standard deviation of (put right - put wrong) over
+"""How uneven two seeds of one network are: the standard deviation of (put right - put wrong) /
 (put right + put wrong), over all reviews on which the two differ.
 
 Measured with `python -m benchmarks.difference seeds`, on 2,000 training reviews: 0.07 for bow, 0.08
-for nn and lstm, 0.10 for gru (0.08 to 0.15). A forerunner of that script, on few pairs, gave 0.15
-for gru, and on 17,500 reviews 0.00 for gru (up to 0.05), 0.03 for bow (0.09) and 0.06 for lstm
-(0.27). So with much to train on it tends to err on the side of no difference shown. Where some
-seeds hardly learn it is too small: on 2,000 reviews 0.24 for rnn and 0.36 for bow (4, 4). Several
-seeds a side measure their own.
+for nn and lstm, 0.10 for gru (0.08 to 0.15). An earlier measurement with few pairs gave 0.15 for
+gru, and on 17,500 reviews 0.00 for gru (up to 0.05), 0.03 for bow (0.09) and 0.06 for lstm (0.27):
+with many training reviews the test is conservative. The value is too small if some seeds hardly
+learn: on 2,000 reviews 0.24 for rnn and 0.36 for bow with 4 and 4 units. Several seeds a side do
+not need it.
 """
 
 LOWER_IS_BETTER = ("loss", "mean_squared_error", "mean_absolute_error", "calibration_error")
@@ -50,7 +49,7 @@ BETTER, WORSE, SAME = "better", "worse", "no difference shown"
 
 @dataclass(frozen=True)
 class Answers:
-    """What one side says of its test reviews, once for each training.
+    """The predictions of one side for its test reviews, one set for each training.
 
     Attributes:
         task: a key of `ajuste.tasks.TASKS`.
@@ -59,7 +58,7 @@ class Answers:
         reviews: n texts.
         targets: (n, outputs).
         predictions: (trainings, n, outputs).
-        slices: for each slice which reviews belong to it, bool (n,).
+        slices: for each slice a mask of its reviews, bool (n,).
     """
 
     task: str
@@ -71,7 +70,7 @@ class Answers:
     slices: dict[str, np.ndarray]
 
     def sorted(self) -> "Answers":
-        """The same in an order that does not depend on that of the rows."""
+        """The same in an order that does not depend on the order of the rows."""
         rows = zip(self.reviews, self.targets.tolist(), self.predictions[0].tolist(), strict=True)
         order = [place for place, _ in sorted(enumerate(rows), key=lambda row: row[1])]
         return replace(
@@ -83,9 +82,9 @@ class Answers:
         )
 
     def quality(self) -> np.ndarray:
-        """What the main score is the mean of, float64 (trainings, n).
+        """The values whose mean is the main score, float64 (trainings, n).
 
-        1 for an answer that is right and 0 for one that is not; for numbers the absolute error.
+        1 for a right prediction and 0 for a wrong one; for numbers the absolute error.
         """
         return np.array(
             [_quality(self.task, self.targets, p, self.labels) for p in self.predictions]
@@ -94,7 +93,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Difference:
-    """A score on both sides; what is not defined is None.
+    """A score on both sides; None if it is not defined.
 
     Attributes:
         before: on the base, the mean over its trainings.
@@ -146,7 +145,7 @@ class Slice:
         before: the score on the base.
         after: the score on the head.
         test: of the difference, by itself.
-        shown: whether it is more than chance with all slices in view (Holm, 1979).
+        shown: whether it is significant, corrected for the number of slices (Holm, 1979).
     """
 
     name: str
@@ -159,12 +158,12 @@ class Slice:
 
 @dataclass(frozen=True)
 class Flip:
-    """A review that is answered otherwise.
+    """A review with another prediction.
 
     Attributes:
-        base: its place on the base.
-        head: its place on the head.
-        rise: by how much its part of the main score has risen, in the mean over the trainings.
+        base: its position on the base.
+        head: its position on the head.
+        rise: the increase of its part of the main score, in the mean over the trainings.
     """
 
     base: int
@@ -178,14 +177,14 @@ class Comparison:
 
     Attributes:
         score: the main score of the task.
-        paired: whether both sides were asked about the same reviews.
+        paired: whether both sides have the same reviews.
         reviews: how many reviews, on either side.
         trainings: how many trainings, on either side.
-        test: of the main score; the verdict rests on it.
+        test: of the main score; it decides the verdict.
         verdict: better, worse or no difference shown.
         alike: whether every prediction is the same on both sides.
-        mcnemar: with one training a side and answers that are right or wrong, how many were put
-            right, how many were put wrong, and the p of McNemar's exact test.
+        mcnemar: with one training a side, and not for numbers: how many reviews were put right, how
+            many were put wrong, and the p of McNemar's exact test.
         differences: of every score, the main one first.
         slices: by the size of their difference.
     """
@@ -203,15 +202,15 @@ class Comparison:
 
 
 def compare(base: Answers, head: Answers) -> Comparison:
-    """Compare two sides that were asked for the same thing.
+    """Compare two sides of the same task and labels.
 
-    They are paired if they have the same reviews with the same labels, in whatever order.
+    They are paired if they have the same reviews with the same labels, in any order.
 
     Raises:
         ValueError: the task or the labels differ.
     """
     if (base.task, base.labels) != (head.task, head.labels):
-        raise ValueError("the two sides were asked for different things")
+        raise ValueError("the two sides have different tasks or labels")
     base, head = base.sorted(), head.sorted()
     paired = _same_reviews(base, head)
     before, after = base.quality(), head.quality()
@@ -236,9 +235,9 @@ def compare(base: Answers, head: Answers) -> Comparison:
 
 
 def flips(base: Answers, head: Answers) -> list[Flip]:
-    """The reviews that both sides have and whose part of the main score differs.
+    """The reviews of both sides whose part of the main score differs.
 
-    The largest changes come first; equal ones by how far the predictions moved.
+    The largest changes come first; equal changes are sorted by the change of the prediction.
     """
     places: dict[tuple[str, tuple[float, ...]], int] = {}
     for place, key in enumerate(_keys(base)):
@@ -267,8 +266,8 @@ def _quality(
     task: str, targets: np.ndarray, predictions: np.ndarray, labels: Sequence[str]
 ) -> np.ndarray:
     if task in NUMERIC:
-        actual, said = (numbers(task, outputs, labels) for outputs in (targets, predictions))
-        return np.abs(actual - said)
+        actual, predicted = (numbers(task, outputs, labels) for outputs in (targets, predictions))
+        return np.abs(actual - predicted)
     if task == "multiclass":
         return (targets.argmax(axis=1) == predictions.argmax(axis=1)).astype(np.float64)
     right = (targets >= THRESHOLD) == (predictions >= THRESHOLD)
@@ -283,10 +282,10 @@ def _mcnemar(before: np.ndarray, after: np.ndarray) -> tuple[int, int, float]:
 
 
 def judge(before: np.ndarray, after: np.ndarray, paired: bool) -> Test:
-    """Test a difference of means: what the verdict of `compare` rests on.
+    """Test a difference of means; this decides the verdict of `compare`.
 
     Args:
-        before: the quality of each answer of the base, (trainings, n).
+        before: the quality of each prediction of the base, (trainings, n).
         after: that of the head, (trainings, m).
         paired: whether column i is the same review on both sides.
     """
@@ -315,9 +314,9 @@ def _variance_of_mean(values: np.ndarray) -> float:
 
 
 def _variances_over_seeds(before: np.ndarray, after: np.ndarray) -> list[tuple[float, float]]:
-    """What the seeds add to the variance of a difference of means, with its degrees of freedom.
+    """The variance of a difference of means over the seeds, with its degrees of freedom.
 
-    A part for each side; but a side of one training is taken to vary as the other does.
+    One part for each side; a side of one training gets the variance of the other side.
 
     Args:
         before: the score of each training of the base.
@@ -331,7 +330,7 @@ def _variances_over_seeds(before: np.ndarray, after: np.ndarray) -> list[tuple[f
 
 
 def _mean_distance(before: np.ndarray, after: np.ndarray, paired: bool) -> float:
-    """How far an answer is from that of the other side; of two reviews where none are paired."""
+    """The mean distance of the two sides: of the same review, or of any two if not paired."""
     if paired:
         return float(np.abs(after - before).mean())
     before = np.sort(before)
@@ -343,7 +342,7 @@ def _mean_distance(before: np.ndarray, after: np.ndarray, paired: bool) -> float
 
 
 def _normal(value: float, variances: list[float], freedom: list[float]) -> Test:
-    """A difference whose variance is a sum of parts, each known with some degrees of freedom."""
+    """The test of a difference whose variance is a sum of parts with degrees of freedom."""
     variance = sum(variances)
     if variance == 0:
         return Test(value, value, value, float(value == 0), 0.0)
@@ -361,10 +360,10 @@ def _normal(value: float, variances: list[float], freedom: list[float]) -> Test:
 
 
 def _beta_binomial(before: np.ndarray, after: np.ndarray) -> Test:
-    """McNemar's exact test with seeds that are uneven by `SEED_IMBALANCE`.
+    """McNemar's exact test for seeds that are uneven by `SEED_IMBALANCE`.
 
-    Of the answers that changed, those put right are binomial in McNemar's test, with probability
-    1/2. Here that probability itself varies from pair to pair of seeds, as a beta distribution.
+    In McNemar's test the number put right, of those that changed, is binomial with probability 1/2.
+    Here this probability varies between pairs of seeds, with a beta distribution.
     """
     put_right, put_wrong, _ = _mcnemar(before, after)
     reviews, changed = len(before), put_right + put_wrong
@@ -372,7 +371,7 @@ def _beta_binomial(before: np.ndarray, after: np.ndarray) -> Test:
     by_chance = stats.betabinom(changed, shape, shape)
     value = (put_right - put_wrong) / reviews
     p = min(1.0, 2 * float(by_chance.sf(max(put_right, put_wrong) - 1)))
-    # The fewest put right that would be more than chance; one more than all, where none would be.
+    # The smallest significant number put right; one more than `changed` if there is none.
     counts = np.arange(changed + 2)
     fewest = int(counts[2 * by_chance.sf(counts - 1) <= ALPHA][0])
     reach = (2 * fewest - changed - 1) / reviews
@@ -383,36 +382,34 @@ def _beta_binomial(before: np.ndarray, after: np.ndarray) -> Test:
 
 
 def _differences(base: Answers, head: Answers, paired: bool) -> dict[str, Difference]:
-    """Every score of the task with its interval by the bootstrap."""
+    """Every score of the task, with its interval by the bootstrap."""
     once = [_scores(side, np.ones((1, len(side.reviews)))) for side in (base, head)]
     resampled = [_resampled(base, RANDOM), _resampled(head, RANDOM if paired else RANDOM + 1)]
     return {
-        name: _difference(*(scores[name] for scores in (*once, *resampled))) for name in once[0]
+        name: _difference(*(scores[name] for scores in (*once, *resampled)))
+        for name in sorted(once[0], key=lambda name: name != MAIN[base.task])
     }
 
 
-def _scores(side: Answers, weights: np.ndarray) -> bootstrap.Scores:
+def _scores(side: Answers, weights: np.ndarray) -> Scores:
     """Each score of each training, (trainings, resamples)."""
     found = [
-        bootstrap.scores(side.task, side.loss, side.targets, p, side.labels, weights)
+        weighted(side.task, side.loss, side.targets, p, side.labels, weights)
         for p in side.predictions
     ]
     return {name: np.array([scores[name] for scores in found]) for name in found[0]}
 
 
-def _resampled(side: Answers, seed: int) -> bootstrap.Scores:
+def _resampled(side: Answers, seed: int) -> Scores:
     """Each score of each resample, in the mean over the trainings: (resamples,)."""
-    parts = [
-        _scores(side, weights)
-        for weights in bootstrap.resamples(len(side.reviews), RESAMPLES, seed)
-    ]
+    parts = [_scores(side, weights) for weights in resamples(len(side.reviews), RESAMPLES, seed)]
     return {name: np.concatenate([part[name].mean(axis=0) for part in parts]) for name in parts[0]}
 
 
 def _difference(
     before: np.ndarray, after: np.ndarray, resampled_before: np.ndarray, resampled_after: np.ndarray
 ) -> Difference:
-    """A score: of each training of either side (trainings, 1), and of each resample."""
+    """From a score of each training of both sides, (trainings, 1), and of each resample."""
     old, new = float(before.mean()), float(after.mean())
     value = new - old
     resampled = resampled_after - resampled_before
@@ -431,7 +428,7 @@ def _difference(
 def _slices(
     base: Answers, head: Answers, before: np.ndarray, after: np.ndarray, paired: bool
 ) -> list[Slice]:
-    """The slices that both sides have; where the reviews are the same, as the head cuts them."""
+    """The slices of both sides; those of the head, if the reviews are the same."""
     found = []
     for name, chosen in head.slices.items():
         old = chosen if paired else base.slices.get(name, np.zeros(len(base.reviews), dtype=bool))

@@ -1,4 +1,4 @@
-"""Print how the last run went: `python -m ajuste.evaluation.summary`."""
+"""Print the results of the last run: `python -m ajuste.evaluation.summary`."""
 
 from pathlib import Path
 from typing import Any
@@ -6,14 +6,16 @@ from typing import Any
 from ajuste.config import reader
 from ajuste.errors import PipelineError, run
 from ajuste.evaluation import remedies
-from ajuste.files import read_json
+from ajuste.files import read_json, recorded
 
 TRAIN = Path("metrics/train/metrics.json")
 TEST = Path("metrics/evaluate.json")
+MODEL = Path("data/model/model.keras")
+ENVIRONMENT = Path("reports/train/environment.json")
 
 
 def table(model: str, trained: dict[str, Any], tested: dict[str, Any]) -> str:
-    """Loss and, where the task has one, accuracy on the three parts, one line each."""
+    """Loss and, if the task has one, accuracy: one line for each of the three parts."""
     parts = {"training": trained["train"], "validation": trained["validation"], "test": tested}
     lines = [f"{model:<12} loss   {'accuracy' if 'accuracy' in tested else ''}"]
     for name, scores in parts.items():
@@ -27,15 +29,17 @@ def table(model: str, trained: dict[str, Any], tested: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Print the table of the metrics on disk, the verdict on the fit and what to try."""
+    """Print the metrics on disk, the verdict on the fit and its remedies."""
     settings = reader.read()
     try:
         tested = read_json(TEST)
         print(table(settings["model"], read_json(TRAIN), tested))
         print()
         print(remedies.advise(tested["fit"], settings))
+        if MODEL.exists() and recorded(ENVIRONMENT, MODEL) is None:
+            print(f"note: {ENVIRONMENT} describes the training of another model")
     except FileNotFoundError as error:
-        raise PipelineError(f"{error.filename}: no metrics yet; run `dvc repro`") from None
+        raise PipelineError(f"{error.filename}: no metrics; run `dvc repro`") from None
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Keras, without the start-up messages of TensorFlow, and what makes its results repeat.
+"""Keras on TensorFlow, with fixed settings and without the start-up messages.
 
-`backend.keras` and `backend.tf` are loaded when they are first asked for, which takes seconds.
+`backend.keras` and `backend.tf` are imported at first use, which takes seconds.
 """
 
 import os
@@ -13,37 +13,51 @@ from types import ModuleType
 
 from ajuste.errors import open_streams
 
-# Only what is fatal: what TensorFlow calls an error on a machine without a GPU is none, and what
-# is one comes as an exception.
+# Only fatal messages: without a GPU TensorFlow logs errors that are harmless, and a real error is
+# an exception as well.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # TensorFlow's libraries write to file descriptor 2 while they load, at a level that no setting
-    # reaches. What they wrote is shown after all if the import fails.
+    # TensorFlow's libraries write to file descriptor 2 while they load, whatever the log level.
+    # If the import fails, their messages are shown.
     open_streams()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
         try:
             yield
         except BaseException:
-            said.seek(0)
-            os.write(kept, said.read())
+            messages.seek(0)
+            os.write(stderr, messages.read())
             raise
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+@contextmanager
+def _defaults() -> Iterator[None]:
+    # Keras reads its backend, float type and epsilon, and limits on epochs and steps, from
+    # `~/.keras/keras.json` and from variables. They would change the results without a trace.
+    for name in [name for name in os.environ if name.startswith("KERAS_")]:
+        del os.environ[name]
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["KERAS_HOME"] = home
+        try:
+            yield
+        finally:
+            del os.environ["KERAS_HOME"]
 
 
 @cache
 def _load() -> dict[str, ModuleType]:
-    with _quiet():
+    with _quiet(), _defaults():
         import keras
         import tensorflow as tf
 
-        # It looks for a GPU, and writes what it thinks of the search.
+        # TensorFlow looks for a GPU here, and writes messages about it.
         tf.config.list_physical_devices()
     return {"keras": keras, "tf": tf}
 
@@ -55,12 +69,12 @@ def __getattr__(name: str) -> ModuleType:
 
 
 def seed(value: int) -> None:
-    """Fix the sources of chance: Python's, NumPy's, TensorFlow's, and the order of operations."""
+    """Seed Python, NumPy and TensorFlow, and make TensorFlow's operations deterministic."""
     loaded = _load()
     loaded["keras"].utils.set_random_seed(value)
     loaded["tf"].config.experimental.enable_op_determinism()
 
 
 def verbosity() -> int:
-    """Keras' `verbose`: a progress bar in a terminal, a line an epoch in a log."""
+    """Keras' `verbose`: a progress bar in a terminal, one line per epoch in a log."""
     return 1 if sys.stdout.isatty() else 2

@@ -1,6 +1,6 @@
-"""A training that was cut off, on disk: all it takes to go on as if it had not been.
+"""The state of a training on disk, from which an interrupted training resumes with equal results.
 
-Keras' own `BackupAndRestore` leaves out the state of dropout and of early stopping, and the curves.
+Keras' own `BackupAndRestore` does not save the state of dropout and of early stopping, nor curves.
 """
 
 import json
@@ -20,26 +20,26 @@ from ajuste.files import read_arrays, write_arrays
 from ajuste.training.backend import keras
 
 ASK = "AJUSTE_RESUME"
-"""The environment variable that, set to 1, asks a training to go on where one was cut off."""
+"""The environment variable that, set to 1, makes a training resume from its checkpoint."""
 
 Curve = list[dict[str, float]]
-"""What was measured at the end of each epoch, by the name of the metric."""
+"""The metrics at the end of each epoch, by name."""
 
 
-class _Told(reader.Params):
-    """What a checkpoint tells of its arrays."""
+class _Description(reader.Params):
+    """The description in a checkpoint."""
 
     training: str
-    curve: list[dict[str, Annotated[float, Field(allow_inf_nan=True)]]]  # a gradient may be
+    curve: list[dict[str, Annotated[float, Field(allow_inf_nan=True)]]]  # of a gradient
     best: reader.Count
 
 
 def identity(settings: dict[str, Any], files: Iterable[Path]) -> str:
-    """A digest that two trainings share if they give the same weights.
+    """A digest that is equal for two trainings only if they give the same weights.
 
     Args:
-        settings: every parameter of the training, and what it runs with, as JSON can hold it.
-        files: what it reads, and its code.
+        settings: all parameters and the environment of the training, as JSON.
+        files: its input and its code.
     """
     digest = sha256(json.dumps(settings, sort_keys=True).encode())
     for path in files:
@@ -49,71 +49,71 @@ def identity(settings: dict[str, Any], files: Iterable[Path]) -> str:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where the state of a training is kept, and which training it is (see `identity`)."""
+    """The file for the state of a training, and the training's `identity`."""
 
     path: Path
     training: str
 
     def save(self, model: keras.Model, curve: Curve, best: list[np.ndarray]) -> None:
-        """Keep what the epochs that `curve` tells of have left.
+        """Save the state after an epoch.
 
         Args:
-            model: compiled; its weights, the states of its random generators and of its optimizer.
-            curve: what was measured so far.
+            model: compiled; its weights, its random generators and its optimizer are saved.
+            curve: the metrics of all epochs so far.
             best: the weights of the best epoch so far.
         """
         arrays = {f"state_{i}": np.array(value) for i, value in enumerate(_state(model))}
         arrays |= {f"best_{i}": weight for i, weight in enumerate(best)}
-        told = json.dumps({"training": self.training, "curve": curve, "best": len(best)})
-        write_arrays(self.path, told=np.array(told), **arrays)
+        description = {"training": self.training, "curve": curve, "best": len(best)}
+        write_arrays(self.path, description=np.array(json.dumps(description)), **arrays)
 
     def restore(self, model: keras.Model) -> tuple[Curve, list[np.ndarray]]:
-        """Bring a model to where `save` found it, if that is asked for (see `ASK`).
+        """Restore the state of a model that `save` wrote, if this is asked for (see `ASK`).
 
         Args:
-            model: compiled, as the training began with it.
+            model: compiled, at the start of its training.
 
         Returns:
-            The curve and the best weights that were kept. Both are empty, and the model is as it
-            was, where nothing was asked for or there is nothing to go on from; it says so.
+            The saved curve and best weights. Both are empty, and the model is unchanged, if it is
+            not asked for or there is no usable checkpoint; a message gives the reason.
         """
         if os.environ.get(ASK, "0") in ("", "0"):
             return [], []
         try:
             arrays = read_arrays(self.path)
-            told = reader.checked(json.loads(str(arrays.pop("told"))), _Told)
-            best = [arrays[f"best_{i}"] for i in range(told.best)]
+            saved = reader.checked(json.loads(str(arrays.pop("description"))), _Description)
+            best = [arrays[f"best_{i}"] for i in range(saved.best)]
         except FileNotFoundError:
-            return _anew("no training was cut off")
+            return _none("there is no checkpoint")
         except (PipelineError, ValueError, KeyError, RecursionError):
-            return _anew(f"{self.path} is damaged")
-        if told.training != self.training:
-            return _anew(
-                f"what {self.path} holds was cut off with other parameters, data, code or versions"
+            return _none(f"{self.path} is damaged")
+        if saved.training != self.training:
+            return _none(
+                f"{self.path} is of a training with other parameters, data, code or versions"
             )
         model.optimizer.build(model.trainable_variables)
         state = _state(model)
         kept = [arrays.get(f"state_{i}", np.array(None)) for i in range(len(state))]
         if [(a.shape, a.dtype) for a in kept] != [(v.shape, v.dtype) for v in state]:
-            return _anew(f"{self.path} is damaged")
+            return _none(f"{self.path} is damaged")
         for variable, value in zip(state, kept, strict=True):
             variable.assign(value)
-        print(f"train: goes on after epoch {len(told.curve)}")
-        return told.curve, best
+        print(f"train: resumes after epoch {len(saved.curve)}")
+        return saved.curve, best
 
     def remove(self) -> None:
-        """Forget a training that has come to its end."""
+        """Delete the checkpoint of a training that has ended."""
         self.path.unlink(missing_ok=True)
 
 
-def _anew(why: str) -> tuple[Curve, list[np.ndarray]]:
+def _none(why: str) -> tuple[Curve, list[np.ndarray]]:
     print(f"train: {why}; the training starts from the beginning")
     return [], []
 
 
 def _state(model: keras.Model) -> list[keras.Variable]:
-    # Beside its weights a model has the states of its random generators, and of metrics, which
-    # every epoch begins anew.
+    # Besides its weights, `model.variables` has its random generators, and metrics, which Keras
+    # resets in each epoch.
     of_metrics = {id(variable) for variable in model.metrics_variables}
     own = [variable for variable in model.variables if id(variable) not in of_metrics]
     return [*own, *model.optimizer.variables]

@@ -1,4 +1,4 @@
-"""What a result was computed with: on record beside it, and no part of what is hashed."""
+"""The environment of a training: saved beside the model, and not part of what is hashed."""
 
 import os
 import platform
@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ajuste.errors import PipelineError
-from ajuste.files import read_json, sha256, write_json
-from ajuste.training.backend import tf
+from ajuste.files import recorded, sha256, write_json
+from ajuste.training import backend
 
 PACKAGES = ("tensorflow", "keras", "numpy")
 PROCESSOR = {
@@ -22,37 +21,29 @@ PROCESSOR = {
     "CPU implementer": "implementer",
     "CPU part": "part",
 }
-"""What Linux tells of a processor, and what it is called here; each kind of processor has some."""
-VARIABLES = (
-    "MKL_NUM_THREADS",
-    "NPY_DISABLE_CPU_FEATURES",
-    "OMP_NUM_THREADS",
-    "ONEDNN_MAX_CPU_ISA",
-    "OPENBLAS_CORETYPE",
-    "OPENBLAS_NUM_THREADS",
-    "TF_DETERMINISTIC_OPS",
-    "TF_ENABLE_ONEDNN_OPTS",
-    "TF_NUM_INTEROP_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_XLA_FLAGS",
-    "XLA_FLAGS",
+"""Fields of `/proc/cpuinfo`, and their names in the record; each processor has some of them."""
+VARIABLES = re.compile(
+    r"(DNNL|GOMP|KMP|MKL|NPY|OMP|ONEDNN|OPENBLAS|XLA)_\w+|CUDA_VISIBLE_DEVICES|NVIDIA_TF32_OVERRIDE|"
+    r"TF_(CUDNN_\w+|DETERMINISTIC_OPS|DISABLE_MKL|ENABLE_ONEDNN_OPTS|NUM_INT(ER|RA)OP_THREADS|"
+    r"ONEDNN_\w+|XLA_FLAGS)"
 )
+"""Environment variables that may change a result; `backend` overrules those of Keras. Not all of
+`TF_`: Terraform uses this prefix too, and for secrets."""
 CPUINFO, CACHES = Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 def describe() -> dict[str, Any]:
-    """What the last digits of a result may depend on.
+    """Everything that the last digits of a result may depend on.
 
     Returns:
-        `python` and `packages` with their versions; `system` and `machine`, such as `Linux` and
-        `x86_64`; `processor`, its name and kind; `caches`, their sizes, by which matrix products
-        are cut into blocks, and so the order in which they are summed (on Linux; elsewhere there
-        are none); `instruction_set`, what the processor has beyond the least that NumPy needs, by
-        NumPy's names; `cores`, those that this process may use; `threads` within and between
-        TensorFlow's operations, 0 where the variables below tell, or it takes one a core;
-        `variables`, those of the environment that bear upon it and are set.
+        `python` and `packages`: versions; `system` and `machine`: such as `Linux` and `x86_64`;
+        `processor`: its name and kind; `caches`: their sizes, which decide how matrix products are
+        cut into blocks, and so the order of summation (on Linux only, where known);
+        `instruction_set`: the processor's extensions, by NumPy's names; `cores`: those that this
+        process may use; `threads`: within and between TensorFlow's operations, 0 where a variable
+        or the number of cores decides; `variables`: those of `VARIABLES` that are set.
     """
-    threading = tf.config.threading
+    threading = backend.tf.config.threading
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
@@ -66,7 +57,9 @@ def describe() -> dict[str, Any]:
             "within": threading.get_intra_op_parallelism_threads(),
             "between": threading.get_inter_op_parallelism_threads(),
         },
-        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "variables": {
+            name: value for name, value in sorted(os.environ.items()) if VARIABLES.fullmatch(name)
+        },
     }
 
 
@@ -74,24 +67,21 @@ def _processor(cpuinfo: Path) -> dict[str, str]:
     if not cpuinfo.exists():
         return {"name": platform.processor()}
     first = cpuinfo.read_text(encoding="utf-8", errors="replace").split("\n\n")[0]
-    told = dict(re.findall(r"^(.+?)\s*:[ ]?(.*)$", first, re.MULTILINE))
-    return {ours: told[theirs] for theirs, ours in PROCESSOR.items() if theirs in told}
+    fields = dict(re.findall(r"^(.+?)\s*:[ ]?(.*)$", first, re.MULTILINE))
+    return {ours: fields[theirs] for theirs, ours in PROCESSOR.items() if theirs in fields}
 
 
 def _caches(folder: Path) -> dict[str, str]:
     found = {}
     for index in sorted(folder.glob("index*")):
-        told = {name: (index / name).read_text().strip() for name in ("level", "type", "size")}
-        kind = "" if told["type"] == "Unified" else f" {told['type'].lower()}"
-        found[f"L{told['level']}{kind}"] = told["size"]
+        try:
+            level, kind, size = (
+                (index / name).read_text().strip() for name in ("level", "type", "size")
+            )
+        except OSError:  # virtual machines on arm64 leave some of these files out
+            continue
+        found[f"L{level}" if kind == "Unified" else f"L{level} {kind.lower()}"] = size
     return found
-
-
-def _recorded(path: Path) -> str | None:
-    try:
-        return read_json(path)["sha256"]
-    except (FileNotFoundError, PipelineError, KeyError, TypeError):
-        return None  # also where a merge has left its marks in it: it is written anew
 
 
 def cores() -> int:
@@ -112,11 +102,10 @@ def _words(value: Any) -> str:
 
 
 def record(path: Path, result: Path, described: dict[str, Any]) -> None:
-    """Note at `path` what the file `result` was computed with, as `describe` has it.
+    """Write to `path` the environment (see `describe`) in which the file `result` was made.
 
-    A record of the very same bytes stays as it is: that they come out elsewhere too changes nothing
-    of what it tells.
+    A record of a file with the same bytes stays: another environment that gives the same bytes adds
+    nothing. To read a record, and to know whether it is about a file, see `ajuste.files.recorded`.
     """
-    digest = sha256(result)
-    if _recorded(path) != digest:
-        write_json(path, {"sha256": digest, **described})
+    if recorded(path, result) is None:
+        write_json(path, {"sha256": sha256(result), **described})

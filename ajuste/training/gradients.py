@@ -1,4 +1,4 @@
-"""How far the gradient of the loss reaches: back through the layers, and back through time.
+"""The size of the gradient of the loss: in each layer, and back through time.
 
 Sources: Bengio, Simard and Frasconi, 1994 (learning long-term dependencies is difficult); Pascanu,
 Mikolov and Bengio, 2013 (vanishing and exploding gradients).
@@ -12,10 +12,10 @@ from ajuste.data.text import PADDING
 from ajuste.training.backend import keras, tf
 
 VANISHED = 1e-4
-"""A layer learns next to nothing where its gradient is this small beside that of the last layer."""
+"""With this share of the gradient of the last layer, a layer learns almost nothing."""
 
 EXPLODED = 100.0
-"""The gradient of a cross-entropy is of the order of 1; steps this large undo what was learned."""
+"""The gradient of a cross-entropy is about 1; steps this large destroy what was learned."""
 
 Norms = dict[str, float]
 
@@ -23,17 +23,17 @@ Norms = dict[str, float]
 def layer_norms(
     model: keras.Model, loss: str, token_ids: np.ndarray, targets: np.ndarray
 ) -> Callable[[], Norms]:
-    """A function that measures the gradient of the mean loss, layer by layer, as the weights are.
+    """A function that measures the gradient of the mean loss in each layer.
 
     Args:
-        model: the network; it may be trained on between two calls.
-        loss: the name of its loss, penalties left out.
-        token_ids: int32 (n, max_length), the reviews to measure on; dropout is off.
+        model: the network; its weights may change between two calls.
+        loss: the name of its loss, without penalties.
+        token_ids: int32 (n, max_length); dropout is off.
         targets: float (n, outputs).
 
     Returns:
-        A function of nothing. It gives for each layer that has weights to train the Euclidean norm
-        of the gradient with respect to all of them.
+        A function without arguments. It returns, for each layer with trainable weights, the
+        Euclidean norm of the gradient with respect to all of them.
     """
     trained = [layer for layer in model.layers if layer.trainable_weights]
     inputs, wanted = tf.constant(token_ids), tf.constant(targets, tf.float32)
@@ -44,7 +44,7 @@ def layer_norms(
         with tf.GradientTape() as tape:
             losses = keras.losses.get(loss)(wanted, model(inputs, training=False))
             value = tf.reduce_mean(losses)
-        # Dense, since an embedding's comes in pieces, one for each time that a word comes.
+        # Dense, since the gradient of an embedding has one slice for each occurrence of a word.
         return [
             tf.linalg.global_norm([tf.convert_to_tensor(part) for part in found])
             for found in tape.gradient(value, weights)
@@ -54,49 +54,47 @@ def layer_norms(
 
 
 def trouble(norms: Norms, baseline_loss: float) -> dict[str, str]:
-    """What is wrong with the gradients: for each layer that is in trouble, a sentence.
+    """A sentence for each layer whose gradient vanishes or explodes.
 
     Args:
-        norms: in the order of the layers, what `layer_norms` gave.
-        baseline_loss: the scale of the loss, which in a regression may be anything.
+        norms: those of `layer_norms`, in the order of the layers.
+        baseline_loss: the scale of the loss, which can be large in a regression.
     """
     last = list(norms.values())[-1]
-    said = {}
+    found = {}
     for layer, norm in norms.items():
         if not norm <= EXPLODED * max(1.0, baseline_loss):
-            said[layer] = (
+            found[layer] = (
                 f"the gradient of layer `{layer}` explodes (norm {norm:.2g}); set `clip_norm` or "
                 "lower the `learning_rate`"
             )
         elif norm < VANISHED * last:
-            said[layer] = (
-                f"the gradient of layer `{layer}` vanishes (norm {norm:.2g}, beside {last:.2g} of "
-                "the last layer), so that it hardly learns; take another `activation`, fewer "
-                "layers, or an LSTM or GRU"
+            found[layer] = (
+                f"the gradient of layer `{layer}` vanishes (norm {norm:.2g}, last layer {last:.2g})"
+                ", so it hardly learns; use another `activation`, fewer layers, or an LSTM or GRU"
             )
-    return said
+    return found
 
 
 def through_time(
     model: keras.Model, loss: str, token_ids: np.ndarray, targets: np.ndarray
 ) -> np.ndarray | None:
-    """How much each step back in time still matters to the loss.
+    """How much the loss depends on the state at each step back in time.
 
-    The norm of the gradient of a review's loss with respect to the state that the recurrent layer
-    hands from one step to the next, averaged over the reviews. The state is the hidden state, and
-    for an LSTM the cell state with it, since that is what carries its memory.
+    The norm of the gradient of a review's loss with respect to the state after a step of the
+    recurrent layer, averaged over the reviews. The state is the hidden state, and for an LSTM also
+    the cell state, which is its memory.
 
     Args:
-        model: its last recurrent layer that hands on its last state alone is looked at, if there is
-            one; what follows that depends on nothing else.
+        model: a network; its last recurrent layer that returns only its last state is measured.
         loss: the name of its loss.
-        token_ids: int32 (n, max_length), padded at the end. The reviews are laid end to end and
-            cut at the front to the length of the shortest.
+        token_ids: int32 (n, max_length), padded at the end. The last words of each review are used,
+            as many as the shortest review has.
         targets: float (n, outputs).
 
     Returns:
-        float64 (length,): first after the last step, then step by step back. None for a network
-        without such a layer.
+        float64 (length,): after the last step, then step by step back. None for a network without
+        such a layer.
     """
     recurrent = [layer for layer in model.layers if isinstance(layer, keras.layers.RNN)]
     summaries = [layer for layer in recurrent if not layer.return_sequences]
@@ -112,7 +110,7 @@ def through_time(
         steps = []
         for step in range(vectors.shape[1]):
             _, states = layer.cell(vectors[:, step], states, training=False)
-            # Parted here, so that an LSTM's cell state is not counted again in its hidden state.
+            # A copy, so that an LSTM's cell state does not count again in its hidden state.
             states = [tf.identity(state) for state in states]
             steps.append(states)
         value = tf.reduce_sum(keras.losses.get(loss)(targets, head(states[0], training=False)))
@@ -122,7 +120,7 @@ def through_time(
 
 
 def _last_words(before: keras.Model, token_ids: np.ndarray) -> tf.Tensor:
-    """What `before` makes of token ids, float32 (n, length, width), without the padding."""
+    """The output of `before` for the last words, float32 (n, length, width), without padding."""
     lengths = (token_ids != PADDING).sum(axis=1)
     positions = lengths[:, None] - lengths.min() + np.arange(lengths.min())
     return tf.gather(before(token_ids, training=False), positions, batch_dims=1)

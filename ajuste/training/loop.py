@@ -1,6 +1,7 @@
-"""Training: the order of the batches, what is watched at the end of an epoch, when it ends."""
+"""The training loop: the order of the batches, the measurements of each epoch, the end."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from ajuste.training import backend, gradients, model_file, networks
 from ajuste.training.backend import keras
 from ajuste.training.checkpoint import Checkpoint, Curve
 
-GRADIENT_REVIEWS = 256  # a gradient over so many is steady, and takes a second
+GRADIENT_REVIEWS = 256  # enough for a steady gradient; takes a second
 
 Arrays = dict[str, np.ndarray]
 """A part: `token_ids`, int32 (n, max_length), and `targets`, float32 (n, outputs)."""
@@ -20,17 +21,16 @@ Scores = dict[str, float]
 
 
 class DivergedError(PipelineError):
-    """A loss was not finite; `good_epochs` counts those that ended before."""
+    """A loss was not finite; `good_epochs` is the number of epochs that ended before."""
 
     good_epochs: int = 0
 
 
 class Batches(keras.utils.PyDataset):
-    """The batches of each epoch, in an order that the seed and the number of the epoch give.
+    """The batches of each epoch, in an order that depends on the seed and the epoch alone.
 
-    Keras draws its own order from a state that cannot be kept; and with a seed set it is the same
-    in every epoch. Its hook for the end of an epoch is called once too often, so `begin` is to be
-    called by a callback.
+    Keras' own shuffle repeats one order in every epoch if a seed is set, and its state cannot be
+    saved. A callback must call `begin`, since Keras calls `on_epoch_end` once too often.
     """
 
     def __init__(self, part: Arrays, batch_size: int, seed: int) -> None:
@@ -39,12 +39,12 @@ class Batches(keras.utils.PyDataset):
         self.begin(0)
 
     def begin(self, epoch: int, logs: Scores | None = None) -> None:
-        """Lay out the order of an epoch, counted from 0."""
+        """Set the order of an epoch, counted from 0."""
         self.order = batch_order(len(self.part["targets"]), self.seed, epoch)
 
     @property
     def num_batches(self) -> int:
-        """The batches of an epoch."""
+        """The number of batches of an epoch."""
         return steps_per_epoch(len(self.order), self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,20 +54,20 @@ class Batches(keras.utils.PyDataset):
 
 
 def batch_order(reviews: int, seed: int, epoch: int) -> np.ndarray:
-    """The order in which an epoch, counted from 0, takes the reviews: int64 (reviews,)."""
+    """The order of the reviews in an epoch, counted from 0: int64 (reviews,)."""
     return np.random.default_rng((seed, epoch)).permutation(reviews)
 
 
 class Watch(keras.callbacks.Callback):
-    """After every epoch, measures both parts alike, and how large the gradient is in each layer.
+    """After each epoch, measures both parts in the same way, and the gradient of each layer.
 
-    Keras' own training loss is a mean over an epoch during which the weights moved and dropout was
-    on. Here it is measured at the end of the epoch, without dropout, on as many training reviews as
+    Keras' own training loss is a mean over the epoch, while the weights change and dropout is on.
+    This one is measured at the end of the epoch, without dropout, on as many training reviews as
     there are validation reviews, so that the gap between the two curves is the generalization gap.
-    It all goes to `live`.
+    All values go to `live`.
 
-    With `patience` it keeps the weights of the epoch with the lowest validation loss, and ends the
-    training after so many epochs without a lower one. Every epoch leaves a checkpoint.
+    With `patience` it keeps the weights of the epoch with the lowest validation loss, and stops the
+    training after that many epochs without a lower loss. Each epoch writes a checkpoint.
     """
 
     def __init__(
@@ -90,8 +90,8 @@ class Watch(keras.callbacks.Callback):
         self.best: list[np.ndarray] = []
         self.warned: set[str] = set()
 
-    def go_on(self, model: keras.Model) -> None:
-        """Take a training up where it was cut off, if that is asked for; the curves with it."""
+    def resume(self, model: keras.Model) -> None:
+        """Resume a training that was interrupted, and its curves, if this is asked for."""
         curve, self.best = self.checkpoint.restore(model)
         self.last = model.get_weights() if curve else []
         for found in curve:
@@ -109,7 +109,7 @@ class Watch(keras.callbacks.Callback):
         return bool(self.patience) and len(self.curve) - self.best_epoch >= self.patience
 
     def on_train_begin(self, logs: Scores | None = None) -> None:
-        """Prepare the measuring of gradients."""
+        """Prepare the measurement of gradients."""
         sample = first(self.parts["train"], GRADIENT_REVIEWS)
         self.layer_norms = gradients.layer_norms(self.model, self.loss, **sample)
 
@@ -117,13 +117,13 @@ class Watch(keras.callbacks.Callback):
         """Stop at the first batch whose loss is not finite.
 
         Raises:
-            DivergedError: it is not.
+            DivergedError: the loss is not finite.
         """
         if not math.isfinite(logs["loss"]):
             raise DivergedError(f"the loss is {logs['loss']:.3g} after batch {batch + 1}")
 
     def on_epoch_end(self, epoch: int, logs: Scores) -> None:
-        """Measure, log, and keep the state.
+        """Measure, log, and save the state.
 
         Raises:
             DivergedError: a loss is not finite.
@@ -135,6 +135,8 @@ class Watch(keras.callbacks.Callback):
         for part, measured in found.items():
             if not math.isfinite(measured["loss"]):
                 raise DivergedError(f"the {part} loss is {measured['loss']:.3g}")
+        # Keras prints `logs`. Its own loss of the training part is there already.
+        logs |= {name: value for name, value in found["train"].items() if name != "loss"}
         logs |= {f"val_{name}": value for name, value in found["validation"].items()}
         self._log(flatten({**found, "gradient": self.layer_norms()}))
         self.last = self.model.get_weights()
@@ -162,17 +164,17 @@ class Watch(keras.callbacks.Callback):
 
 
 def first(part: Arrays, count: int) -> Arrays:
-    """The first `count` reviews of a part: a sample, since their order is that of a hash."""
+    """The first `count` reviews of a part: a random sample, since a hash decides their order."""
     return {name: array[:count] for name, array in part.items()}
 
 
 def measure(model: keras.Model, task: str, loss: str, part: Arrays) -> Scores:
-    """The mean loss over a part, and the accuracy where the task has one; penalties left out."""
+    """The mean loss over a part, without penalties, and the accuracy if the task has one."""
     return scores(task, loss, part["targets"], model_file.predict(model, part["token_ids"]))
 
 
 def scores(task: str, loss: str, targets: np.ndarray, predictions: np.ndarray) -> Scores:
-    """What `measure` gives, of targets and predictions (n, outputs)."""
+    """What `measure` returns, for targets and predictions (n, outputs)."""
     mean_loss = float(tasks.review_losses(loss, targets, predictions).mean())
     accuracy = tasks.accuracy(task, targets, predictions)
     return {"loss": mean_loss} | ({} if accuracy is None else {"accuracy": accuracy})
@@ -195,8 +197,8 @@ def fit(
 ) -> int:
     """Compile and train a network.
 
-    It is left with the weights of its last epoch; with `patience`, of the one with the lowest
-    validation loss; after an error, of the last one whose loss was finite.
+    It keeps the weights of the last epoch; with `patience`, of the epoch with the lowest validation
+    loss; after an error, of the last epoch with a finite loss.
 
     Args:
         model: int32 (batch, max_length) in, float32 (batch, outputs) out.
@@ -204,41 +206,33 @@ def fit(
         task: a key of `ajuste.tasks.TASKS`.
         train: `token_ids`, int32 (n, max_length), and `targets`, float32 (n, outputs).
         validation: the same of the validation part.
-        live: takes the curves (see `Watch`).
+        live: gets the curves (see `Watch`).
         seed: of the order of the reviews.
-        checkpoint: where each epoch leaves its state. A training that was cut off goes on from
-            there, if that is asked for, and ends as if it had not been.
+        checkpoint: where each epoch saves its state. A training that was interrupted resumes from
+            there, if this is asked for, and gives the same weights as without interruption.
 
     Returns:
-        The epoch that is kept, counted from 1.
+        The epoch whose weights are kept, counted from 1.
 
     Raises:
         DivergedError: a loss was not finite.
     """
     steps = steps_per_epoch(len(train["targets"]), options.batch_size)
     networks.compile_model(model, options, steps * options.epochs)
-    batches = Batches(train, options.batch_size, seed)
     watch = Watch(live, task, options.loss, train, validation, options.patience, checkpoint)
-    watch.go_on(model)
+    watch.resume(model)
     done = len(watch.curve)
     try:
         if done < options.epochs and not watch.has_waited_enough:
-            model.fit(
-                batches,
-                initial_epoch=done,
-                epochs=options.epochs,
-                shuffle=False,  # of `Batches`, which has an order
-                callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin), watch],
-                verbose=backend.verbosity(),
-            )
+            run_epochs(model, options, train, seed, done, [watch], backend.verbosity())
     except DivergedError as error:
         good = len(watch.curve)
-        kept = "no epoch had ended, so nothing is kept"
+        kept = "no epoch had ended, so no weights are kept"
         if good:
             model.set_weights(watch.last)
             kept = f"the weights of epoch {good} are kept"
         diverged = DivergedError(
-            f"training has diverged: {error} of epoch {good + 1}; lower the "
+            f"the training diverged: {error} of epoch {good + 1}; lower the "
             f"`learning_rate` of the model or set its `clip_norm` ({kept})"
         )
         diverged.good_epochs = good
@@ -247,6 +241,27 @@ def fit(
         return options.epochs
     model.set_weights(watch.best)
     return watch.best_epoch
+
+
+def run_epochs(
+    model: keras.Model,
+    options: networks.Options,
+    part: Arrays,
+    seed: int,
+    done: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int = 0,
+) -> None:
+    """Train a compiled network on the batches of `Batches`, after `done` epochs of `options`."""
+    batches = Batches(part, options.batch_size, seed)
+    model.fit(
+        batches,
+        initial_epoch=done,
+        epochs=options.epochs,
+        shuffle=False,  # `Batches` has an order
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin), *callbacks],
+        verbose=verbose,
+    )
 
 
 def flatten(tree: dict[str, Any]) -> dict[str, float]:

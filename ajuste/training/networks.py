@@ -1,8 +1,8 @@
-"""The networks: one builder function each, and what is common to all of them.
+"""The networks: one builder function each, and what they share.
 
 To add one, write its builder here, list it in `NETWORKS`, and give it an entry under `models` in
-`params.yaml`. The keyword arguments of the builder are the options of the entry, checked by their
-annotations.
+`params.yaml`. The keyword arguments of the builder are the options of the entry; their annotations
+are the schema.
 """
 
 import inspect
@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, create_model, model_validator
 
 from ajuste.config import reader
-from ajuste.data.text import UNKNOWN
+from ajuste.data.text import SPECIAL, UNKNOWN
 from ajuste.tasks import TASKS
 from ajuste.training import backend
 
@@ -22,20 +22,22 @@ if TYPE_CHECKING:
     from ajuste.training.backend import keras
 
 OPTIMIZERS = {"sgd": "SGD", "adagrad": "Adagrad", "rmsprop": "RMSprop", "adam": "Adam"}
-"""What an optimizer is called in `params.yaml`, and in Keras."""
+"""The optimizers: names in `params.yaml`, and in Keras."""
 
 Embed = Callable[..., "keras.KerasTensor"]
 """`embed(token_ids, masked)`: int32 (batch, length) in, float32 (batch, length, width) out."""
 
 
 Activation = Literal["linear", "sigmoid", "relu", "tanh"]
-# Upper bounds far above what is of use: what is beyond them can only be a mistake.
-MaxFeatures = Annotated[int, Field(gt=UNKNOWN, le=1_000_000)]
+# The upper bounds are far above useful values, so that a larger one can only be a mistake.
+MaxFeatures = Annotated[int, Field(gt=len(SPECIAL), le=1_000_000)]
+"""How many token ids a network tells apart, as `input_dim` of Keras' `Embedding`: padding, unknown
+and the most frequent words. All rarer words count as unknown."""
 Layers = Annotated[list[reader.Width], Field(max_length=100)]
 
 
 class Options(reader.Params):
-    """What every entry of `models` has, whatever its network."""
+    """The options of every entry of `models`."""
 
     network: str
     optimizer: Literal[*OPTIMIZERS]
@@ -51,7 +53,7 @@ class Options(reader.Params):
 
 
 class EmbeddingOptions(Options):
-    """What the entry of a network that reads word vectors has besides."""
+    """The options of an entry whose network reads word vectors."""
 
     embedding: Literal["frozen", "trained", "scratch"]
     embedding_width: reader.Width | None = None
@@ -62,8 +64,7 @@ class EmbeddingOptions(Options):
         sizes = (self.embedding_width is not None, self.max_features is not None)
         if sizes != (self.embedding == "scratch",) * 2:
             raise ValueError(
-                "`embedding_width` and `max_features` go with `embedding: scratch`, and with no "
-                "other"
+                "`embedding_width` and `max_features` go with `embedding: scratch` only"
             )
         return self
 
@@ -78,7 +79,7 @@ def dense(
 ) -> "keras.KerasTensor":
     """All vectors of a review side by side, then a dense layer for each of `units`.
 
-    Dropout follows each of them, or the vectors where there is none.
+    Dropout follows each dense layer; without a dense layer it follows the vectors.
     """
     flat = backend.keras.layers.Flatten()
     return _hidden(flat(embed(token_ids, masked=False)), units, activation, dropout)
@@ -93,15 +94,28 @@ def bag_of_words(
     dropout: reader.Rate = 0.0,
     dropout_layers: Annotated[int, Field(gt=0, le=100)] = 1,
 ) -> "keras.KerasTensor":
-    """Which of the `max_features` most frequent words a review holds, then dense layers.
+    """Which words a review contains (see `MaxFeatures`), then dense layers.
 
-    The input is multi-hot: order and number of the words are lost, rarer ones count as unknown.
-    `dropout_layers` dropouts follow each dense layer, one after another.
+    The input is multi-hot: the order and the number of the words are lost. `dropout_layers` dropout
+    layers follow each dense layer.
     """
-    known = backend.keras.ops.where(token_ids <= max_features, token_ids, UNKNOWN)
-    multi_hot = backend.keras.layers.CategoryEncoding(1 + max_features, output_mode="multi_hot")
-    words = multi_hot(known)[:, 1:]  # without the padding
+    multi_hot = backend.keras.layers.CategoryEncoding(max_features, output_mode="multi_hot")
+    words = multi_hot(_bounded(token_ids, max_features))[:, 1:]  # without the padding
     return _hidden(words, units, activation, dropout, dropout_layers)
+
+
+def _bounded(token_ids: "keras.KerasTensor", max_features: int) -> "keras.KerasTensor":
+    return backend.keras.ops.where(token_ids < max_features, token_ids, UNKNOWN)
+
+
+def known_ids(model: "keras.Model") -> int:
+    """How many token ids a network tells apart: all larger ones count as unknown to it."""
+    for layer in model.layers:
+        if layer.name == "embedding":
+            return layer.input_dim
+        if isinstance(layer, backend.keras.layers.CategoryEncoding):
+            return layer.num_tokens
+    return np.iinfo(np.int32).max
 
 
 def _hidden(
@@ -152,13 +166,13 @@ NETWORKS: dict[str, Callable[..., "keras.KerasTensor"]] = {
 
 
 def options(name: str, entry: Any, task: str | None = None) -> Options:
-    """The options that an entry of `models` sets, checked; Keras is not needed for it.
+    """Check the options of an entry of `models`; this does not import Keras.
 
     Args:
         name: the entry's name, for messages.
         entry: the entry, as `params.yaml` has it.
-        task: a key of `ajuste.tasks.TASKS`, which `loss` must be for and the default one is of;
-            None where the entry is not in use, so that any will do.
+        task: a key of `ajuste.tasks.TASKS`, which decides the losses that are allowed; None for an
+            entry that is not in use, so that the loss of any task is allowed.
 
     Raises:
         FaultsError: an option is unknown, missing, or has a value that does not fit.
@@ -179,7 +193,7 @@ def options(name: str, entry: Any, task: str | None = None) -> Options:
 
 
 def _no_network(key: str, entry: dict[str, Any]) -> str:
-    """What is wrong with `network` of an entry, without which no option can be judged."""
+    """The fault of an entry without a valid `network`."""
     if "network" in entry:
         network = entry["network"]
         valid = reader.not_one_of(network, NETWORKS)
@@ -211,7 +225,7 @@ def build(
     task: str = "binary",
     outputs: int = 1,
 ) -> tuple["keras.Model", Options]:
-    """The network that an entry of `models` describes.
+    """Build the network that an entry of `models` describes.
 
     Args:
         name: the entry's name, for messages.
@@ -244,7 +258,7 @@ def build(
 
 
 def _penalize(model: "keras.Model", options: Options) -> None:
-    """Put the L1 and L2 penalties on all weights that are trained, but not on biases."""
+    """Put the L1 and L2 penalties on all trainable weights except biases."""
     if options.l1 or options.l2:
         penalty = backend.keras.regularizers.L1L2(options.l1, options.l2)
         for weight in model.trainable_weights:
@@ -257,10 +271,9 @@ def compile_model(model: "keras.Model", options: Options, steps: int) -> None:
 
     Args:
         model: what `build` gave.
-        options: the optimizer, its learning rate and schedule. `cosine` lets the rate fall to zero
-            over the training (Loshchilov and Hutter, 2017), `constant` leaves it as it is.
-            `clip_norm` bounds the norm of the gradient of all weights together (Pascanu et al.,
-            2013).
+        options: the optimizer, its learning rate and schedule. `cosine` lowers the rate to zero
+            over the training (Loshchilov and Hutter, 2017), `constant` keeps it. `clip_norm` bounds
+            the norm of the gradient of all weights together (Pascanu et al., 2013).
         steps: the batches of the whole training.
     """
     optimizers = backend.keras.optimizers
@@ -276,11 +289,9 @@ def _embedding(options: EmbeddingOptions, matrix: np.ndarray) -> Embed:
     def embed(token_ids: "keras.KerasTensor", masked: bool) -> "keras.KerasTensor":
         layers = backend.keras.layers
         if options.embedding == "scratch":
-            size = options.max_features
-            token_ids = backend.keras.ops.where(token_ids < size, token_ids, UNKNOWN)
-            return layers.Embedding(
-                size, options.embedding_width, mask_zero=masked, name="embedding"
-            )(token_ids)
+            size = options.max_features, options.embedding_width
+            layer = layers.Embedding(*size, mask_zero=masked, name="embedding")
+            return layer(_bounded(token_ids, options.max_features))
         layer = layers.Embedding(
             *matrix.shape,
             weights=[matrix],
