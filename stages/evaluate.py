@@ -11,7 +11,7 @@ from ajuste.config.schema import Evaluate
 from ajuste.data.text import Encoder, tokens
 from ajuste.evaluation import fit, remedies, scores
 from ajuste.files import read_arrays, reading, replacing, write_json
-from ajuste.tasks import SEPARATOR, TASKS, decode, output_names
+from ajuste.tasks import NUMERIC, SEPARATOR, TASKS, decode, output_names
 from ajuste.training import model_file
 from stages import check
 
@@ -102,8 +102,12 @@ def main() -> None:
         SEPARATOR.join(name for name, within in zip(members, row, strict=True) if within)
         for row in zip(*members.values(), strict=True)
     ]
+    pairs = answers[["actual", "predicted"]]
+    numeric = task in NUMERIC
     tables = {
         "predictions": answers,
+        "confusion": pairs[: 0 if numeric else None],
+        "regression": pairs[: None if numeric else 0],
         "slices": pd.DataFrame(sliced).T.rename_axis("slice").reset_index(),
         **scores.curves(task, targets, predictions),
     }

@@ -13,12 +13,13 @@ from dvclive import Live
 
 from ajuste import tasks
 from ajuste.config import reader, schema
+from ajuste.config.nested import flatten
 from ajuste.data.text import PADDING, Encoder
 from ajuste.files import read_array, read_arrays, replacing, write_json
 from ajuste.training import backend, environment, gradients, model_file, networks
 from ajuste.training.backend import keras
 from ajuste.training.checkpoint import Checkpoint, identity
-from ajuste.training.loop import GRADIENT_REVIEWS, Arrays, DivergedError, fit, flatten, scores
+from ajuste.training.loop import GRADIENT_REVIEWS, Arrays, DivergedError, fit, scores
 from stages import check
 
 TOKENS = Path("data/tokens")
@@ -109,7 +110,7 @@ def main() -> None:
                 raise
             result = summary(model, task, options.loss, train, validation)
             result["kept_epoch"] = kept_epoch
-            for metric, value in flatten(result).items():
+            for metric, value in flatten(result, "/").items():
                 live.log_metric(metric, value, plot=False)
         save(model)
         with replacing(THROUGH_TIME) as temporary:

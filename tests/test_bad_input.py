@@ -568,10 +568,8 @@ def test_a_scored_file_has_every_row(known, in_tmp, capsys):
         (8, "", "5", "", ""),
     ]
     assert capsys.readouterr().err == (
-        "in.csv: skipped 1 blank lines (lines 3)
-"
-        "3 rows have no word that the model knows (lines 4, 6, 9)
-"
+        "in.csv: skipped 1 blank lines (lines 3)\n"
+        "3 rows have no word that the model knows (lines 4, 6, 9)\n"
     )
 
 

@@ -37,11 +37,6 @@ class Log:
         pass
 
 
-def test_metrics_have_the_names_of_dvclive(loop):
-    nested = {"train": {"loss": 1.0}, "kept_epoch": 3}
-    assert loop.flatten(nested) == {"train/loss": 1.0, "kept_epoch": 3}
-
-
 def test_the_lectures_count_of_batches(loop):
     assert loop.steps_per_epoch(60_000, 128) == 469
     assert 5 * loop.steps_per_epoch(60_000, 128) == 2_345

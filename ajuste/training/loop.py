@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from dvclive import Live
 
 from ajuste import tasks
+from ajuste.config.nested import flatten
 from ajuste.errors import PipelineError
 from ajuste.training import backend, gradients, model_file, networks
 from ajuste.training.backend import keras
@@ -138,7 +138,7 @@ class Watch(keras.callbacks.Callback):
         # Keras prints `logs`. Its own loss of the training part is there already.
         logs |= {name: value for name, value in found["train"].items() if name != "loss"}
         logs |= {f"val_{name}": value for name, value in found["validation"].items()}
-        self._log(flatten({**found, "gradient": self.layer_norms()}))
+        self._log(flatten({**found, "gradient": self.layer_norms()}, "/"))
         self.last = self.model.get_weights()
         if self.patience and self.best_epoch == epoch + 1:
             self.best = self.last
@@ -262,14 +262,3 @@ def run_epochs(
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin), *callbacks],
         verbose=verbose,
     )
-
-
-def flatten(tree: dict[str, Any]) -> dict[str, float]:
-    """Nested metrics as DVCLive names them: `{"train": {"loss": 1}}` is `{"train/loss": 1}`."""
-    flat = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            flat |= {f"{name}/{inner}": leaf for inner, leaf in flatten(value).items()}
-        else:
-            flat[name] = value
-    return flat
