@@ -1,10 +1,11 @@
-"""DVC's cache, and the objects in it that belong to given outputs."""
+"""DVC's cache: what a project has in it."""
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from dvc.exceptions import DvcException
+from dvc.output import Output
 from dvc.repo import Repo
 
 from ajuste.errors import PipelineError
@@ -20,11 +21,22 @@ def repository(root: Path) -> Repo:
     try:
         return Repo(str(root))
     except DvcException as error:
-        raise failure(error) from None
+        raise _one_line(error) from None
 
 
-def failure(error: DvcException) -> PipelineError:
-    """An error of DVC as one line."""
+def outputs(repo: Repo) -> list[Output]:
+    """The outputs of all stages and `.dvc` files for which DVC has recorded a hash.
+
+    Raises:
+        PipelineError: DVC cannot read one of its files.
+    """
+    try:
+        return [out for out in repo.index.outs if out.hash_info]
+    except DvcException as error:
+        raise _one_line(error) from None
+
+
+def _one_line(error: DvcException) -> PipelineError:
     return PipelineError(f"DVC: {' '.join(str(error).split())}")
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from dvc.repo import Repo
 
 from ajuste.errors import PipelineError
 from ajuste.files import UNFINISHED
@@ -100,9 +99,11 @@ def demand() -> None:
     """
     if not (name := os.environ.get("DVC_STAGE")):
         return
+    from dvc.repo import Repo  # slow, and it changes how the process logs
+
     root = Path.cwd()
     outputs = recorded(root)
-    # DVC knows the name that the stage has in dvc.yaml, and fills in templates and `foreach`.
+    # DVC knows the stage by the name in dvc.yaml, and fills in templates and `foreach`.
     [stage] = Repo(str(root)).stage.collect(name)
     read = [dep.def_path for dep in stage.deps if dep.def_path in outputs]
     for dep in changed(root, {dep: outputs[dep] for dep in read}):

@@ -76,10 +76,7 @@ def expose(root: Path) -> tuple[list[str], list[str]]:
         if not alone:
             return [], []
         outputs = integrity.changed(root, integrity.recorded(root))
-        try:
-            named = [out.hash_info.value for out in repo.index.outs if out.hash_info]
-        except DvcException as error:
-            raise cache.failure(error) from None
+        named = [out.hash_info.value for out in cache.outputs(repo)]
         damaged = [path for path in cache.objects(repo, named) if not integrity.is_whole(path)]
         aside = [path.rename(path.with_name(path.name + ASIDE)) for path in damaged]
         for output in outputs:
