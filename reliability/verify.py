@@ -19,7 +19,6 @@ from ajuste import errors
 from ajuste.errors import PipelineError
 from ajuste.repository import cache, integrity
 from ajuste.repository.git import git, show
-from ajuste.training import environment
 from reliability import clones, compare
 
 RECORD = "reports/train/environment.json"  # versions and processor of the committed training
@@ -152,6 +151,17 @@ def summary(stages: int, found: dict[str, Difference]) -> str:
     return "; ".join(sentences)
 
 
+def environments(then: dict[str, Any], now: dict[str, Any]) -> str:
+    """How the records of the versions and the processor of two trainings differ, in words."""
+    old, new = (compare.flat({**record, "sha256": ""}) for record in (then, now))
+    words = [
+        f"{name} {old.get(name)}, now {new.get(name)}"
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
+    ]
+    return f"versions, processor and threads of the training: {'; '.join(words) or 'the same'}"
+
+
 def check_cache(root: Path, stages: Stages) -> int:
     """Hash the objects of DVC's cache that some stages read or wrote.
 
@@ -203,10 +213,8 @@ def main() -> None:
         found = differences(old, new, committed(root, commit, old), fresh(place, new))
         now = place / RECORD
         record = now.read_text(encoding="utf-8") if now.exists() else ""
-    if then := show(root, commit, RECORD):
-        _say(f"the committed results were made with {environment.words(json.loads(then))}")
-        if record and record != then:
-            _say(f"the new results were made with {environment.words(json.loads(record))}")
+    if (then := show(root, commit, RECORD)) and record:
+        _say(environments(json.loads(then), json.loads(record)))
     for name, difference in found.items():
         for line in difference.lines:
             _say(f"{name} differs: {line}")
