@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -226,3 +228,17 @@ def test_a_stage_with_any_name_checks_its_own_inputs(repository, monkeypatch, ta
     monkeypatch.setenv("DVC_STAGE", "second@two")
     with pytest.raises(PipelineError, match=r"^two: damaged"):
         integrity.demand()
+
+
+@pytest.mark.long
+def test_a_second_dvc_repro_is_refused_while_a_stage_runs(repository):
+    gate = repository / "gate"
+    os.mkfifo(gate)
+    (repository / "dvc.yaml").write_text(PIPELINE.replace("cp params.yaml", "cat gate >"))
+    first = subprocess.Popen([sys.executable, "-m", "dvc", "repro"], cwd=repository)
+    with gate.open("w") as opened:  # waits until the stage runs
+        second = run("dvc", "repro", cwd=repository, check=False)
+        assert "is busy, it is being blocked by" in second.stderr
+        opened.write("whole")
+    assert first.wait() == 0
+    assert (repository / "out").read_text() == "whole"
