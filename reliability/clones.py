@@ -1,7 +1,6 @@
 """Throwaway clones of the repository, and DVC in them without the settings of the user."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 import pandas as pd
+from dvc.utils.serialize import modify_yaml
 
 from ajuste.config import reader
 from ajuste.data import reviews
@@ -82,19 +82,12 @@ def shrink(folder: Path, table: pd.DataFrame, epochs: int = 1) -> None:
         epochs: for every network.
     """
     table.drop(columns="origin").to_csv(folder / SLICE, index=False)
-    path = folder / "params.yaml"
-    text = path.read_text(encoding="utf-8")
-    for pattern, new in (
-        (r"^  source: \w+$", "  source: csv"),
-        (r"^    path: .*\.csv$", f"    path: {SLICE}"),
-        (r"^    text: .*$", "    text: review"),
-        (r"^    label: (?!sentiment$|stars$).*$", "    label: label"),
-        (r"^    labels:\n    - .*\n    - .*$", "    labels:\n    - negative\n    - positive"),
-    ):
-        text, found = re.subn(pattern, new, text, count=1, flags=re.MULTILINE)
-        assert found, pattern
-    text = re.sub(r"epochs: \d+", f"epochs: {epochs}", text)
-    path.write_text(text, encoding="utf-8")
+    columns = {"path": SLICE, "text": "review", "label": "label"}
+    with modify_yaml(folder / "params.yaml") as params:
+        params["data"]["source"] = "csv"
+        params["data"]["csv"].update(columns, labels=["negative", "positive"])
+        for network in params["models"].values():
+            network["epochs"] = epochs
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
@@ -126,8 +119,6 @@ def started(
     command: list[str],
     folder: Path,
     output: int | IO[str] | None,
-    *,
-    umask: int = -1,
     before: Callable[[], None] | None = None,
     **variables: str,
 ) -> Iterator[subprocess.Popen[str]]:
@@ -137,7 +128,6 @@ def started(
         command: the program and its arguments.
         folder: the clone.
         output: where standard output and standard error go, as in `subprocess`.
-        umask: of the process; -1 keeps that of this one.
         before: called in the new process before the program starts.
         variables: environment variables to add.
     """
@@ -152,7 +142,6 @@ def started(
         encoding="utf-8",
         errors="replace",
         start_new_session=True,
-        umask=umask,
         preexec_fn=before,
     )
     try:

@@ -8,12 +8,13 @@ and its scores differ.
 
 import argparse
 import os
-import re
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+
+from dvc.utils.serialize import modify_yaml
 
 from ajuste import errors
 from ajuste.config import reader
@@ -40,14 +41,12 @@ class Environment:
     Attributes:
         name: the name in the table.
         variables: environment variables.
-        umask: of the process; -1 keeps that of this one.
         before: called in the new process before DVC starts.
         processor: whether it stands for another processor, which may change weights.
     """
 
     name: str
     variables: dict[str, str] = field(default_factory=dict)
-    umask: int = -1
     before: Callable[[], None] | None = None
     processor: bool = False
 
@@ -63,7 +62,7 @@ ENVIRONMENTS = [
     variable("LC_ALL", "C"),
     variable("LC_ALL", "C.UTF-8"),
     variable("TZ", "Asia/Tokyo"),
-    Environment("umask 077", umask=0o077),
+    Environment("umask 077", before=partial(os.umask, 0o077)),
     Environment("one core", before=one_core, processor=True),
     variable("TF_NUM_INTRAOP_THREADS", "1", processor=True),
     variable("TF_NUM_INTRAOP_THREADS", "2", processor=True),
@@ -93,13 +92,11 @@ def run(clone: Path, model: str, how: Environment) -> None:
         model: the entry of `models` to train.
         how: the environment.
     """
-    path = clone / "params.yaml"
-    text = path.read_text(encoding="utf-8")
-    # dvc.lock has the parameters in the order of the file, so that must not change.
-    path.write_text(re.sub(r"(?m)^model: .*", f"model: {model}", text), encoding="utf-8")
+    with modify_yaml(clone / "params.yaml") as params:
+        params["model"] = model
     # Without --force, DVC would skip a stage whose outputs are all in Git.
     force = [] if (clone / MODEL).exists() else ["--force"]
-    clones.dvc(clone, "repro", *force, umask=how.umask, before=how.before, **how.variables)
+    clones.dvc(clone, "repro", *force, before=how.before, **how.variables)
 
 
 def compared(one: Path, other: Path) -> str:
@@ -110,16 +107,10 @@ def compared(one: Path, other: Path) -> str:
     if not found:
         return SAME if locks[0] == locks[1] else "the same results; dvc.lock has other bytes"
     name = next(iter(found))
-    first = found[name].lines[0]
-    lines = [line for difference in found.values() for line in difference.lines]
+    first = found[name][0]
+    lines = [line for lines in found.values() for line in lines]
     more = [line for line in lines if line.startswith((MODEL, SCORES)) and line != first]
     return "; ".join([f"from {name} on: {first}", *more])
-
-
-def table(rows: list[tuple[str, str, str]]) -> str:
-    """Rows of network, environment and result as Markdown."""
-    lines = ["| network | environment | compared with the first run |", "|---|---|---|"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -139,9 +130,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run what is asked and print the table."""
+    """Run what is asked and print a table in Markdown."""
     asked = arguments()
-    rows, unexpected = [], []
+    unexpected = []
     with clones.scratch() as folder:
         start, first = folder / "start", folder / "first"
         clones.clone(Path.cwd(), start)
@@ -151,19 +142,18 @@ def main() -> None:
         for model in asked.model:
             run(first, model, Environment("the first"))
             shutil.copytree(first, folder / f"first-{model}", symlinks=True)
+        print("| network | environment | compared with the first run |\n|---|---|---|", flush=True)
         for number, how in enumerate(ENVIRONMENTS):
             if how.name not in asked.environment:
                 continue
             clone = shutil.copytree(start, place(folder, number), symlinks=True)
             for model in asked.model:
-                began = time.monotonic()
                 run(clone, model, how)
-                rows.append((model, how.name, compared(folder / f"first-{model}", clone)))
-                if rows[-1][-1] != SAME and not how.processor:
+                result = compared(folder / f"first-{model}", clone)
+                print(f"| {model} | {how.name} | {result} |", flush=True)
+                if result != SAME and not how.processor:
                     unexpected.append(f"{model}, {how.name}")
-                print(f"{' | '.join(rows[-1])} ({time.monotonic() - began:.0f} s)", flush=True)
             shutil.rmtree(clone)
-    print(f"\n{table(rows)}")
     if unexpected:
         raise PipelineError(f"other results without another processor: {'; '.join(unexpected)}")
 

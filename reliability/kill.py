@@ -1,9 +1,10 @@
-"""Kill `dvc repro` at random moments, and check that the next run ends as if nothing had happened.
+"""Kill `dvc repro` at random moments, and check that the last run ends as if nothing had happened.
 
 `python -m reliability.kill --kills 100 --seed 1` clones the last commit, reduces its data, and runs
-its stages once without a kill. For each kill it copies the state before one of the stages, starts
-`dvc repro`, sends SIGKILL to it and its child processes at a random moment, looks for files that
-are half written, and runs `dvc repro` again. That run must end in the same hashes.
+the pipeline once without a kill. Then it starts `dvc repro` in another clone, sends SIGKILL to it
+and its child processes at a random moment, looks for files that are half written, and starts it
+again, until the pipeline has ended. The results must have the same hashes. Then the next clone
+follows, until there were as many kills as asked for.
 """
 
 import argparse
@@ -25,51 +26,27 @@ from ajuste.repository import integrity, recover
 from reliability import clones
 
 REVIEWS, EPOCHS = 300, 3
-LOCK_SECONDS = 0.2  # from DVC's message to the end of writing dvc.lock, about
 IN_PLACE = "metrics/train/"  # DVCLive writes there; `evaluate` alone reads it, after `train`
 LOCK = "Updating lock file"
-STAGE = re.compile(r"^Running stage '(\w+)'", re.MULTILINE)
+MOMENTS = {"": 2.0, "Running stage": 4.0, LOCK: 0.2}
+"""When to kill: up to so many seconds after DVC has printed a text (empty: after its start)."""
+DOING = re.compile(f"^(?:Running stage .*|{LOCK})", re.MULTILINE)
 
 Hashes = dict[str, str]
 
 
-@dataclass(frozen=True)
-class State:
-    """The repository before a stage runs.
+@dataclass
+class Result:
+    """The result of some kills.
 
     Attributes:
-        stage: that stage.
-        folder: a clone in this state, to be copied.
-        seconds: how long `dvc repro` takes for that stage.
-    """
-
-    stage: str
-    folder: Path
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Moment:
-    """When to kill: some seconds after DVC has printed a text (empty: after its start)."""
-
-    text: str
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Killed:
-    """The result of a kill.
-
-    Attributes:
-        stage: the stage that ran, or that was to run next.
-        phase: what DVC was doing.
-        cut_off: the files that DVC could not read any more and that were restored.
+        kills: how many, by what DVC was doing.
+        restored: the files that DVC could not read after a kill, how often.
         faults: what is wrong.
     """
 
-    stage: str
-    phase: str
-    cut_off: list[str] = field(default_factory=list)
+    kills: Counter[str] = field(default_factory=Counter)
+    restored: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
 
@@ -93,34 +70,28 @@ def files(folder: Path) -> set[str]:
     }
 
 
-def strike(folder: Path, moment: Moment) -> tuple[str, str]:
-    """Start `dvc repro` in a clone and kill it.
+def strike(folder: Path, text: str, seconds: float) -> str:
+    """Start `dvc repro` in a clone, and kill it some seconds after it has printed a text.
 
     Returns:
-        The stage that ran, empty if none did, and what DVC was doing.
+        What DVC was doing; empty if it had ended.
     """
     log = folder.with_name(f"{folder.name}.log")
     with (
         log.open("w", encoding="utf-8") as output,
         clones.started([*clones.DVC, "repro"], folder, output) as process,
     ):
-        while moment.text not in log.read_text(encoding="utf-8") and process.poll() is None:
+        while text not in log.read_text(encoding="utf-8") and process.poll() is None:
             time.sleep(0.002)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(moment.seconds)
+            process.wait(seconds)
         ended = process.poll() is not None
-    said = log.read_text(encoding="utf-8")
+    *_, last = [
+        "starting",
+        *re.findall(rf"^Running stage '(\w+)'|^({LOCK})", log.read_text(), re.M),
+    ]
     log.unlink()
-    started = STAGE.findall(said)
-    if ended:
-        phase = "it had ended"
-    elif LOCK in said.rsplit("Running stage", 1)[-1]:
-        phase = "writing dvc.lock, or between two stages"
-    elif started:
-        phase = "in the stage, or saving its outputs"
-    else:
-        phase = "before a stage"
-    return (started or [""])[-1], phase
+    return "" if ended else "".join(last)
 
 
 def final_hashes(whole: Path) -> Hashes:
@@ -135,26 +106,6 @@ def faults_at_once(folder: Path, start: Hashes, final: Hashes) -> list[str]:
         for name, digest in outputs(folder, final).items()
         if digest not in (start.get(name), final.get(name)) and not name.startswith(IN_PLACE)
     ]
-
-
-def repeat(folder: Path) -> tuple[list[str], list[str]]:
-    """Run `dvc repro` after a kill; if it fails, first `ajuste.repository.recover`.
-
-    Returns:
-        The files that were restored because DVC could not read them, and the error if DVC still
-        failed.
-    """
-    cut_off: list[str] = []
-    while True:
-        try:
-            clones.dvc(folder, "repro")
-        except PipelineError as error:
-            restored = recover.recover(folder)
-            if not restored:
-                return cut_off, [str(error)]
-            cut_off += restored
-        else:
-            return cut_off, []
 
 
 def faults_in_the_end(folder: Path, whole: Path) -> list[str]:
@@ -177,86 +128,33 @@ def lock(folder: Path) -> dict[str, Any]:
     return integrity.stages((folder / integrity.LOCK).read_text(encoding="utf-8"))
 
 
-def prepare(root: Path, folder: Path) -> tuple[Path, list[State]]:
-    """Run the pipeline once, stage by stage.
+def kill(folder: Path, whole: Path, chance: random.Random, most: int) -> Result:
+    """Run the pipeline in a clone, killed at random moments.
 
     Args:
-        root: the repository, whose last commit is used.
-        folder: where the clones go.
-
-    Returns:
-        The clone in which all stages have run, and the state before each stage. Each state has the
-        results of the stages after its own in its cache, which saves time.
+        folder: a clone in which nothing has run.
+        whole: the same after a run without a kill.
+        chance: draws the moments.
+        most: how many kills.
     """
-    whole = folder / "whole"
-    clones.clone(root, whole)
-    clones.shrink(whole, clones.bundled_slice(root, REVIEWS), EPOCHS)
-    states, kept = [], [_kept(whole)]
-    for stage in clones.dvc(whole, "stage", "list", "--name-only").split():
-        shutil.copytree(whole, folder / stage, symlinks=True)
-        began = time.monotonic()
-        clones.dvc(whole, "repro", stage)
-        states.append(State(stage, folder / stage, time.monotonic() - began))
-        kept.append(_kept(whole))
-    for state, has in zip(states, kept[1:], strict=True):
-        for name in kept[-1] - has:
-            copied = state.folder / name
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(whole / name, copied)
-    return whole, states
-
-
-def _kept(folder: Path) -> set[str]:
-    """The files in the cache of a clone."""
-    found = (folder / ".dvc/cache").rglob("*")
-    return {path.relative_to(folder).as_posix() for path in found if path.is_file()}
-
-
-def moments(states: list[State], kills: int, seed: int) -> list[tuple[State, Moment]]:
-    """When to kill: equally often for each stage, a quarter of the times while DVC ends it.
-
-    The others are spread evenly over the time that DVC takes for the stage.
-    """
-    chance = random.Random(seed)
-    drawn = []
-    for number in range(kills):
-        state = states[number % len(states)]
-        if number // len(states) % 4 == 0:
-            moment = Moment(LOCK, chance.uniform(0, LOCK_SECONDS))
-        else:
-            moment = Moment("", chance.uniform(0, state.seconds))
-        drawn.append((state, moment))
-    return drawn
-
-
-def trial(state: State, moment: Moment, whole: Path, place: Path) -> Killed:
-    """Kill once in a copy of a state, and repeat."""
-    shutil.copytree(state.folder, place, symlinks=True)
+    result = Result()
+    final = final_hashes(whole)
+    start = outputs(folder, final)
+    while result.kills.total() < most:
+        text = chance.choice(list(MOMENTS))
+        doing = strike(folder, text, chance.uniform(0, MOMENTS[text]))
+        if not doing:
+            break
+        result.kills[doing] += 1
+        result.faults += faults_at_once(folder, start, final)
+        result.restored.update(recover.recover(folder))
     try:
-        final = final_hashes(whole)
-        start = outputs(place, final)
-        stage, phase = strike(place, moment)
-        faults = faults_at_once(place, start, final)
-        cut_off, failed = repeat(place)
-        faults += failed or faults_in_the_end(place, whole)
-        return Killed(stage or state.stage, phase, cut_off, faults)
-    finally:
-        shutil.rmtree(place)
-
-
-def report(done: list[Killed]) -> str:
-    """The results as a table and a sentence."""
-    phases = list(dict.fromkeys(one.phase for one in done))
-    count = Counter((one.stage, one.phase) for one in done)
-    lines = ["| stage | " + " | ".join(phases) + " | total |", "|---" * (len(phases) + 2) + "|"]
-    for stage in dict.fromkeys(one.stage for one in done):
-        row = [count[stage, phase] for phase in phases]
-        lines.append(f"| {stage} | {' | '.join(map(str, row))} | {sum(row)} |")
-    cut_off = Counter(name for one in done for name in one.cut_off)
-    restored = ", ".join(f"{name} {times} times" for name, times in cut_off.items()) or "nothing"
-    same = sum(not one.faults for one in done)
-    lines += ["", f"{len(done)} kills; {same} ended in the same hashes; restored: {restored}"]
-    return "\n".join(lines)
+        clones.dvc(folder, "repro")
+    except PipelineError as error:
+        result.faults.append(str(error))
+    else:
+        result.faults += faults_in_the_end(folder, whole)
+    return result
 
 
 def main() -> None:
@@ -267,20 +165,29 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100, help="how many (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (%(default)s)")
     asked = parser.parse_args()
-    began = time.monotonic()
-    done: list[Killed] = []
+    chance, total = random.Random(asked.seed), Result()
+    runs = 0
     with clones.scratch() as folder:
-        whole, states = prepare(Path.cwd(), folder)
-        print(f"without a kill: {sum(state.seconds for state in states):.0f} s", flush=True)
-        for state, moment in moments(states, asked.kills, asked.seed):
-            one = trial(state, moment, whole, folder / "trial")
-            done.append(one)
-            outcome = "; ".join(one.faults) or "recovered"
-            restored = f", {' and '.join(one.cut_off)} restored" if one.cut_off else ""
-            print(f"[{len(done)}] {one.stage}: {one.phase}: {outcome}{restored}", flush=True)
-    print(f"\n{report(done)}; {time.monotonic() - began:.0f} s in total")
-    if faulty := [one for one in done if one.faults]:
-        raise PipelineError(f"{len(faulty)} of {len(done)} kills left a fault, see above")
+        start, whole = folder / "start", folder / "whole"
+        clones.clone(Path.cwd(), start)
+        clones.shrink(start, clones.bundled_slice(start, REVIEWS), EPOCHS)
+        shutil.copytree(start, whole, symlinks=True)
+        clones.dvc(whole, "repro", "--force")
+        while (left := asked.kills - total.kills.total()) > 0:
+            runs += 1
+            place = shutil.copytree(start, folder / str(runs), symlinks=True)
+            result = kill(place, whole, chance, left)
+            shutil.rmtree(place)
+            print(f"run {runs}: {result.kills.total()} kills, {result.faults or 'recovered'}")
+            total.kills += result.kills
+            total.restored += result.restored
+            total.faults += result.faults
+    for doing, times in total.kills.most_common():
+        print(f"{times:4} kills in: {doing}")
+    restored = ", ".join(f"{name} {times} times" for name, times in total.restored.items())
+    print(f"{total.kills.total()} kills in {runs} runs; restored: {restored or 'nothing'}")
+    if total.faults:
+        raise PipelineError(f"{len(total.faults)} faults, see above")
 
 
 if __name__ == "__main__":

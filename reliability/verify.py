@@ -6,7 +6,6 @@ If not, it says which stage differs first, and by how much. The exit code is 0 i
 
 import argparse
 import json
-from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -27,33 +26,20 @@ Files = dict[str, bytes]
 Stages = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Difference:
-    """How a stage differs from the committed one.
-
-    Attributes:
-        lines: what differs, one thing each: first what the stage was made from, then its outputs.
-        follows: whether a stage that it reads from differs too.
-    """
-
-    lines: list[str]
-    follows: bool
-
-
-def in_order(stages: Stages) -> dict[str, set[str]]:
-    """The stages in an order in which they can run; with each, the stages that it reads from."""
+def in_order(stages: Stages) -> list[str]:
+    """The names of the stages in an order in which they can run."""
     maker = {path: name for name, stage in stages.items() for path in _hashes(stage, "outs")}
     read = {
         name: {maker[path] for path in _hashes(stage, "deps") if path in maker}
         for name, stage in stages.items()
     }
-    return {name: read[name] for name in TopologicalSorter(read).static_order()}
+    return list(TopologicalSorter(read).static_order())
 
 
 def differences(
     old: Stages, new: Stages, old_files: Files, new_files: Files
-) -> dict[str, Difference]:
-    """The stages that differ, in the order in which they run.
+) -> dict[str, list[str]]:
+    """How stages differ, in the order in which they run: what they were made from, their outputs.
 
     Args:
         old: the stages of the committed `dvc.lock`.
@@ -61,9 +47,9 @@ def differences(
         old_files: the committed outputs, by path, as far as they are available.
         new_files: the outputs of the new run.
     """
-    found: dict[str, Difference] = {}
+    found: dict[str, list[str]] = {}
     made = {path for stage in new.values() for path in _hashes(stage, "outs")}
-    for name, read in in_order({**old, **new}).items():
+    for name in in_order({**old, **new}):
         then, now = old.get(name, {}), new.get(name, {})
         lines = _inputs(then, now, made)
         had, has = _hashes(then, "outs"), _hashes(now, "outs")
@@ -71,7 +57,7 @@ def differences(
             if words := _output(path, had.get(path), has.get(path), old_files, new_files):
                 lines.append(f"{path}: {words}")
         if lines:
-            found[name] = Difference(lines, follows=not read.isdisjoint(found))
+            found[name] = lines
     return found
 
 
@@ -139,27 +125,13 @@ def fresh(folder: Path, stages: Stages) -> Files:
     return found
 
 
-def summary(stages: int, found: dict[str, Difference]) -> str:
+def summary(stages: int, found: dict[str, list[str]]) -> str:
     """The result in one line."""
     if not found:
         return f"all {stages} stages give what is committed, byte for byte"
-    first = [f"{name}: {one.lines[0]}" for name, one in found.items() if not one.follows]
-    following = [name for name, one in found.items() if one.follows]
-    sentences = [f"differs first in {first[0]}", *(f"also in {other}" for other in first[1:])]
-    if following:
-        sentences.append(f"stages after that differ too: {', '.join(following)}")
-    return "; ".join(sentences)
-
-
-def environments(then: dict[str, Any], now: dict[str, Any]) -> str:
-    """How the records of the versions and the processor of two trainings differ, in words."""
-    old, new = (compare.flat({**record, "sha256": ""}) for record in (then, now))
-    words = [
-        f"{name} {old.get(name)}, now {new.get(name)}"
-        for name in {**old, **new}
-        if old.get(name) != new.get(name)
-    ]
-    return f"versions, processor and threads of the training: {'; '.join(words) or 'the same'}"
+    first, *others = found
+    more = f"; stages after that differ too: {', '.join(others)}" if others else ""
+    return f"differs first in {first}: {'; '.join(found[first])}{more}"
 
 
 def check_cache(root: Path, stages: Stages) -> int:
@@ -171,15 +143,12 @@ def check_cache(root: Path, stages: Stages) -> int:
     Raises:
         PipelineError: some are damaged.
     """
-    repo = cache.repository(root)
-    found: dict[Path, str] = {}
-    for stage in stages.values():
-        for path, digest in {**_hashes(stage, "deps"), **_hashes(stage, "outs")}.items():
-            found |= dict.fromkeys(cache.objects(repo, [digest]), path)
+    entries = [{**_hashes(stage, "deps"), **_hashes(stage, "outs")} for stage in stages.values()]
+    digests = [digest for hashes in entries for digest in hashes.values()]
+    found = cache.objects(cache.repository(root), digests)
     if damaged := [path for path in found if not integrity.is_whole(path)]:
         raise PipelineError(
-            f"{len(damaged)} of {len(found)} objects in DVC's cache are damaged, of "
-            f"{', '.join(dict.fromkeys(found[path] for path in damaged))}; run `python -m "
+            f"{len(damaged)} of {len(found)} objects in DVC's cache are damaged; run `python -m "
             "ajuste.repository.recover`, then `dvc pull` or `dvc repro`"
         )
     return len(found)
@@ -201,8 +170,8 @@ def main() -> None:
         raise PipelineError("the last commit has no dvc.lock; run `dvc repro` and commit it")
     old = integrity.stages(text, "dvc.lock of the last commit")
     _say(f"{check_cache(root, old)} objects in DVC's cache, none damaged")
-    if lines := git(root, "status", "--porcelain", "--untracked-files=no").splitlines():
-        files = ", ".join(line[3:] for line in lines)
+    if changed := git(root, "status", "--porcelain", "--untracked-files=no").splitlines():
+        files = ", ".join(line[3:] for line in changed)
         _say(f"commit {commit[:7]} is verified, without the uncommitted changes in {files}")
     with clones.scratch() as folder:
         place = folder / "clone"
@@ -214,9 +183,11 @@ def main() -> None:
         now = place / RECORD
         record = now.read_text(encoding="utf-8") if now.exists() else ""
     if (then := show(root, commit, RECORD)) and record:
-        _say(environments(json.loads(then), json.loads(record)))
-    for name, difference in found.items():
-        for line in difference.lines:
+        records = (compare.flat({**json.loads(text), "sha256": ""}) for text in (then, record))
+        words = compare.differences(*records) or "the same as those of the committed training"
+        _say(f"versions, processor and threads: {words}")
+    for name, lines in found.items():
+        for line in lines:
             _say(f"{name} differs: {line}")
     if found:
         raise PipelineError(summary(len(new), found))
