@@ -9,9 +9,6 @@ and its scores differ.
 import argparse
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from dvc.utils.serialize import modify_yaml
@@ -28,55 +25,30 @@ MODEL, SCORES = "data/model", "metrics/evaluate.json"
 SAME = "the same dvc.lock"
 
 
-def one_core() -> None:
-    """Restrict this process to one processor core, where the system can (Linux)."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-
-
-@dataclass(frozen=True)
-class Environment:
-    """How a run differs from the first one.
-
-    Attributes:
-        name: the name in the table.
-        variables: environment variables.
-        before: called in the new process before DVC starts.
-        processor: whether it stands for another processor, which may change weights.
-    """
-
-    name: str
-    variables: dict[str, str] = field(default_factory=dict)
-    before: Callable[[], None] | None = None
-    processor: bool = False
-
-
-def variable(name: str, value: str, processor: bool = False) -> Environment:
-    """An environment with one more variable."""
-    return Environment(f"{name}={value}", {name: value}, processor=processor)
-
-
-ENVIRONMENTS = [
-    Environment("another folder"),
-    variable("PYTHONHASHSEED", "1"),
-    variable("LC_ALL", "C"),
-    variable("LC_ALL", "C.UTF-8"),
-    variable("TZ", "Asia/Tokyo"),
-    Environment("umask 077", before=partial(os.umask, 0o077)),
-    Environment("one core", before=one_core, processor=True),
-    variable("TF_NUM_INTRAOP_THREADS", "1", processor=True),
-    variable("TF_NUM_INTRAOP_THREADS", "2", processor=True),
-    variable("TF_NUM_INTRAOP_THREADS", "4", processor=True),
-    variable("TF_NUM_INTEROP_THREADS", "1", processor=True),
-    variable("TF_NUM_INTEROP_THREADS", "4", processor=True),
-    variable("OMP_NUM_THREADS", "1", processor=True),
-    variable("OPENBLAS_NUM_THREADS", "1", processor=True),
-    variable("OPENBLAS_CORETYPE", "Nehalem", processor=True),
-    variable("TF_ENABLE_ONEDNN_OPTS", "0", processor=True),
-    variable("ONEDNN_MAX_CPU_ISA", "AVX2", processor=True),
-    variable("ONEDNN_MAX_CPU_ISA", "SSE41", processor=True),
-    variable("NPY_DISABLE_CPU_FEATURES", "X86_V3 X86_V4 AVX512_ICL", processor=True),
+SAME_PROCESSOR = [
+    "another folder",
+    "PYTHONHASHSEED=1",
+    "LC_ALL=C",
+    "LC_ALL=C.UTF-8",
+    "TZ=Asia/Tokyo",
+    "umask 077",
 ]
+ANOTHER_PROCESSOR = [  # imitated, so that weights may differ
+    "one core",
+    "TF_NUM_INTRAOP_THREADS=1",
+    "TF_NUM_INTRAOP_THREADS=2",
+    "TF_NUM_INTRAOP_THREADS=4",
+    "TF_NUM_INTEROP_THREADS=1",
+    "TF_NUM_INTEROP_THREADS=4",
+    "OMP_NUM_THREADS=1",
+    "OPENBLAS_NUM_THREADS=1",
+    "OPENBLAS_CORETYPE=Nehalem",
+    "TF_ENABLE_ONEDNN_OPTS=0",
+    "ONEDNN_MAX_CPU_ISA=AVX2",
+    "ONEDNN_MAX_CPU_ISA=SSE41",
+    "NPY_DISABLE_CPU_FEATURES=X86_V3 X86_V4 AVX512_ICL",
+]
+ENVIRONMENTS = SAME_PROCESSOR + ANOTHER_PROCESSOR
 
 
 def place(folder: Path, number: int) -> Path:
@@ -84,19 +56,27 @@ def place(folder: Path, number: int) -> Path:
     return folder / ("clon número " + "x" * number)
 
 
-def run(clone: Path, model: str, how: Environment) -> None:
+def run(clone: Path, model: str, *environments: str) -> None:
     """Run the whole pipeline in a clone; for a second model, only the stages that differ.
 
     Args:
         clone: where.
         model: the entry of `models` to train.
-        how: the environment.
+        environments: some of `ENVIRONMENTS`, all at once.
     """
     with modify_yaml(clone / "params.yaml") as params:
         params["model"] = model
     # Without --force, DVC would skip a stage whose outputs are all in Git.
     force = [] if (clone / MODEL).exists() else ["--force"]
-    clones.dvc(clone, "repro", *force, before=how.before, **how.variables)
+    variables = dict(one.split("=", 1) for one in environments if "=" in one)
+
+    def before() -> None:
+        if "umask 077" in environments:
+            os.umask(0o077)
+        if "one core" in environments and hasattr(os, "sched_setaffinity"):  # Linux
+            os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+    clones.dvc(clone, "repro", *force, before=before, **variables)
 
 
 def compared(one: Path, other: Path) -> str:
@@ -113,25 +93,19 @@ def compared(one: Path, other: Path) -> str:
     return "; ".join([f"from {name} on: {first}", *more])
 
 
-def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The arguments of the command line."""
+def main() -> None:
+    """Run what is asked and print a table in Markdown."""
     values = reader.read()
-    names = [one.name for one in ENVIRONMENTS]
     parser = argparse.ArgumentParser(
         prog="python -m reliability.identical", description=__doc__.splitlines()[0]
     )
     add = parser.add_argument
     add("--model", nargs="+", choices=list(values["models"]), metavar="NAME",
         default=[values["model"]], help="the networks (that of params.yaml)")  # fmt: skip
-    add("--environment", nargs="+", choices=names, metavar="NAME", default=names,
+    add("--environment", nargs="+", choices=ENVIRONMENTS, metavar="NAME", default=ENVIRONMENTS,
         help="the environments (all)")  # fmt: skip
     add("--reviews", type=int, default=1200, help="how many; 0: all (%(default)s)")
-    return parser.parse_args(argv)
-
-
-def main() -> None:
-    """Run what is asked and print a table in Markdown."""
-    asked = arguments()
+    asked = parser.parse_args()
     unexpected = []
     with clones.scratch() as folder:
         start, first = folder / "start", folder / "first"
@@ -140,22 +114,20 @@ def main() -> None:
             clones.shrink(start, clones.bundled_slice(start, asked.reviews), EPOCHS)
         shutil.copytree(start, first, symlinks=True)
         for model in asked.model:
-            run(first, model, Environment("the first"))
+            run(first, model)
             shutil.copytree(first, folder / f"first-{model}", symlinks=True)
         print("| network | environment | compared with the first run |\n|---|---|---|", flush=True)
-        for number, how in enumerate(ENVIRONMENTS):
-            if how.name not in asked.environment:
-                continue
+        for number, environment in enumerate(asked.environment):
             clone = shutil.copytree(start, place(folder, number), symlinks=True)
             for model in asked.model:
-                run(clone, model, how)
+                run(clone, model, environment)
                 result = compared(folder / f"first-{model}", clone)
-                print(f"| {model} | {how.name} | {result} |", flush=True)
-                if result != SAME and not how.processor:
-                    unexpected.append(f"{model}, {how.name}")
+                print(f"| {model} | {environment} | {result} |", flush=True)
+                if result != SAME and environment in SAME_PROCESSOR:
+                    unexpected.append(f"{model}, {environment}")
             shutil.rmtree(clone)
     if unexpected:
-        raise PipelineError(f"other results without another processor: {'; '.join(unexpected)}")
+        raise PipelineError(f"other results on the same processor: {'; '.join(unexpected)}")
 
 
 if __name__ == "__main__":

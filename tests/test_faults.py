@@ -20,7 +20,6 @@ from conftest import edit, run
 from in_process import dvc
 
 from ajuste import errors
-from ajuste.errors import PipelineError
 from ajuste.repository import cache, integrity, recover
 from stages import check
 
@@ -163,22 +162,15 @@ def test_on_a_full_disk_every_stage_says_so_and_keeps_its_outputs(whole, disk):
     assert contents(folder, *WRITTEN) == before
 
 
-@pytest.mark.parametrize(
-    ("name", "most"), [("fetch", 100_000), pytest.param("train", 400_000, marks=pytest.mark.long)]
-)
-def test_a_file_that_cannot_grow_is_named_and_the_old_one_stays(copy, name, most):
-    kept = ["data/raw", "data/model"]
-    before = contents(copy, *kept)
-    done = subprocess.run(
-        [sys.executable, "-m", f"stages.{name}"],
-        cwd=copy,
-        capture_output=True,
-        text=True,
-        preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (most, most)),
-    )
+@pytest.mark.long
+def test_a_model_file_that_cannot_grow_is_named_and_the_old_one_stays(copy):
+    before = contents(copy, "data/model")
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (400_000, 400_000))
+    command = [sys.executable, "-m", "stages.train"]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, preexec_fn=limit)
     assert done.returncode == 1
-    assert re.fullmatch(rf"{name}: .*File too large: .*\n", done.stderr)
-    assert contents(copy, *kept) == before
+    assert re.fullmatch(r"train: .*File too large: .*\n", done.stderr)
+    assert contents(copy, "data/model") == before
 
 
 def test_a_full_disk_under_the_cache_loses_nothing(copy, disk, whole):
@@ -229,22 +221,10 @@ def test_a_stage_names_the_input_that_is_damaged(copy, name, file, damage):
 
 
 def test_a_stage_that_dvc_runs_refuses_an_input_that_has_rotted(copy, monkeypatch):
-    monkeypatch.chdir(copy)
-    outputs = integrity.recorded(copy)
-    for name, stage in lock(copy).items():
-        for dep in [dep["path"] for dep in stage["deps"] if dep["path"] in outputs][-1:]:
-            monkeypatch.setenv("DVC_STAGE", name)
-            integrity.demand()
-            file = next(path for path in [copy / dep, *(copy / dep).rglob("*")] if path.is_file())
-            rot(file)
-            with pytest.raises(PipelineError, match=f"^{dep}: damaged"):
-                integrity.demand()
-            rot(file)  # the same bit: as before
+    """See test_recover.py for what is an input."""
     rot(copy / "data/embedding/matrix.npy")
     monkeypatch.setenv("DVC_STAGE", "words")
     assert stage_failure("words", copy).startswith("words: data/embedding/matrix.npy: damaged")
-    monkeypatch.delenv("DVC_STAGE")  # a user may change an input and run a stage by hand
-    integrity.demand()
 
 
 def recovered(folder, capsys):
@@ -267,15 +247,6 @@ def test_rot_in_the_cache_and_in_its_copy_is_found_and_repaired(copy, whole, cap
     check_reproduced(copy, whole)
     assert recovered(copy, capsys) == []
     assert run("git", "status", "--porcelain", cwd=copy).stdout == ""
-
-
-def test_rot_in_the_cache_alone_leaves_the_file_that_is_whole(copy, whole, capsys):
-    path = stored(copy, "data/split/train.parquet")
-    rot(path)
-    assert len(recovered(copy, capsys)) == 1
-    dvc(copy, "repro")
-    check_reproduced(copy, whole)
-    assert path.exists()
 
 
 @pytest.mark.parametrize(
@@ -316,13 +287,13 @@ def predict(batch_size):
 @pytest.mark.parametrize(
     ("call", "wanted"),
     [
-        (lambda: predict(4096), r"OOM when allocating tensor with shape\[4096,[\d,]+\]"),
-        (lambda: np.zeros((10**7, 10**7)), r"Unable to allocate 728\. TiB for an array"),
-        (lambda: bytes(10**18), None),
+        (lambda: predict(4096), r" .OOM when allocating tensor with shape\[4096,[\d,]+\].*"),
+        (lambda: np.zeros((10**7, 10**7)), r" .Unable to allocate 728\. TiB for an array.*"),
+        (lambda: bytes(10**18), ""),
     ],
 )
 def test_a_lack_of_memory_gives_one_line(call, wanted):
-    said = rf"train: out of memory{f' .{wanted}.*.' if wanted else ''}; lower `batch_size` or .*"
+    said = rf"train: out of memory{wanted}; lower `batch_size` or .*"
     assert re.fullmatch(said, failure("train", call))
 
 

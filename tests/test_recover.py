@@ -189,6 +189,8 @@ def test_in_a_shared_cache_damaged_objects_of_other_projects_stay(repository):
     damage(named)
     assert recover.expose(repository) == ([f"{named}.damaged"], [])
     assert other.read_text() == "of another project"
+    dvc(repository, "repro", "--quiet")
+    assert integrity.is_whole(named)
 
 
 def test_the_hash_of_a_folder_is_that_of_dvc(repository):

@@ -40,12 +40,6 @@ def files(folder):
     return {name: path.read_bytes() for name, path in paths.items() if OBJECT.search(name)}
 
 
-def until(true, still_running):
-    """Wait for a condition, as long as something runs."""
-    while still_running() and not true():
-        time.sleep(0.001)
-
-
 class Server:
     """A server on a port of the loopback interface."""
 
@@ -58,8 +52,9 @@ class Server:
     def start(self):
         with self.log.open("ab") as log:
             self.server = subprocess.Popen(self.command(), stdout=log, stderr=log)
-        until(self.answers, lambda: self.server.poll() is None)
-        assert self.server.poll() is None, self.log.read_text()
+        while not self.answers():
+            assert self.server.poll() is None, self.log.read_text()
+            time.sleep(0.01)
 
     def stop(self):
         with suppress(psutil.NoSuchProcess):
@@ -69,8 +64,8 @@ class Server:
         self.server.wait()
 
     def answers(self):
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as talk:
-            return self.greets(talk)
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
         return False
 
 
@@ -99,9 +94,6 @@ class Ssh(Server):
     def command(self):
         return [self.sshd, "-D", "-e", "-f", str(self.folder / "sshd_config")]
 
-    def greets(self, talk):
-        return talk.recv(4) == b"SSH-"
-
     def settings(self):
         url = f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}{self.folder}/store"
         return {"url": url, "keyfile": str(self.folder / "user")}
@@ -115,9 +107,6 @@ class S3(Server):
 
     def command(self):
         return [sys.executable, "-m", "moto.server", "--port", str(self.port)]
-
-    def greets(self, talk):
-        return True
 
     def start(self):
         super().start()
@@ -172,7 +161,8 @@ def interrupt(command, cwd, arrived, stop):
         cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**os.environ, "AWS_MAX_ATTEMPTS": "1"},  # otherwise it tries each object for seconds
     )  # fmt: skip
-    until(arrived, lambda: process.poll() is None)
+    while process.poll() is None and not arrived():
+        time.sleep(0.001)
     stop(process)
     printed = process.communicate()[0]
     assert process.returncode in (0, -9) or "ERROR" in printed

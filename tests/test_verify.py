@@ -121,27 +121,23 @@ Path("second").mkdir()
 Path("second/copy.json").write_text(Path("data/first.json").read_text())
 """
 OTHER = "from pathlib import Path; Path('other.json').write_text('[3]')"
-PIPELINE = {
-    "stages": {
-        "first": {
-            "cmd": "python first.py",
-            "deps": ["first.py", "given"],
-            "params": ["seed"],
-            "outs": ["data/first.json"],
-            "metrics": [{"metrics.json": {"cache": False}}],
-        },
-        "second": {
-            "cmd": "python second.py",
-            "deps": ["second.py", "data/first.json"],
-            "outs": ["second"],
-        },
-        "other": {
-            "cmd": "python other.py",
-            "deps": ["other.py"],
-            "metrics": [{"other.json": {"cache": False}}],
-        },
-    }
-}
+PIPELINE = """
+stages:
+  first:
+    cmd: python first.py
+    deps: [first.py, given]
+    params: [seed]
+    outs: [data/first.json]
+    metrics: [metrics.json: {cache: false}]
+  second:
+    cmd: python second.py
+    deps: [second.py, data/first.json]
+    outs: [second]
+  other:
+    cmd: python other.py
+    deps: [other.py]
+    metrics: [other.json: {cache: false}]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +150,7 @@ def committed(tmp_path_factory):
     dvc(folder, "add", "--quiet", "given")
     for name, text in (("first", FIRST), ("second", SECOND), ("other", OTHER)):
         (folder / f"{name}.py").write_text(text)
-    (folder / "dvc.yaml").write_text(yaml.safe_dump(PIPELINE, sort_keys=False))
+    (folder / "dvc.yaml").write_text(PIPELINE)
     (folder / "params.yaml").write_text("seed: 1\n")
     (folder / ".gitignore").write_text("/data/\n/second/\n/given\n")
     dvc(folder, "repro", "--quiet")
