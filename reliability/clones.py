@@ -31,20 +31,11 @@ SLICE = "data/slice.csv"
 def scratch() -> Iterator[Path]:
     """A temporary folder that is removed after the block, also on SIGTERM and SIGHUP."""
 
-    def end(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signals = [signal.SIGTERM, signal.SIGHUP]
-    before = {number: signal.getsignal(number) for number in signals}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as nohup sets it
-            signal.signal(number, end)
-    try:
-        with TemporaryDirectory(prefix="ajuste-") as folder:
-            yield Path(folder)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, signal.default_int_handler)
+    with TemporaryDirectory(prefix="ajuste-") as folder:
+        yield Path(folder)
 
 
 def clone(root: Path, folder: Path) -> None:

@@ -173,6 +173,7 @@ def test_a_model_file_that_cannot_grow_is_named_and_the_old_one_stays(copy):
     assert contents(copy, "data/model") == before
 
 
+@pytest.mark.long
 def test_a_full_disk_under_the_cache_loses_nothing(copy, disk, whole):
     forget(copy)
     folder, resize = disk
