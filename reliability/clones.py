@@ -30,7 +30,6 @@ SLICE = "data/slice.csv"
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A temporary folder that is removed after the block, also on SIGTERM and SIGHUP."""
-
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
             signal.signal(number, signal.default_int_handler)

@@ -18,7 +18,7 @@ from ajuste.config import reader
 from ajuste.errors import PipelineError
 from ajuste.repository import integrity
 from reliability import clones
-from reliability.verify import differences, fresh
+from reliability.verify import differences, outputs
 
 EPOCHS = 2  # with a part of the reviews
 MODEL, SCORES = "data/model", "metrics/evaluate.json"
@@ -83,7 +83,7 @@ def compared(one: Path, other: Path) -> str:
     """How the results in two clones differ, in words."""
     locks = [(clone / "dvc.lock").read_bytes() for clone in (one, other)]
     old, new = (integrity.stages(lock.decode()) for lock in locks)
-    found = differences(old, new, fresh(one, old), fresh(other, new))
+    found = differences(old, new, outputs(one, old), outputs(other, new))
     if not found:
         return SAME if locks[0] == locks[1] else "the same results; dvc.lock has other bytes"
     name = next(iter(found))

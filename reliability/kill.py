@@ -30,8 +30,6 @@ IN_PLACE = "metrics/train/"  # DVCLive writes there; `evaluate` alone reads it, 
 LOCK = "Updating lock file"
 MOMENTS = {"": 2.0, "Running stage": 4.0, LOCK: 0.2}
 """When to kill: up to so many seconds after DVC has printed a text (empty: after its start)."""
-DOING = re.compile(f"^(?:Running stage .*|{LOCK})", re.MULTILINE)
-
 Hashes = dict[str, str]
 
 
@@ -86,12 +84,9 @@ def strike(folder: Path, text: str, seconds: float) -> str:
         with suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
         ended = process.poll() is not None
-    *_, last = [
-        "starting",
-        *re.findall(rf"^Running stage '(\w+)'|^({LOCK})", log.read_text(), re.M),
-    ]
+    steps = re.findall(rf"(?:^|\n)(Running stage .*|{LOCK})", log.read_text(encoding="utf-8"))
     log.unlink()
-    return "" if ended else "".join(last)
+    return "" if ended else ["starting DVC", *steps][-1]
 
 
 def final_hashes(whole: Path) -> Hashes:
@@ -128,16 +123,16 @@ def lock(folder: Path) -> dict[str, Any]:
     return integrity.stages((folder / integrity.LOCK).read_text(encoding="utf-8"))
 
 
-def kill(folder: Path, whole: Path, chance: random.Random, most: int) -> Result:
+def kill(folder: Path, whole: Path, chance: random.Random, most: int, result: Result) -> None:
     """Run the pipeline in a clone, killed at random moments.
 
     Args:
         folder: a clone in which nothing has run.
         whole: the same after a run without a kill.
         chance: draws the moments.
-        most: how many kills.
+        most: how many kills `result` may have.
+        result: to it the kills and the faults are added.
     """
-    result = Result()
     final = final_hashes(whole)
     start = outputs(folder, final)
     while result.kills.total() < most:
@@ -154,7 +149,6 @@ def kill(folder: Path, whole: Path, chance: random.Random, most: int) -> Result:
         result.faults.append(str(error))
     else:
         result.faults += faults_in_the_end(folder, whole)
-    return result
 
 
 def main() -> None:
@@ -165,29 +159,26 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100, help="how many (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (%(default)s)")
     asked = parser.parse_args()
-    chance, total = random.Random(asked.seed), Result()
-    runs = 0
+    chance, result, runs = random.Random(asked.seed), Result(), 0
     with clones.scratch() as folder:
         start, whole = folder / "start", folder / "whole"
         clones.clone(Path.cwd(), start)
         clones.shrink(start, clones.bundled_slice(start, REVIEWS), EPOCHS)
         shutil.copytree(start, whole, symlinks=True)
         clones.dvc(whole, "repro", "--force")
-        while (left := asked.kills - total.kills.total()) > 0:
+        while result.kills.total() < asked.kills:
             runs += 1
             place = shutil.copytree(start, folder / str(runs), symlinks=True)
-            result = kill(place, whole, chance, left)
+            kill(place, whole, chance, asked.kills, result)
             shutil.rmtree(place)
-            print(f"run {runs}: {result.kills.total()} kills, {result.faults or 'recovered'}")
-            total.kills += result.kills
-            total.restored += result.restored
-            total.faults += result.faults
-    for doing, times in total.kills.most_common():
-        print(f"{times:4} kills in: {doing}")
-    restored = ", ".join(f"{name} {times} times" for name, times in total.restored.items())
-    print(f"{total.kills.total()} kills in {runs} runs; restored: {restored or 'nothing'}")
-    if total.faults:
-        raise PipelineError(f"{len(total.faults)} faults, see above")
+            outcome = "; ".join(result.faults) or "no fault"
+            print(f"after run {runs}: {result.kills.total()} kills, {outcome}", flush=True)
+    for doing, times in result.kills.most_common():
+        print(f"{times:4} kills after: {doing}")
+    restored = ", ".join(f"{name} {times} times" for name, times in result.restored.items())
+    print(f"{result.kills.total()} kills in {runs} runs; restored: {restored or 'nothing'}")
+    if result.faults:
+        raise PipelineError(f"{len(result.faults)} faults, see above")
 
 
 if __name__ == "__main__":

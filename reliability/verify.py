@@ -103,8 +103,8 @@ def _output(path: str, then: str | None, now: str | None, old: Files, new: Files
     return "; ".join(words)
 
 
-def committed(root: Path, commit: str, stages: Stages) -> Files:
-    """The outputs of a commit that Git, DVC's cache or its remote have."""
+def outputs(root: Path, stages: Stages, commit: str | None = None) -> Files:
+    """The outputs in a working tree, or those of a commit as far as Git, cache and remote have."""
     files = DVCFileSystem(str(root), rev=commit)
     found = {}
     for path in (path for stage in stages.values() for path in _hashes(stage, "outs")):
@@ -113,15 +113,6 @@ def committed(root: Path, commit: str, stages: Stages) -> Files:
             found |= {name: files.read_bytes(name) for name in names}
         except (DvcException, DataIndexDirError, OSError):
             continue
-    return found
-
-
-def fresh(folder: Path, stages: Stages) -> Files:
-    """The outputs in a working tree."""
-    found = {}
-    for path in (folder / path for stage in stages.values() for path in _hashes(stage, "outs")):
-        files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
-        found |= {one.relative_to(folder).as_posix(): one.read_bytes() for one in files}
     return found
 
 
@@ -179,7 +170,7 @@ def main() -> None:
         # Without --force, DVC would skip a stage whose outputs are all in Git.
         clones.dvc(place, "repro", "--force", show=True)
         new = integrity.stages((place / "dvc.lock").read_text(encoding="utf-8"))
-        found = differences(old, new, committed(root, commit, old), fresh(place, new))
+        found = differences(old, new, outputs(root, old, commit), outputs(place, new))
         now = place / RECORD
         record = now.read_text(encoding="utf-8") if now.exists() else ""
     if (then := show(root, commit, RECORD)) and record:

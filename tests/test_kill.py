@@ -14,7 +14,8 @@ from reliability import clones, kill
 def test_kills_change_nothing(reproduced, tmp_path, kills):
     start, whole = reproduced
     clone = shutil.copytree(start, tmp_path / "clone", symlinks=True)
-    result = kill.kill(clone, whole, random.Random(1), kills)
+    result = kill.Result()
+    kill.kill(clone, whole, random.Random(1), kills, result)
     assert result.faults == [], result
     assert result.kills
 
