@@ -27,9 +27,10 @@ from reliability import clones
 
 REVIEWS, EPOCHS = 300, 3
 IN_PLACE = "metrics/train/"  # DVCLive writes there; `evaluate` alone reads it, after `train`
-LOCK = "Updating lock file"
-MOMENTS = {"": 2.0, "Running stage": 4.0, LOCK: 0.2}
-"""When to kill: up to so many seconds after DVC has printed a text (empty: after its start)."""
+RUNNING, LOCK = "Running stage", "Updating lock file"
+MOMENTS = [("", 2.0), *[(RUNNING, 4.0)] * 3, *[(f"{RUNNING}.*{LOCK}", 0.2)] * 4]
+"""When to kill: up to so many seconds after DVC has printed what matches (empty: its start)."""
+
 Hashes = dict[str, str]
 
 
@@ -68,8 +69,8 @@ def files(folder: Path) -> set[str]:
     }
 
 
-def strike(folder: Path, text: str, seconds: float) -> str:
-    """Start `dvc repro` in a clone, and kill it some seconds after it has printed a text.
+def strike(folder: Path, pattern: str, seconds: float) -> str:
+    """Start `dvc repro` in a clone, and kill it some seconds after its output has matched.
 
     Returns:
         What DVC was doing; empty if it had ended.
@@ -79,12 +80,12 @@ def strike(folder: Path, text: str, seconds: float) -> str:
         log.open("w", encoding="utf-8") as output,
         clones.started([*clones.DVC, "repro"], folder, output) as process,
     ):
-        while text not in log.read_text(encoding="utf-8") and process.poll() is None:
+        while not re.search(pattern, log.read_text(), re.DOTALL) and process.poll() is None:
             time.sleep(0.002)
         with suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
         ended = process.poll() is not None
-    steps = re.findall(rf"(?:^|\n)(Running stage .*|{LOCK})", log.read_text(encoding="utf-8"))
+    steps = re.findall(rf"(?:^|\n)({RUNNING} .*|{LOCK})", log.read_text())
     log.unlink()
     return "" if ended else ["starting DVC", *steps][-1]
 
@@ -127,8 +128,8 @@ def kill(folder: Path, whole: Path, chance: random.Random, most: int, result: Re
     """Run the pipeline in a clone, killed at random moments.
 
     Args:
-        folder: a clone in which nothing has run.
-        whole: the same after a run without a kill.
+        folder: a clone in which not all stages have run.
+        whole: a clone after a run without a kill.
         chance: draws the moments.
         most: how many kills `result` may have.
         result: to it the kills and the faults are added.
@@ -136,8 +137,8 @@ def kill(folder: Path, whole: Path, chance: random.Random, most: int, result: Re
     final = final_hashes(whole)
     start = outputs(folder, final)
     while result.kills.total() < most:
-        text = chance.choice(list(MOMENTS))
-        doing = strike(folder, text, chance.uniform(0, MOMENTS[text]))
+        pattern, longest = chance.choice(MOMENTS)
+        doing = strike(folder, pattern, chance.uniform(0, longest))
         if not doing:
             break
         result.kills[doing] += 1

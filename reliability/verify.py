@@ -122,7 +122,7 @@ def summary(stages: int, found: dict[str, list[str]]) -> str:
         return f"all {stages} stages give what is committed, byte for byte"
     first, *others = found
     more = f"; stages after that differ too: {', '.join(others)}" if others else ""
-    return f"differs first in {first}: {'; '.join(found[first])}{more}"
+    return f"differs first in {first}: {found[first][0]}{more}"
 
 
 def check_cache(root: Path, stages: Stages) -> int:

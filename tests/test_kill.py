@@ -5,15 +5,24 @@ import random
 import shutil
 
 import pytest
+import yaml
 
 from reliability import clones, kill
 
+LONG = pytest.mark.long
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.long)])
-def test_kills_change_nothing(reproduced, tmp_path, kills):
+@pytest.mark.parametrize(("kills", "all_stages"), [(4, False), pytest.param(20, True, marks=LONG)])
+def test_kills_change_nothing(reproduced, tmp_path, kills, all_stages):
+    """In a run of all stages, or only of `train` and `evaluate`."""
     start, whole = reproduced
-    clone = shutil.copytree(start, tmp_path / "clone", symlinks=True)
+    clone = shutil.copytree(start if all_stages else whole, tmp_path / "clone", symlinks=True)
+    if not all_stages:
+        shutil.rmtree(clone / ".dvc/cache/runs")
+        lock = yaml.safe_load((clone / "dvc.lock").read_text())
+        del lock["stages"]["train"], lock["stages"]["evaluate"]
+        (clone / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
     result = kill.Result()
     kill.kill(clone, whole, random.Random(1), kills, result)
     assert result.faults == [], result

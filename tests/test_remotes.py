@@ -19,8 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from conftest import run
 from in_process import dvc
 
-from ajuste.repository import integrity
-from reliability import clones
+from ajuste.repository import git, integrity
 
 pytestmark = pytest.mark.slow
 
@@ -179,7 +178,7 @@ def check_pulled(clone, copy):
 
 def test_a_fresh_clone_pulls_what_was_pushed_and_runs_nothing(copy, tmp_path):
     clone = tmp_path / "clone"
-    clones.git_clone(copy, clone, "HEAD")
+    git.clone(copy, clone, "HEAD")
     for folder in (copy, clone):
         configure(folder, str(tmp_path / "store"))
     dvc(copy, "push")
@@ -201,7 +200,7 @@ def test_an_interrupted_push_and_pull_can_be_repeated(copy, remote, stopped, tmp
         dvc(copy, "push")
 
     clone = tmp_path / "clone"
-    clones.git_clone(copy, clone, "HEAD")
+    git.clone(copy, clone, "HEAD")
     for folder in (copy, clone):
         configure(folder, **remote.settings())
     interrupt("push", copy, remote.objects, stop)
