@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,16 +77,17 @@ def strike(folder: Path, pattern: str, seconds: float) -> str:
         What DVC was doing; empty if it had ended.
     """
     log = folder.with_name(f"{folder.name}.log")
+    printed = partial(log.read_text, encoding="utf-8")
     with (
         log.open("w", encoding="utf-8") as output,
         clones.started([*clones.DVC, "repro"], folder, output) as process,
     ):
-        while not re.search(pattern, log.read_text(), re.DOTALL) and process.poll() is None:
+        while not re.search(pattern, printed(), re.DOTALL) and process.poll() is None:
             time.sleep(0.002)
         with suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
         ended = process.poll() is not None
-    steps = re.findall(rf"(?:^|\n)({RUNNING} .*|{LOCK})", log.read_text())
+    steps = re.findall(rf"(?:^|\n)({RUNNING} .*|{LOCK})", printed())
     log.unlink()
     return "" if ended else ["starting DVC", *steps][-1]
 
