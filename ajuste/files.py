@@ -1,32 +1,33 @@
-"""Whole files or none: every write goes to a temporary neighbour that is then renamed."""
+"""Write files whole or not at all: each write goes to a temporary file, which is then renamed."""
 
+import fcntl
 import glob
 import hashlib
 import io
 import json
 import os
+import secrets
 import stat
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from ajuste.errors import PipelineError
 
 UNFINISHED = ".*.part"
-"""What is left beside a target if the process is killed while it writes; nobody reads it."""
+"""Temporary files. A process that is killed leaves one beside its target; nothing reads it."""
 
 
 def check_readable(path: Path, advice: str) -> None:
-    """Refuse what cannot be read as a file; a FIFO or a device could be waited for without end.
+    """Refuse a path that is not a readable file; reading a pipe or a device could wait forever.
 
     Raises:
-        PipelineError: it is missing, a folder or a device, or may not be read; `advice` says what
-            to do.
+        PipelineError: the path is missing, is a folder or a device, or may not be read; `advice`
+            says what to do.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -40,41 +41,46 @@ def check_readable(path: Path, advice: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, which takes its place if the block ends without an error.
+    """A temporary path beside `path`; the file there replaces `path` if the block has no error.
 
-    The folder is made where it is missing. After an error the temporary file is gone and whatever
-    stood at `path` is untouched. Each process has a temporary file of its own, and takes away those
-    of processes that were killed.
+    The folder is created if it is missing. After an error the temporary file is removed and `path`
+    is unchanged. Processes may write to one `path` at the same time, also from containers that
+    share a volume: each has its own random name, and holds a lock on it. A temporary file without
+    a lock is what a killed process has left, and is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        process = left.name.removesuffix(".part").rpartition(".")[2]
-        if process.isdecimal() and len(process) < 10 and not psutil.pid_exists(int(process)):
-            left.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 16}.part"):
+        # Refused while its writer holds it, and where the file system has no locks.
+        with suppress(OSError), left.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+        with temporary.open("xb") as held:
+            with suppress(OSError):
+                fcntl.flock(held, fcntl.LOCK_EX)
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk has no name of its own
+        error.filename = error.filename or str(path)  # a full disk gives no name
         raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 with the same line ends on every system, so that the hash is the same too."""
+    """Write UTF-8 with the same line ends on every system, so that the hash is the same."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write strict JSON (no NaN), two spaces deep, keys in the order given.
+    """Write strict JSON with an indent of two spaces and the keys in the given order.
 
     Raises:
-        ValueError: a number is NaN or infinite; JSON has neither.
+        ValueError: a number is NaN or infinite, which JSON does not have.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
@@ -82,14 +88,15 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Give one line to whatever is said of a file that is not what was written.
+    """Turn any error of a reader into one line that names the file.
 
     Raises:
-        PipelineError: the file is damaged. That it is missing or may not be read stays an OSError.
+        PipelineError: the file is damaged. A file that is missing or may not be read remains an
+            OSError.
     """
     try:
         yield
-    except Exception as error:  # a flipped bit can be anything to pandas, NumPy and zipfile
+    except Exception as error:  # pandas, NumPy and zipfile raise almost anything
         if isinstance(error, OSError) and error.errno:
             raise
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -107,8 +114,7 @@ def read_json(path: Path) -> Any:
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
     """Write named arrays as an uncompressed `.npz`; equal arrays give equal bytes.
 
-    `numpy.savez` leaves the size of a member open, and how that is noted differs from one release
-    of Python to the next.
+    The bytes that `numpy.savez` writes depend on the release of Python.
     """
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, array in arrays.items():

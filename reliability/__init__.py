@@ -1,1 +1,1 @@
-"""Scripts that put what is promised to the proof: that results repeat, and that nothing is lost."""
+"""Scripts that check the promises: results repeat, and nothing is lost."""

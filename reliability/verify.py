@@ -1,13 +1,11 @@
-"""Run the last commit anew, in a fresh clone without a cache, and compare with what is committed.
+"""Run the last commit again in a fresh clone without a cache, and compare the results.
 
-`python -m reliability.verify` (or `make verify`) says whether every stage gives the same bytes, and
-otherwise which one differs first, and by how much. It ends with 0 if all is the same, 1 if not.
+`python -m reliability.verify` (or `make verify`) checks whether every stage gives the same bytes.
+If not, it says which stage differs first, and by how much. The exit code is 0 if nothing differs.
 """
 
 import argparse
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -20,135 +18,96 @@ from ajuste import errors
 from ajuste.errors import PipelineError
 from ajuste.repository import cache, integrity
 from ajuste.repository.git import git, show
-from ajuste.training import environment
 from reliability import clones, compare
 
-RECORD = "reports/train/environment.json"  # what the committed weights were made with
+RECORD = "reports/train/environment.json"  # versions and processor of the committed training
 
 Files = dict[str, bytes]
 Stages = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Difference:
-    """How a stage differs from what is committed of it.
-
-    Attributes:
-        inputs: what it was made from then and what now, in words, one each.
-        outputs: by path, in words.
-        follows: the stages before it that differ too.
-    """
-
-    inputs: list[str] = field(default_factory=list)
-    outputs: dict[str, str] = field(default_factory=dict)
-    follows: list[str] = field(default_factory=list)
-
-    def lines(self) -> list[str]:
-        """All that differs, one thing each."""
-        return [*self.inputs, *(f"{path}: {how}" for path, how in self.outputs.items())]
-
-    def short(self) -> str:
-        """What it was made from, and the first output that differs."""
-        outputs = self.lines()[len(self.inputs) :]
-        more = [f"and {len(outputs) - 1} more outputs"] if len(outputs) > 1 else []
-        return "; ".join([*self.inputs, *outputs[:1], *more])
-
-
-def before(stages: Stages) -> dict[str, list[str]]:
-    """For each stage those whose outputs it reads, in an order in which they can run."""
-    maker = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", [])}
+def in_order(stages: Stages) -> list[str]:
+    """The names of the stages in an order in which they can run."""
+    maker = {path: name for name, stage in stages.items() for path in _hashes(stage, "outs")}
     read = {
-        name: [maker[dep["path"]] for dep in stage.get("deps", []) if dep["path"] in maker]
+        name: {maker[path] for path in _hashes(stage, "deps") if path in maker}
         for name, stage in stages.items()
     }
-    return {name: read[name] for name in TopologicalSorter(read).static_order()}
+    return list(TopologicalSorter(read).static_order())
 
 
 def differences(
     old: Stages, new: Stages, old_files: Files, new_files: Files
-) -> dict[str, Difference]:
-    """The stages that differ, in the order in which they run.
+) -> dict[str, list[str]]:
+    """How stages differ, in the order in which they run: what they were made from, their outputs.
 
     Args:
         old: the stages of the committed `dvc.lock`.
-        new: those of the `dvc.lock` that a fresh run wrote.
-        old_files: the outputs that are committed, by their path; those that are not to be had are
-            left out.
-        new_files: the outputs of the fresh run.
-
-    Returns:
-        By its name, the `Difference` of each.
+        new: the stages of the `dvc.lock` after the new run.
+        old_files: the committed outputs, by path, as far as they are available.
+        new_files: the outputs of the new run.
     """
-    found: dict[str, Difference] = {}
-    made = {path for stage in new.values() for path in _outs(stage)}
-    for name, read in before({**old, **new}).items():
+    found: dict[str, list[str]] = {}
+    made = {path for stage in new.values() for path in _hashes(stage, "outs")}
+    for name in in_order({**old, **new}):
         then, now = old.get(name, {}), new.get(name, {})
-        outputs = {}
-        for path in dict.fromkeys(
-            out["path"] for out in then.get("outs", []) + now.get("outs", [])
-        ):
-            if words := _output(path, _hash(then, path), _hash(now, path), old_files, new_files):
-                outputs[path] = words
-        inputs = list(_inputs(then, now, made))
-        follows = [one for one in dict.fromkeys(read) if one in found]
-        if inputs or outputs:
-            found[name] = Difference(inputs, outputs, follows)
+        lines = _inputs(then, now, made)
+        had, has = _hashes(then, "outs"), _hashes(now, "outs")
+        for path in {**had, **has}:
+            if words := _output(path, had.get(path), has.get(path), old_files, new_files):
+                lines.append(f"{path}: {words}")
+        if lines:
+            found[name] = lines
     return found
 
 
-def _outs(stage: dict[str, Any]) -> list[str]:
-    return [out["path"] for out in stage.get("outs", [])]
+def _hashes(stage: dict[str, Any], kind: str) -> dict[str, str]:
+    return {entry["path"]: entry.get("md5", "") for entry in stage.get(kind, [])}
 
 
-def _hash(stage: dict[str, Any], path: str) -> str:
-    return next((out["md5"] for out in stage.get("outs", []) if out["path"] == path), "")
+def _inputs(then: dict[str, Any], now: dict[str, Any], made: set[str]) -> list[str]:
+    """How the command, the parameters and the files of a stage differ, without `made` files."""
+    if not then or not now:
+        return ["the stage is new" if now else "the stage is missing"]
+    lines = []
+    if then["cmd"] != now["cmd"]:
+        lines.append(f"made by `{then['cmd']}`, now `{now['cmd']}`")
+    old, new = _hashes(then, "deps"), _hashes(now, "deps")
+    changed = [path for path in {**old, **new} if old.get(path) != new.get(path)]
+    if files := [path for path in changed if path not in made]:
+        lines.append(f"made from a different {', '.join(files)}")
+    params = [compare.flat(stage.get("params", {})) for stage in (then, now)]
+    if words := compare.differences(*params):
+        lines.append(f"made with different parameters: {words}")
+    return lines
 
 
-def _output(path: str, then: str, now: str, old: Files, new: Files) -> str:
-    """How an output differs, in words."""
-    if not (then and now):
-        return "is new" if now else "is not made any more"
-    had, has = ({name: file for name, file in files.items() if _within(name, path)}
-                for files in (old, new))  # fmt: skip
+def _output(path: str, then: str | None, now: str | None, old: Files, new: Files) -> str:
+    """How an output with these hashes differs, in words."""
+    if then is None or now is None:
+        return "is missing" if now is None else "is new"
+    had, has = (
+        {name: file for name, file in files.items() if f"{name}/".startswith(f"{path}/")}
+        for files in (old, new)
+    )
     if not had:
-        return "" if then == now else "another hash (what is committed is neither here nor pulled)"
-    told = []
+        return "" if then == now else "another hash (the committed file is not available here)"
+    words = []
     for name in sorted({*had, *has}):
         if name not in has or name not in had:
-            words = "is not made any more" if name in had else "is new"
-        else:
-            words = compare.describe(name, had[name], has[name])
-        if words:
-            told.append(words if name == path else f"{name.removeprefix(path + '/')}: {words}")
-    if not told and then != now:
-        told = ["another hash in dvc.lock than that of the committed file"]
-    return "; ".join(told)
+            words.append(f"{name} is {'missing' if name in had else 'new'}")
+        elif how := compare.describe(name, had[name], has[name]):
+            words.append(how if name == path else f"{name}: {how}")
+    if not words and then != now:
+        return "the committed dvc.lock has another hash than the committed file"
+    return "; ".join(words)
 
 
-def _within(name: str, path: str) -> bool:
-    return name == path or name.startswith(f"{path}/")
-
-
-def _inputs(then: dict[str, Any], now: dict[str, Any], made: set[str]) -> Iterator[str]:
-    """What a stage was made from then and is now, but for what other stages made."""
-    if not then or not now:
-        yield "the stage is new" if now else "there is no such stage any more"
-        return
-    if then["cmd"] != now["cmd"]:
-        yield f"made by `{then['cmd']}`, now `{now['cmd']}`"
-    old, new = ({dep["path"]: dep.get("md5") for dep in stage.get("deps", [])
-                 if dep["path"] not in made} for stage in (then, now))  # fmt: skip
-    if changed := [path for path in {**old, **new} if old.get(path) != new.get(path)]:
-        yield f"made with another {', '.join(changed)}"
-    if words := compare.leaves(then.get("params", {}), now.get("params", {})):
-        yield f"made with other parameters: {words}"
-
-
-def committed(root: Path, commit: str, stages: Stages) -> Files:
-    """The outputs of a commit, out of Git and of DVC's cache or its remote, as far as they are."""
+def outputs(root: Path, stages: Stages, commit: str | None = None) -> Files:
+    """The outputs in a working tree, or those of a commit as far as Git, cache and remote have."""
     files = DVCFileSystem(str(root), rev=commit)
     found = {}
-    for path in (path for stage in stages.values() for path in _outs(stage)):
+    for path in (path for stage in stages.values() for path in _hashes(stage, "outs")):
         try:
             names = files.find(path) if files.isdir(path) else [path]
             found |= {name: files.read_bytes(name) for name in names}
@@ -157,28 +116,33 @@ def committed(root: Path, commit: str, stages: Stages) -> Files:
     return found
 
 
-def fresh(folder: Path, stages: Stages) -> Files:
-    """The outputs in a working tree."""
-    found = {}
-    for path in (folder / path for stage in stages.values() for path in _outs(stage)):
-        inner = [path] if path.is_file() else sorted(path.rglob("*"))
-        found |= {
-            one.relative_to(folder).as_posix(): one.read_bytes() for one in inner if one.is_file()
-        }
-    return found
-
-
-def summary(stages: int, found: dict[str, Difference]) -> str:
-    """What came of it, in one line."""
+def summary(stages: int, found: dict[str, list[str]]) -> str:
+    """The result in one line."""
     if not found:
         return f"all {stages} stages give what is committed, byte for byte"
-    first, *others = [f"{name}: {one.short()}" for name, one in found.items() if not one.follows]
-    following = [name for name, one in found.items() if one.follows]
-    return ". ".join([
-        f"differs first in {first}",
-        *(f"Also {other}" for other in others),
-        *([f"What follows differs too: {', '.join(following)}"] if following else []),
-    ])  # fmt: skip
+    first, *others = found
+    more = f"; stages after that differ too: {', '.join(others)}" if others else ""
+    return f"differs first in {first}: {found[first][0]}{more}"
+
+
+def check_cache(root: Path, stages: Stages) -> int:
+    """Hash the objects of DVC's cache that some stages read or wrote.
+
+    Returns:
+        How many there are.
+
+    Raises:
+        PipelineError: some are damaged.
+    """
+    entries = [{**_hashes(stage, "deps"), **_hashes(stage, "outs")} for stage in stages.values()]
+    digests = [digest for hashes in entries for digest in hashes.values()]
+    found = cache.objects(cache.repository(root), digests)
+    if damaged := [path for path in found if not integrity.is_whole(path)]:
+        raise PipelineError(
+            f"{len(damaged)} of {len(found)} objects in DVC's cache are damaged; run `python -m "
+            "ajuste.repository.recover`, then `dvc pull` or `dvc repro`"
+        )
+    return len(found)
 
 
 def _say(line: str) -> None:
@@ -186,7 +150,7 @@ def _say(line: str) -> None:
 
 
 def main() -> None:
-    """Check the cache, run the last commit anew, compare."""
+    """Check the cache, run the last commit again, compare."""
     argparse.ArgumentParser(
         prog="python -m reliability.verify", description=__doc__.splitlines()[0]
     ).parse_args()
@@ -196,26 +160,25 @@ def main() -> None:
     if not text:
         raise PipelineError("the last commit has no dvc.lock; run `dvc repro` and commit it")
     old = integrity.stages(text, "dvc.lock of the last commit")
-    _say(f"{cache.check(root, old)} objects in DVC's cache, all whole")
-    changed = git(root, "status", "--porcelain", "--untracked-files=no").splitlines()
-    if changed:
+    _say(f"{check_cache(root, old)} objects in DVC's cache, none damaged")
+    if changed := git(root, "status", "--porcelain", "--untracked-files=no").splitlines():
         files = ", ".join(line[3:] for line in changed)
-        _say(f"uncommitted changes in {files} are left out: it is {commit[:7]} that is verified")
+        _say(f"commit {commit[:7]} is verified, without the uncommitted changes in {files}")
     with clones.scratch() as folder:
         place = folder / "clone"
         clones.clone(root, place)
-        # A stage all of whose outputs are in Git would pass for done.
+        # Without --force, DVC would skip a stage whose outputs are all in Git.
         clones.dvc(place, "repro", "--force", show=True)
         new = integrity.stages((place / "dvc.lock").read_text(encoding="utf-8"))
-        found = differences(old, new, committed(root, commit, old), fresh(place, new))
+        found = differences(old, new, outputs(root, old, commit), outputs(place, new))
         now = place / RECORD
         record = now.read_text(encoding="utf-8") if now.exists() else ""
-    if then := show(root, commit, RECORD):
-        _say(f"what is committed was made with {environment.words(json.loads(then))}")
-        if record != then:
-            _say(f"what differs from it, here, with {environment.words(json.loads(record))}")
-    for name, difference in found.items():
-        for line in difference.lines():
+    if (then := show(root, commit, RECORD)) and record:
+        records = (compare.flat({**json.loads(text), "sha256": ""}) for text in (then, record))
+        words = compare.differences(*records) or "the same as those of the committed training"
+        _say(f"versions, processor and threads: {words}")
+    for name, lines in found.items():
+        for line in lines:
             _say(f"{name} differs: {line}")
     if found:
         raise PipelineError(summary(len(new), found))

@@ -31,7 +31,7 @@ def run(stage: str, main: Callable[[], None]) -> None:
 
     def checked() -> None:
         demand()
-        integrity.demand(stage)
+        integrity.demand()
         main()
 
     errors.run(stage, checked)

@@ -1,8 +1,9 @@
-"""What a killed DVC leaves unreadable is put back."""
+"""What DVC cannot read or does not see is repaired, and nothing else is touched."""
 
 import json
 import os
 import shutil
+import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +13,10 @@ import yaml
 from conftest import ROOT, run
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from in_process import dvc
 
 from ajuste.errors import PipelineError
-from ajuste.repository import integrity
-from ajuste.repository.recover import expose, recover
+from ajuste.repository import integrity, recover
 
 pytestmark = pytest.mark.slow
 
@@ -35,27 +36,25 @@ def committed(tmp_path_factory):
     """A repository with one stage, which has run, and whose results are committed."""
     folder = tmp_path_factory.mktemp("committed")
     run("git", "init", "--quiet", cwd=folder)
-    run("dvc", "init", "--quiet", cwd=folder)
+    dvc(folder, "init", "--quiet")
     (folder / "params.yaml").write_text("seed: 1\n")
     (folder / "dvc.yaml").write_text(PIPELINE)
-    run("dvc", "repro", "--quiet", cwd=folder)
-    run("git", "add", "--all", cwd=folder)
-    run("git", "commit", "--quiet", "--message", "results", cwd=folder)
+    dvc(folder, "repro", "--quiet")
+    commit(folder)
     return folder
 
 
+def commit(folder):
+    run("git", "add", "--all", cwd=folder)
+    run("git", "commit", "--quiet", "--message", "results", cwd=folder)
+
+
 @pytest.fixture
-def repository(committed, tmp_path):
-    return shutil.copytree(committed, tmp_path / "repository")
-
-
-def repro(folder) -> int:
-    return run("dvc", "repro", "--quiet", cwd=folder, check=False).returncode
-
-
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+def repository(committed, tmp_path, monkeypatch):
+    """A copy of it, which is the working directory."""
+    folder = shutil.copytree(committed, tmp_path / "repository")
+    monkeypatch.chdir(folder)
+    return folder
 
 
 def readable(folder) -> bool:
@@ -65,73 +64,80 @@ def readable(folder) -> bool:
         return False
 
 
-def test_a_lock_cut_off_anywhere_can_be_read_again(repository):
+def stored(folder, digest) -> Path:
+    return folder / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
+
+
+def damage(path) -> str:
+    """Change a byte of a file; returns the new text."""
+    path.chmod(0o644)
+    path.write_text(f"~{path.read_text()[1:]}")
+    return path.read_text()
+
+
+def test_a_lock_that_is_cut_off_anywhere_can_be_read_again(repository):
     path = repository / "dvc.lock"
     whole = path.read_bytes()
-    torn = 0
-    for length in range(0, len(whole), 4):
+    cut_off = 0
+    for length in range(0, len(whole), 9):
         path.write_bytes(whole[:length])
         was_readable = readable(repository)
-        put_back = recover(repository)
-        assert put_back == ([] if was_readable else ["dvc.lock"])
+        assert recover.recover(repository) == ([] if was_readable else ["dvc.lock"])
         assert path.read_bytes() == whole[:length] if was_readable else whole
-        torn += not was_readable
-    assert torn > 25
+        cut_off += not was_readable
+    assert cut_off > 10
 
 
-def test_a_torn_lock_stops_dvc_until_it_is_put_back(repository):
+def test_a_lock_that_is_cut_off_stops_dvc_until_it_is_restored(repository, capsys):
     path = repository / "dvc.lock"
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"path") + 2])
-    assert repro(repository) != 0
-    done = run(sys.executable, "-m", "ajuste.repository.recover", cwd=repository)
-    assert done.stdout == "recover: dvc.lock was cut off as DVC wrote it; put back\n"
-    assert repro(repository) == 0
+    dvc(repository, "repro", "--quiet", fails=True)
+    capsys.readouterr()
+    recover.main()
+    assert (
+        capsys.readouterr().out == "recover: dvc.lock was cut off when DVC was killed; restored\n"
+    )
+    dvc(repository, "repro", "--quiet")
     assert path.read_bytes() == whole
 
 
-def test_a_torn_lock_that_was_never_committed_goes(repository):
+def test_a_lock_that_is_cut_off_and_was_never_committed_is_removed(repository):
     run("git", "rm", "--quiet", "--cached", "dvc.lock", cwd=repository)
     run("git", "commit", "--quiet", "--message", "none", cwd=repository)
-    path = repository / "dvc.lock"
-    whole = path.read_bytes()
-    path.write_bytes(b"")
-    assert recover(repository) == ["dvc.lock"]
-    assert not path.exists()
-    assert repro(repository) == 0
-    assert path.read_bytes() == whole
+    (repository / "dvc.lock").write_bytes(b"")
+    assert recover.recover(repository) == ["dvc.lock"]
+    assert not (repository / "dvc.lock").exists()
 
 
 @pytest.mark.parametrize("text", ["", '{"write": {"/a'])
-def test_a_torn_list_of_locks_stops_dvc_until_it_is_gone(repository, text):
-    path = repository / ".dvc/tmp/rwlock"
-    path.write_text(text)
+def test_a_list_of_commands_that_is_cut_off_stops_dvc_until_it_is_removed(repository, text):
+    (repository / ".dvc/tmp/rwlock").write_text(text)
     (repository / "params.yaml").write_text("seed: 2\n")
-    assert repro(repository) != 0
-    assert recover(repository) == [".dvc/tmp/rwlock"]
-    assert repro(repository) == 0
-    assert recover(repository) == []
+    dvc(repository, "repro", "--quiet", fails=True)
+    assert recover.recover(repository) == [".dvc/tmp/rwlock"]
+    dvc(repository, "repro", "--quiet")
+    assert recover.recover(repository) == []
 
 
-def test_a_merge_conflict_is_no_torn_lock(repository):
+def test_a_merge_conflict_is_named_and_kept(repository):
     path = repository / "dvc.lock"
     conflict = "<<<<<<< HEAD\n" + path.read_text() + "=======\n>>>>>>> change\n"
     path.write_text(conflict)
     with pytest.raises(PipelineError, match=r"^dvc.lock: a merge conflict; .* --ours"):
-        recover(repository)
+        recover.recover(repository)
     assert path.read_text() == conflict
 
 
-def test_below_the_top_of_git_a_torn_lock_is_put_back_too(tmp_path, repository):
+def test_a_lock_is_restored_in_a_subfolder_of_a_git_repository(tmp_path, repository):
     below = tmp_path / "above/below"
     shutil.copytree(repository, below, ignore=shutil.ignore_patterns(".git"))
     run("git", "init", "--quiet", cwd=below.parent)
-    run("dvc", "config", "core.no_scm", "true", cwd=below)
-    run("git", "add", "--all", cwd=below)
-    run("git", "commit", "--quiet", "--message", "results", cwd=below)
+    dvc(below, "config", "core.no_scm", "true")
+    commit(below)
     whole = (below / "dvc.lock").read_bytes()
     (below / "dvc.lock").write_bytes(b"")
-    assert recover(below) == ["dvc.lock"]
+    assert recover.recover(below) == ["dvc.lock"]
     assert (below / "dvc.lock").read_bytes() == whole
 
 
@@ -141,42 +147,100 @@ def busy(folder, how):
         with Repo(str(folder)).lock:
             yield
     else:
-        told = {"write": {str(folder / "out"): {"pid": os.getpid(), "cmd": "dvc repro"}}}
-        (folder / ".dvc/tmp/rwlock").write_text(json.dumps(told))
+        listed = {"write": {str(folder / "out"): {"pid": os.getpid(), "cmd": "dvc repro"}}}
+        (folder / ".dvc/tmp/rwlock").write_text(json.dumps(listed))
         yield
 
 
 @pytest.mark.parametrize("how", ["DVC holds the lock", "a stage runs"])
-def test_nothing_is_touched_while_dvc_runs(repository, how):
+def test_nothing_is_touched_while_dvc_runs(repository, how, monkeypatch):
+    monkeypatch.setattr("dvc.lock.DEFAULT_TIMEOUT", 0)  # seconds that DVC waits for its lock
     (repository / "out").write_text("other")
     state = (repository / "out").stat().st_mtime_ns
     with busy(repository, how):
-        assert expose(repository) == ([], [])
+        assert recover.expose(repository) == ([], [])
         (repository / "dvc.lock").write_text("")
-        assert recover(repository) == []
+        assert recover.recover(repository) == []
     assert (repository / "dvc.lock").read_text() == ""
     assert (repository / "out").stat().st_mtime_ns == state
 
 
 @pytest.mark.parametrize("linked", ["copy", "symlink"])
-def test_a_damaged_object_is_not_deleted(repository, linked):
-    """It may be all that there is of a file that `dvc add` keeps."""
-    run("dvc", "config", "cache.type", linked, cwd=repository)
+def test_a_damaged_object_of_an_added_file_is_renamed_and_not_deleted(repository, linked):
+    """It may be the only copy of the file."""
+    dvc(repository, "config", "cache.type", linked)
     (repository / "mine.csv").write_text("text,label\n")
-    run("dvc", "add", "--quiet", "mine.csv", cwd=repository)
-    digest = yaml.safe_load((repository / "mine.csv.dvc").read_text())["outs"][0]["md5"]
-    kept = repository / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
-    kept.chmod(0o644)
-    kept.write_text("text,lab~l\n")
-    assert expose(repository) == ([f"{kept}.damaged"], [])
-    assert Path(f"{kept}.damaged").read_text() == "text,lab~l\n"
-    assert expose(repository) == ([], [])
+    dvc(repository, "add", "--quiet", "mine.csv")
+    kept = stored(repository, integrity.md5(repository / "mine.csv"))
+    text = damage(kept)
+    assert recover.expose(repository) == ([f"{kept}.damaged"], [])
+    assert Path(f"{kept}.damaged").read_text() == text
+    assert recover.expose(repository) == ([], [])
+
+
+def test_in_a_shared_cache_damaged_objects_of_other_projects_stay(repository):
+    """The working tree's `dvc.lock` counts, and not the committed one."""
+    (repository / "params.yaml").write_text("seed: 2\n")
+    dvc(repository, "repro", "--quiet")
+    named = stored(repository, integrity.recorded(repository)["out"])
+    other = stored(repository, "0" * 32)  # not this hash
+    other.parent.mkdir(exist_ok=True)
+    other.write_text("of another project")
+    damage(named)
+    assert recover.expose(repository) == ([f"{named}.damaged"], [])
+    assert other.read_text() == "of another project"
+    dvc(repository, "repro", "--quiet")
+    assert integrity.is_whole(named)
 
 
 def test_the_hash_of_a_folder_is_that_of_dvc(repository):
     for name in ("train/loss.tsv", "train.tsv", "train-2/a", "é"):
         (repository / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
         (repository / "folder" / name).write_text(name)
-    run("dvc", "add", "--quiet", "folder", cwd=repository)
-    told = yaml.safe_load((repository / "folder.dvc").read_text())["outs"][0]
-    assert integrity.md5(repository / "folder") == told["md5"]
+    dvc(repository, "add", "--quiet", "folder")
+    added = yaml.safe_load((repository / "folder.dvc").read_text())["outs"][0]
+    assert integrity.md5(repository / "folder") == added["md5"]
+
+
+RENAMED = """
+stages:
+  first:
+    cmd: echo 1 > one && echo 2 > two
+    outs:
+    - one
+    - two
+  second:
+    foreach: [one, two]
+    do:
+      cmd: python -c "from ajuste.repository import integrity; integrity.demand()"
+      deps:
+      - ${item}
+"""
+
+
+@pytest.mark.parametrize("target", [[], ["first"]], ids=["has run", "has not run"])
+def test_a_stage_with_any_name_checks_its_own_inputs(repository, monkeypatch, target):
+    """A stage of `foreach` with a templated input."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (repository / "dvc.yaml").write_text(RENAMED)
+    dvc(repository, "repro", "--quiet", *target)
+    damage(repository / "two")
+    monkeypatch.setenv("DVC_STAGE", "second@one")
+    integrity.demand()
+    monkeypatch.setenv("DVC_STAGE", "second@two")
+    with pytest.raises(PipelineError, match=r"^two: damaged"):
+        integrity.demand()
+
+
+@pytest.mark.long
+def test_a_second_dvc_repro_is_refused_while_a_stage_runs(repository):
+    gate = repository / "gate"
+    os.mkfifo(gate)
+    (repository / "dvc.yaml").write_text(PIPELINE.replace("cp params.yaml", "cat gate >"))
+    first = subprocess.Popen([sys.executable, "-m", "dvc", "repro"], cwd=repository)
+    with gate.open("w") as opened:  # waits until the stage runs
+        second = run("dvc", "repro", cwd=repository, check=False)
+        assert "is busy, it is being blocked by" in second.stderr
+        opened.write("whole")
+    assert first.wait() == 0
+    assert (repository / "out").read_text() == "whole"

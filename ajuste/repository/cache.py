@@ -1,95 +1,61 @@
-"""Hold what DVC's cache has of the results against their hashes.
+"""DVC's cache: what a project has in it."""
 
-DVC does not hash an object of its cache again once that is write-protected, so it takes a flipped
-bit for what was computed. `python -m ajuste.repository.cache` finds it, in seconds.
-"""
-
-import argparse
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from ajuste import errors
+from dvc.exceptions import DvcException
+from dvc.output import Output
+from dvc.repo import Repo
+
 from ajuste.errors import PipelineError
-from ajuste.repository import integrity, recover
 from ajuste.repository.integrity import is_whole
 
 
-@dataclass(frozen=True)
-class Object:
-    """An object of the cache.
-
-    Attributes:
-        output: the file or folder of the pipeline that it belongs to.
-        path: where it is.
-    """
-
-    output: str
-    path: Path
-
-
-def objects(cache: Path, stages: dict[str, Any]) -> Iterator[Object]:
-    """The objects that the cache has of what the stages read and wrote.
-
-    Those of a folder whose list is damaged are not known.
-    """
-    for stage in stages.values():
-        for entry in [*stage.get("deps", []), *stage.get("outs", [])]:
-            for digest in _named(cache, entry.get("md5", "")):
-                path = cache / digest[:2] / digest[2:]
-                if path.is_file():
-                    yield Object(entry["path"], path)
-
-
-def _named(cache: Path, digest: str) -> Iterator[str]:
-    if not digest:
-        return
-    yield digest
-    path = cache / digest[:2] / digest[2:]
-    if digest.endswith(".dir") and path.is_file() and is_whole(path):
-        yield from (member["md5"] for member in json.loads(path.read_bytes()))
-
-
-def check(root: Path, stages: dict[str, Any]) -> int:
-    """Hold the objects of a repository against their hashes.
-
-    Args:
-        root: the repository.
-        stages: those of the `dvc.lock` in question.
-
-    Returns:
-        How many there are.
+def repository(root: Path) -> Repo:
+    """The DVC repository in a folder.
 
     Raises:
-        PipelineError: some are damaged.
+        PipelineError: there is none, or DVC cannot read its settings.
     """
-    cache = recover.cache(root)
-    found = list(objects(cache, stages))
-    paths = dict.fromkeys(one.path for one in found)
-    if damaged := [path for path in paths if not is_whole(path)]:
-        outputs = dict.fromkeys(one.output for one in found if one.path in damaged)
-        raise PipelineError(
-            f"{len(damaged)} of {len(paths)} objects in DVC's cache are damaged, of "
-            f"{', '.join(outputs)}: `python -m ajuste.repository.recover` moves them aside, and "
-            "then `dvc pull` or `dvc repro` brings them back"
-        )
-    return len(paths)
+    try:
+        return Repo(str(root))
+    except DvcException as error:
+        raise _one_line(error) from None
 
 
-def main() -> None:
-    """Check what the `dvc.lock` of the working tree names."""
-    argparse.ArgumentParser(
-        prog="python -m ajuste.repository.cache", description=__doc__.splitlines()[0]
-    ).parse_args()
-    root = Path.cwd()
-    path = root / "dvc.lock"
-    if not path.exists():
-        raise PipelineError("dvc.lock: not found; run from the repository's root")
-    stages = integrity.stages(path.read_text(encoding="utf-8", errors="replace"))
-    print(f"cache: {check(root, stages)} objects, all whole")
+def outputs(repo: Repo) -> list[Output]:
+    """The outputs of all stages and `.dvc` files for which DVC has recorded a hash.
+
+    Raises:
+        PipelineError: DVC cannot read one of its files.
+    """
+    try:
+        return [out for out in repo.index.outs if out.hash_info]
+    except DvcException as error:
+        raise _one_line(error) from None
 
 
-if __name__ == "__main__":
-    errors.run("cache", main)
+def _one_line(error: DvcException) -> PipelineError:
+    return PipelineError(f"DVC: {' '.join(str(error).split())}")
+
+
+def objects(repo: Repo, digests: Iterable[str]) -> list[Path]:
+    """The objects with these hashes that the cache has.
+
+    Args:
+        repo: the repository. Its cache may be shared: objects of other projects are not returned.
+        digests: MD5 hashes, as in `dvc.lock`. For a folder, the objects of its files are returned
+            too, unless the object that lists them is damaged.
+    """
+    folder = Path(repo.cache.local.path)
+    found: dict[Path, None] = {}
+    for digest in digests:
+        path = folder / digest[:2] / digest[2:]
+        if not path.is_file():
+            continue
+        found[path] = None
+        if path.suffix == ".dir" and is_whole(path):
+            members = [member["md5"] for member in json.loads(path.read_bytes())]
+            found |= dict.fromkeys(objects(repo, members))
+    return list(found)

@@ -1,34 +1,30 @@
 """Whether the files of the pipeline are those that DVC recorded.
 
-DVC takes a file whose time and size are unchanged, and an object of its cache that is read-only,
-for what they were. So a bit that flips on the disk goes unseen: `dvc status` says that all is up
-to date, and `dvc checkout` copies the damaged object. `cache.verify` changes nothing of that (DVC
-3.67). Here every file is hashed.
+DVC hashes a file again only if its time or size has changed, and never an object of its cache that
+is read-only. So it does not see a bit that flips on the disk: `dvc status` reports no change, and
+`dvc checkout` copies the damaged object. The setting `cache.verify` does not help (DVC 3.67). The
+functions here hash every file that they are asked about.
 """
 
 import hashlib
 import json
 import os
-import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+import yaml
 
 from ajuste.errors import PipelineError
 from ajuste.files import UNFINISHED
 
 LOCK = "dvc.lock"
-PIPELINE = "dvc.yaml"
 DVC_UNFINISHED = ".*.tmp"
-"""What DVC leaves beside an output if it is killed; Git and DVC do not see it."""
-OBJECT = re.compile(r"^[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?$")  # in a cache; DVC writes to other names
+"""Files that a killed DVC leaves beside an output; Git and DVC ignore them."""
 
 
 def md5(path: Path) -> str:
-    """The hash by which DVC knows a file, or a folder: then it is that of a list of its files."""
+    """The hash that DVC gives to a file, or to a folder (the hash of a list of its files)."""
     if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
@@ -42,34 +38,36 @@ def md5(path: Path) -> str:
 
 
 def is_unfinished(path: Path) -> bool:
-    """Whether a file is what a killed process left beside the one that it was to write."""
+    """Whether a file is a temporary one that a killed process has left."""
     return any(fnmatchcase(path.name, pattern) for pattern in (UNFINISHED, DVC_UNFINISHED))
 
 
 def stages(text: str, name: str = LOCK) -> dict[str, Any]:
-    """The stages in the text of a `dvc.lock`.
+    """The stages in the text of a `dvc.lock`; `name` stands for it in the message.
 
     Raises:
-        PipelineError: it is not whole.
+        PipelineError: the text is cut off.
     """
     try:
-        found = YAML(typ="safe", pure=True).load(text)["stages"]
+        found = yaml.safe_load(text)["stages"]
         for stage in found.values():
             [one["path"] for one in [*stage.get("deps", []), *stage.get("outs", [])]]
-    except (YAMLError, TypeError, KeyError, AttributeError):
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError):
         raise PipelineError(
-            f"{name}: not what DVC writes (cut off as it was written?); `python -m "
-            "ajuste.repository.recover` restores the committed one, and `dvc repro` takes later "
-            "results from the cache"
+            f"{name}: not a complete lock file of DVC; run `python -m ajuste.repository.recover` "
+            "to restore the committed one, then `dvc repro`"
         ) from None
     return found
 
 
 def recorded(root: Path) -> dict[str, str]:
-    """The path of every output with the hash that DVC last had of it; none without a lock.
+    """The hash of each output of the pipeline, by its path, as `dvc.lock` has it.
+
+    Returns:
+        An empty dictionary if there is no `dvc.lock`.
 
     Raises:
-        PipelineError: `dvc.lock` is not whole.
+        PipelineError: `dvc.lock` is cut off.
     """
     lock = root / LOCK
     if not lock.exists():
@@ -80,43 +78,36 @@ def recorded(root: Path) -> dict[str, str]:
 
 
 def changed(root: Path, outputs: dict[str, str]) -> list[str]:
-    """Those outputs that are there and have another hash than what was recorded."""
-    there = [output for output in outputs if (root / output).exists()]
-    return [output for output in there if md5(root / output) != outputs[output]]
+    """The outputs that exist and do not have the recorded hash."""
+    existing = [output for output in outputs if (root / output).exists()]
+    return [output for output in existing if md5(root / output) != outputs[output]]
 
 
 def is_whole(path: Path) -> bool:
-    """Whether an object of a cache has the hash that its path says."""
+    """Whether an object of DVC's cache has the hash that its path names."""
     return md5(path) == path.parent.name + path.name.removesuffix(".dir")
 
 
-def damaged(cache: Path) -> list[Path]:
-    """The objects in a cache of DVC (`files/md5`) that are not whole."""
-    named = [path for path in sorted(cache.rglob("*")) if OBJECT.match(_name(path, cache))]
-    return [path for path in named if path.is_file() and not is_whole(path)]
+def demand() -> None:
+    """Check those inputs of the stage that DVC is running which other stages wrote.
 
-
-def _name(path: Path, cache: Path) -> str:
-    return path.relative_to(cache).as_posix()
-
-
-def demand(stage: str) -> None:
-    """Check what a stage reads of other stages, where it is DVC that runs it.
-
-    DVC has brought `dvc.lock` up to date before that. Who runs a stage by hand may have changed
-    what it reads.
+    DVC has just brought `dvc.lock` up to date. A user who runs a stage by hand may have changed its
+    inputs on purpose, so nothing is checked then.
 
     Raises:
-        PipelineError: an input is not what was recorded.
+        PipelineError: an input does not have the recorded hash.
     """
-    if "DVC_STAGE" not in os.environ:
+    if not (name := os.environ.get("DVC_STAGE")):
         return
+    from dvc.repo import Repo  # slow, and it changes how the process logs
+
     root = Path.cwd()
     outputs = recorded(root)
-    pipeline = YAML(typ="safe", pure=True).load((root / PIPELINE).read_text(encoding="utf-8"))
-    read = [dep for dep in pipeline["stages"][stage]["deps"] if dep in outputs]
+    # DVC knows the stage by the name in dvc.yaml, and fills in templates and `foreach`.
+    [stage] = Repo(str(root)).stage.collect(name)
+    read = [dep.def_path for dep in stage.deps if dep.def_path in outputs]
     for dep in changed(root, {dep: outputs[dep] for dep in read}):
         raise PipelineError(
-            f"{dep}: damaged, it is not what {LOCK} has; `python -m ajuste.repository.recover` "
-            "finds what else is damaged, then `dvc repro` makes it again"
+            f"{dep}: damaged, its hash is not the one in {LOCK}; run `python -m "
+            "ajuste.repository.recover` to find all damage, then `dvc repro`"
         )

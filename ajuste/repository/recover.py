@@ -1,9 +1,9 @@
-"""Put right what DVC does not: `python -m ajuste.repository.recover`.
+"""Repair what DVC does not: `python -m ajuste.repository.recover`.
 
-DVC 3.67 writes `dvc.lock` and its list of locks in place. Cut off there, they stop every later
-`dvc repro`. Nothing is lost with them: the last `dvc.lock` is in Git, and what has been computed
-since is in the cache, from where `dvc repro` takes it. And it does not see a bit that flipped on
-the disk (see `ajuste.repository.integrity`): here it is brought to.
+DVC 3.67 writes `dvc.lock` and its list of running commands in place. If it is killed meanwhile,
+every later `dvc repro` fails. Nothing is lost: Git has the last `dvc.lock`, and the cache has the
+later results, which `dvc repro` takes from there. DVC also does not see a bit that flipped on the
+disk (see `ajuste.repository.integrity`).
 """
 
 import json
@@ -20,64 +20,65 @@ from dvc.repo import Repo
 
 from ajuste.errors import PipelineError, run
 from ajuste.files import write_text
-from ajuste.repository import integrity
+from ajuste.repository import cache, integrity
 from ajuste.repository.git import show
 from ajuste.repository.integrity import LOCK
 
-RUNNING = ".dvc/tmp/rwlock"  # who reads and writes what at the moment
+RUNNING = ".dvc/tmp/rwlock"  # DVC's list of the commands that read and write at the moment
 ASIDE = ".damaged"
 CONFLICT = "<<<<<<< "
 
 
 def recover(root: Path) -> list[str]:
-    """Put back what is torn, unless DVC is running.
+    """Restore the files that a killed DVC has cut off, unless DVC is running.
 
     Returns:
-        The files that were: `dvc.lock` is now as it was committed, or gone if it never was; the
-        list of locks is gone, since nobody holds one.
+        The files that were cut off. `dvc.lock` is restored from the last commit, or removed if it
+        was never committed; the list of running commands is removed.
 
     Raises:
-        PipelineError: `root` is no repository of DVC, or a merge has left its marks in `dvc.lock`.
+        PipelineError: `root` is not a DVC repository, or `dvc.lock` has a merge conflict.
     """
-    repo = _repository(root)
-    torn = []
+    repo = cache.repository(root)
+    lock, cut_off = root / LOCK, []
     with _alone(repo) as alone:
-        if alone and (root / LOCK).exists() and not _is_whole(repo):
-            if CONFLICT in (root / LOCK).read_text(encoding="utf-8", errors="replace"):
+        if alone and lock.exists() and not _is_whole(repo):
+            if CONFLICT in lock.read_text(encoding="utf-8", errors="replace"):
                 raise PipelineError(
-                    f"{LOCK}: a merge conflict; take a side, with `git checkout --ours {LOCK}` or "
-                    "`--theirs`, then `dvc repro`"
+                    f"{LOCK}: a merge conflict; choose a side with `git checkout --ours {LOCK}` or "
+                    "`--theirs`, then run `dvc repro`"
                 )
             committed = show(root, "HEAD", f"./{LOCK}")
-            write_text(root / LOCK, committed) if committed else (root / LOCK).unlink()
-            torn.append(LOCK)
+            write_text(lock, committed) if committed else lock.unlink()
+            cut_off.append(LOCK)
         if alone and _writers(root) is None:
             (root / RUNNING).unlink()
-            torn.append(RUNNING)
-    return torn
+            cut_off.append(RUNNING)
+    return cut_off
 
 
 def expose(root: Path) -> tuple[list[str], list[str]]:
-    """Have DVC see what was damaged, so that the next `dvc repro` makes it anew.
+    """Make damage visible to DVC, so that the next `dvc repro` repairs it, unless DVC is running.
 
-    Objects of the cache that are damaged are moved aside, beside their place: `dvc repro` cannot
-    make what `dvc add` keeps, and a damaged copy may be the only one. Outputs that are not what
-    `dvc.lock` has stay and get a new time, upon which DVC hashes them; they may have been changed
-    on purpose. While DVC is running nothing is done.
+    Only objects that `dvc.lock` and the `.dvc` files name are hashed; a shared cache may have
+    others. A damaged object is renamed and not deleted: it may be the only copy of a file that was
+    added with `dvc add`. Outputs that differ from `dvc.lock` are kept, because a user may have
+    changed them on purpose; a new time makes DVC hash them.
 
     Returns:
-        The objects, by the names that they have now, and the outputs.
+        The new names of the damaged objects, and the outputs.
 
     Raises:
-        PipelineError: `root` is no repository of DVC, or its `dvc.lock` is not whole.
+        PipelineError: `root` is not a DVC repository, or DVC cannot read its files.
     """
-    repo = _repository(root)
+    repo = cache.repository(root)
     with _alone(repo) as alone:
         if not alone:
             return [], []
-        objects = integrity.damaged(Path(repo.cache.local.path))
-        aside = [path.rename(path.with_name(path.name + ASIDE)) for path in objects]
         outputs = integrity.changed(root, integrity.recorded(root))
+        named = [out.hash_info.value for out in cache.outputs(repo)]
+        damaged = [path for path in cache.objects(repo, named) if not integrity.is_whole(path)]
+        aside = [path.rename(path.with_name(path.name + ASIDE)) for path in damaged]
         for output in outputs:
             for path in [root / output, *(root / output).rglob("*")]:
                 os.utime(path)
@@ -86,41 +87,25 @@ def expose(root: Path) -> tuple[list[str], list[str]]:
 
 @contextmanager
 def _alone(repo: Repo) -> Iterator[bool]:
-    """Whether no DVC is at work in a repository; then none begins to be within the block."""
+    """Whether no other DVC is running; if so, none can start within the block."""
     with ExitStack() as held:
         try:
             held.enter_context(repo.lock)
         except LockError:
             yield False
             return
-        # While a stage runs, DVC holds its list of locks and not the lock.
+        # While a stage runs, DVC does not hold the lock, but is in its list.
         yield not any(map(psutil.pid_exists, _writers(Path(repo.root_dir)) or []))
 
 
 def _writers(root: Path) -> list[int] | None:
-    """The processes that the list of locks says write something; None where it is torn."""
+    """The processes that DVC lists as writing; None if the list is cut off."""
     running = root / RUNNING
     try:
-        told = json.loads(running.read_text(encoding="utf-8")) if running.exists() else {}
-        return [one["pid"] for one in told.get("write", {}).values()]
+        listed = json.loads(running.read_text(encoding="utf-8")) if running.exists() else {}
+        return [one["pid"] for one in listed.get("write", {}).values()]
     except (ValueError, AttributeError, KeyError, TypeError):
         return None
-
-
-def cache(root: Path) -> Path:
-    """Where the objects of a repository are.
-
-    Raises:
-        PipelineError: DVC cannot read its settings.
-    """
-    return Path(_repository(root).cache.local.path)
-
-
-def _repository(root: Path) -> Repo:
-    try:
-        return Repo(str(root))
-    except DvcException as error:
-        raise PipelineError(f"DVC: {' '.join(str(error).split())}") from None
 
 
 def _is_whole(repo: Repo) -> bool:
@@ -132,17 +117,17 @@ def _is_whole(repo: Repo) -> bool:
 
 
 def main() -> None:
-    """Put back what is torn here, have DVC see what is damaged, and name it all."""
+    """Restore what is cut off, make damage visible to DVC, and print both."""
     for name in recover(Path.cwd()):
-        print(f"recover: {name} was cut off as DVC wrote it; put back")
+        print(f"recover: {name} was cut off when DVC was killed; restored")
     objects, outputs = expose(Path.cwd())
     for name in objects:
         print(
-            f"recover: an object of the cache was damaged, and is now {name}; `dvc repro` makes it "
-            "anew, but for what `dvc add` keeps: that is in a remote, or in the file itself"
+            f"recover: an object of the cache was damaged and is now {name}; run `dvc repro`, or "
+            "for a file that was added with `dvc add`: `dvc pull`, or `dvc add` it again"
         )
     for name in outputs:
-        print(f"recover: {name} is not what DVC recorded; `dvc repro` will see that")
+        print(f"recover: {name} differs from {LOCK}; `dvc repro` will check it again")
 
 
 if __name__ == "__main__":
