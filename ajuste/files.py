@@ -1,6 +1,5 @@
 """Write files whole or not at all: each write goes to a temporary file, which is then renamed."""
 
-import fcntl
 import glob
 import hashlib
 import io
@@ -8,6 +7,7 @@ import json
 import os
 import secrets
 import stat
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +20,8 @@ from ajuste.errors import PipelineError
 
 UNFINISHED = ".*.part"
 """Temporary files. A process that is killed leaves one beside its target; nothing reads it."""
+
+DAY = 24 * 60 * 60  # seconds
 
 
 def check_readable(path: Path, advice: str) -> None:
@@ -44,24 +46,20 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; the file there replaces `path` if the block has no error.
 
     The folder is created if it is missing. After an error the temporary file is removed and `path`
-    is unchanged. Processes may write to one `path` at the same time, also from containers that
-    share a volume: each has its own random name, and holds a lock on it. A temporary file without
-    a lock is what a killed process has left, and is removed.
+    is unchanged. Its name is random, so that processes may write to one `path` at the same time,
+    also from containers that share a volume. Temporary files that a killed process left are removed
+    when they are a day old.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 16}.part"):
-        # Refused while its writer holds it, and where the file system has no locks.
-        with suppress(OSError), left.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            left.unlink()
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > DAY:
+                left.unlink()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
-        with temporary.open("xb") as held:
-            with suppress(OSError):
-                fcntl.flock(held, fcntl.LOCK_EX)
-            yield temporary
-            with temporary.open("rb") as written:
-                os.fsync(written.fileno())
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
         error.filename = error.filename or str(path)  # a full disk gives no name

@@ -164,7 +164,7 @@ def test_an_answer_on_the_screen(task, label, prediction, shown):
     [
         ("text\nx\n", "line 1: no column `review`"),
         ("", "empty"),
-        ("review\n" + "good film\n" * 5000 + "a,b\n", "line 5002: 2 fields where the header has 1"),
+        ("review\n" + "good film\n" * 5000 + "a,b\n", "line 5002: 2 fields, the header has 1"),
     ],
 )
 def test_a_file_that_cannot_be_scored(little_model, tmp_path, content, message):
