@@ -56,7 +56,7 @@ def test_a_later_write_removes_what_a_killed_process_left(tmp_path):
     other.write_text("not ours")
     killed = (
         "import os, pathlib, sys; from ajuste.files import replacing\n"
-        "with replacing(pathlib.Path(sys.argv[1])): os._exit(9)"
+        "with replacing(pathlib.Path(sys.argv[1])) as file: file.touch(); os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", killed, path], cwd=ROOT).returncode == 9
     [left] = [one for one in tmp_path.iterdir() if one != other]

@@ -121,7 +121,7 @@ def test_a_file_in_spanish_with_its_own_labels(clone):
     [
         (["model=lsmt", "split.seed=2"], "did you mean `lstm`?"),
         (["data.csv.labels=[mala,excelente]"], "`label set` failed: 1,200 of 1,200"),
-        (["models.gru.learning_rate=1.0e+38"], "training has diverged"),
+        (["models.gru.learning_rate=1.0e+38"], "the training diverged"),
     ],
 )
 def test_a_wrong_parameter_is_named_and_stops_the_pipeline(copy, settings, said):

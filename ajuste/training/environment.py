@@ -3,7 +3,6 @@
 import os
 import platform
 import re
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 from ajuste.files import recorded, sha256, write_json
 from ajuste.training import backend
 
-PACKAGES = ("tensorflow", "keras", "numpy")
 PROCESSOR = {
     "model name": "name",
     "vendor_id": "vendor",
@@ -46,7 +44,11 @@ def describe() -> dict[str, Any]:
     threading = backend.tf.config.threading
     return {
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": {
+            "tensorflow": backend.tf.__version__,  # that of tensorflow-cpu, too
+            "keras": backend.keras.__version__,
+            "numpy": np.__version__,
+        },
         "system": platform.system(),
         "machine": platform.machine(),
         "processor": _processor(CPUINFO),
