@@ -108,7 +108,7 @@ clean: ## Remove the environment; data and cache stay
 	@touch $@
 
 # The locks name every package, so nothing is resolved (--no-deps). TensorFlow's C++ headers, 290 MB,
-# only serve to build operations of one's own.
+# are only needed to compile custom operations.
 INSTALL = $(UV) pip install --quiet --no-deps --require-hashes --requirement
 .venv/installed: requirements.lock requirements-uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \

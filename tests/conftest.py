@@ -29,7 +29,7 @@ def run(*command: str, cwd: Path, check: bool = True) -> subprocess.CompletedPro
 
 
 def edit(path: Path, replacements: dict[str, str]) -> None:
-    """Replace pieces of a file, each where it stands first; all must be there."""
+    """Replace pieces of a file, each at its first place; all must be there."""
     text = path.read_text(encoding="utf-8")
     for old, new in replacements.items():
         assert old in text
@@ -79,7 +79,7 @@ def commit(folder: Path, message: str) -> None:
 
 
 def _clone(folder: Path) -> None:
-    """Copy the project, as it stands, into a throwaway repository."""
+    """Copy the project with its uncommitted changes into a throwaway repository."""
     listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).exists():
@@ -109,7 +109,7 @@ def _copied(start: Path, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def clone(shared, tmp_path_factory):
-    """A function that gives a throwaway repository with the project as it stands."""
+    """A function that gives a throwaway repository with the project and its uncommitted changes."""
     return lambda: _copied(shared("clone", _clone), tmp_path_factory)
 
 

@@ -76,7 +76,7 @@ def test_the_package_is_usable_elsewhere(tmp_path):
 
 @pytest.fixture
 def make(tmp_path):
-    """A function that makes a target of the project, with a program that answers as told."""
+    """A function that makes a target of the project, with a program that gives the answer."""
 
     def run(target, program, answer):
         shutil.copy(ROOT / "Makefile", tmp_path)
