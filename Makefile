@@ -23,7 +23,7 @@ repro: .venv/installed ## Set up .venv, run the stages that changed, show the me
 
 .PHONY: resume
 resume: export AJUSTE_RESUME = 1
-resume: repro ## The same, but continue a training that was interrupted
+resume: repro ## make repro, but continue an interrupted training
 
 SCORES := (train|validation|generalization_gap)\.|parameters|(accuracy|loss)$$|fit\.verdict
 SETTINGS := seed|task|models?($$|\.)|(data|split|tokenize|embed)\.
@@ -94,7 +94,7 @@ audit: .venv/installed ## Look for known vulnerabilities in the locked packages 
 	@.venv/bin/uvx --quiet pip-audit@2.10.1 --strict --require-hashes --disable-pip \
 	  --progress-spinner off --requirement requirements-dev.lock 2> .venv/audit || { \
 	  last=$$(tail -n 1 .venv/audit); \
-	  case "$$last" in Found*) ;; *) last="not done, PyPI did not answer for every package: $$last" ;; \
+	  case "$$last" in Found*) ;; *) last="incomplete, because PyPI did not answer for every package; run it again later: $$last" ;; \
 	  esac; \
 	  echo "audit: $$last" >&2; exit 1; }
 	@tail -n 1 .venv/audit
@@ -112,7 +112,7 @@ clean: ## Remove the environment; data and cache stay
 INSTALL = $(UV) pip install --quiet --no-deps --require-hashes --requirement
 .venv/installed: requirements.lock requirements-uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
-	  { echo "make: $(PYTHON) is not 3.11 to 3.13; name one that is: make PYTHON=python3.12 ..." >&2; \
+	  { echo "make: $(PYTHON) is not Python 3.11, 3.12 or 3.13; give another one: make repro PYTHON=python3.12" >&2; \
 	    exit 1; }
 	$(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install --quiet --require-hashes --requirement requirements-uv.lock

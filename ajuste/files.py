@@ -34,7 +34,7 @@ def check_readable(path: Path, advice: str) -> None:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             kind = "folder" if path.is_dir() else "device or a pipe"
-            raise PipelineError(f"{path}: a {kind}, where a file is needed; {advice}")
+            raise PipelineError(f"{path}: this is a {kind}, but a file is needed; {advice}")
         path.open("rb").close()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = (getattr(error, "strerror", None) or str(error)).lower()
@@ -99,7 +99,7 @@ def reading(path: Path) -> Iterator[None]:
             raise
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise PipelineError(
-            f"{path}: damaged ({reason}); delete it, then `dvc repro`, or `dvc checkout`"
+            f"{path}: damaged ({reason}); delete it, then run `dvc checkout` or `dvc repro`"
         ) from None
 
 

@@ -85,7 +85,7 @@ def check_range(low: float, high: float) -> None:
     if largest > LARGEST_LABEL or width < max(1 / LARGEST_LABEL, largest / 10_000):
         raise ValueError(
             f"the labels {low:g} and {high:g} are too large, or too close to each other, for 32 "
-            "bits; count in another unit, or from another zero"
+            "bits; rescale or shift the labels"
         )
 
 

@@ -1,4 +1,4 @@
-"""By how much a score rises if the training part has the film of a review, or its copy.
+"""How much a score rises if training has other reviews of the same film, or a copy of the review.
 
 After `dvc repro fetch`, one of:
 

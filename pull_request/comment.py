@@ -66,7 +66,9 @@ def gh(*arguments: str, given: str | None = None) -> str:
     done = subprocess.run(command, input=given, capture_output=True, encoding="utf-8")
     if done.returncode:
         said = " ".join(done.stderr.split())
-        raise (ForbiddenError if "HTTP 403" in said else PipelineError)(
+        if "HTTP 403" in said:
+            raise ForbiddenError(said)
+        raise PipelineError(
             f"gh api failed ({said}); run the job again; the summary of the job has the report"
         )
     return done.stdout
@@ -82,7 +84,11 @@ def main() -> None:
     try:
         print(f"comment: {publish(asked.number, report)}")
     except ForbiddenError as error:
-        print(f"No comment: the token may not write, as for a pull request from a fork: {error}")
+        print(
+            "No comment: the token of this job has no permission to write (normal for a pull "
+            "request from a fork). The report is in the summary of the job. The answer of GitHub: "
+            f"{error}"
+        )
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def mean(results: Sequence[Result], score: str) -> float | None:
 
 def _no_results(base: Side, head: Side) -> str:
     if in_validation(head) and not in_validation(base):
-        return f"the data fail validation, unlike on the base: {head.failure}"
+        return f"the data do not pass validation, but the data of the base do: {head.failure}"
     return f"there are no results: {head.failure}"
 
 

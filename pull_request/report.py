@@ -142,17 +142,24 @@ def evidence(comparison: Comparison) -> str:
         right, wrong, p = comparison.mcnemar
         parts.append(
             f"{right:,} answers are now correct and {wrong:,} are now wrong. McNemar's exact test "
-            f"of these two networks: {_p(p)}; with an allowance for the seed: {_p(test.p)}."
+            f"of these two networks: {_p(p)}; with the variance of the seed included: {_p(test.p)}."
         )
     else:
-        over = "reviews and seeds" if several > 1 else "reviews, with an allowance for the seed"
+        over = "reviews and seeds"
+        if several == 1:
+            over = "reviews, with the variance of the seed included"
         parts.append(f"Over {over}: {_p(test.p)}.")
     power = amount(score, test.detectable, signed=False)
     parts.append(f"This comparison has 80 % power to detect a difference of {power}.")
     if several == 1:
         parts.append("With --seeds 3 it can detect much smaller ones.")
-    of_seeds = "and for" if several > 1 else "and that of the first score also for"
-    parts.append(f"The 95 % intervals allow for other test reviews, {of_seeds} other seeds.")
+    if several > 1:
+        parts.append("The 95 % intervals cover the choice of test reviews and seeds.")
+    else:
+        parts.append(
+            "The 95 % intervals cover the choice of test reviews; the interval of the first score "
+            "also covers the choice of the seed."
+        )
     return " ".join(parts)
 
 

@@ -16,6 +16,7 @@ from dvc.utils.serialize import modify_yaml
 
 from ajuste.config import reader
 from ajuste.data import reviews
+from ajuste.data.download import default_folder
 from ajuste.errors import PipelineError
 from ajuste.repository import cache
 from ajuste.repository.git import clone as git_clone
@@ -84,7 +85,7 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
     """The environment variables of a process in a clone.
 
     DVC's own files stay in the clone, so settings of the user and the machine have no effect.
-    Archives that this checkout has downloaded are used again.
+    The folder of downloads is that of this checkout.
 
     Args:
         folder: the clone.
@@ -95,8 +96,8 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
         for name in ("SITE_CACHE", "GLOBAL_CONFIG", "SYSTEM_CONFIG")
     }
     return {
-        "AJUSTE_DOWNLOADS": str(Path("data/downloads").absolute()),
         **os.environ,
+        "AJUSTE_DOWNLOADS": str(default_folder().absolute()),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "DVC_NO_ANALYTICS": "1",
         **isolated,

@@ -54,8 +54,8 @@ class Classifier:
         """
         if self.encoder.task != "binary":
             raise ValueError(
-                f"`probability` is for the task binary, the model's is {self.encoder.task}; use "
-                "`predict`, which has a column for each output"
+                "`probability` works only for the task binary, but this model has the task "
+                f"{self.encoder.task}; use `predict`, which has a column for each output"
             )
         return self.predict(texts)[:, 0]
 
@@ -80,6 +80,6 @@ def _check_fit(model: keras.Model, encoder: Encoder, folder: Path) -> None:
     ):
         if found != expected:
             raise PipelineError(
-                f"{folder}: the model's {what} is {found}, its encoder's {expected}: the files are "
-                "of two trainings; run `dvc repro`"
+                f"{folder}: the {what} of model.keras has the shape {found}, but the encoder needs "
+                f"{expected}: the files are from two trainings; run `dvc repro`"
             )

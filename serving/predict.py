@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 from tqdm import tqdm
 
-from ajuste.config.schema import SEPARATOR
+from ajuste.config.reader import SEPARATOR
 from ajuste.data.csv_reader import Row, read_csv
 from ajuste.errors import Lines, PipelineError, excerpt, printable, run
 from ajuste.files import replacing
@@ -38,9 +38,13 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m serving.predict", description=__doc__)
     parser.add_argument("text", nargs="*", help="one or more texts, each in quotes")
     parser.add_argument("--csv", type=Path, help="a CSV file in UTF-8, instead of texts")
-    parser.add_argument("--column", default="review", help="the column of texts (%(default)s)")
     parser.add_argument(
-        "--separator", default=",", help="the separator of its fields (%(default)s)"
+        "--column", default="review", help="the name of the column with the texts (%(default)s)"
+    )
+    parser.add_argument(
+        "--separator",
+        default=",",
+        help="the character between two fields of the CSV file (%(default)s)",
     )
     parser.add_argument("--output", type=Path, help="the CSV file to write")
     parser.add_argument(
@@ -50,7 +54,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     if bool(asked.text) == bool(asked.csv):
         parser.error("give a text, or --csv FILE --output FILE")
     if bool(asked.csv) != bool(asked.output):
-        parser.error("--csv and --output go together")
+        parser.error("--csv needs --output, and --output needs --csv")
     surrogate = "\ud800" <= asked.separator <= "\udfff"  # a byte that is not UTF-8
     if surrogate or not re.fullmatch(SEPARATOR, asked.separator):
         parser.error("--separator takes one character, and not a quote or a line end")
@@ -120,8 +124,11 @@ def score_csv(asked: argparse.Namespace) -> None:
             count += len(batch)
             bar.update(len(batch))
     if unknown.count:
-        warning = f"{unknown.count:,} rows have no word that the model knows ({unknown})"
-        print(warning, file=sys.stderr)
+        warning = (
+            f"{asked.csv}: {unknown.count:,} rows have no word that the model knows; their new "
+            f"columns are empty ({unknown})"
+        )
+        print(printable(warning), file=sys.stderr)
     print(f"{asked.output}: {count:,} rows")
 
 
@@ -154,7 +161,8 @@ def score_texts(asked: argparse.Namespace) -> None:
     if None in labels:
         text = asked.text[labels.index(None)]
         raise PipelineError(
-            f"{excerpt(text)!r}: no word that the model knows; give it a longer text"
+            f"{excerpt(text)!r}: the text has no word that the model knows; use a longer text in "
+            "the language of the training reviews"
         )
 
 

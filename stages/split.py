@@ -200,8 +200,8 @@ def main() -> None:
     if len(left_out):
         named = ", ".join([*left_out[:SHOWN], *["..."][: len(left_out) > SHOWN]])
         print(
-            f"split: {len(left_out):,} training reviews left out, because they are also in the "
-            f"test half: {named}"
+            f"split: {len(left_out):,} training reviews left out, because they or "
+            f"near-duplicates of them are in the test half: {named}"
         )
 
 

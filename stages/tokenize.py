@@ -33,7 +33,7 @@ def main() -> None:
     counts = count_words(words["train"], settings.min_count)
     if not counts:
         raise PipelineError(
-            f"{SPLIT}/train.parquet: no word occurs {settings.min_count} times; lower "
+            f"{SPLIT}/train.parquet: no word occurs at least {settings.min_count} times; lower "
             "`tokenize.min_count` or add reviews"
         )
     encoder = Encoder(counts, settings.max_length, settings.keep, task, labels)
@@ -47,7 +47,10 @@ def main() -> None:
         token_ids = encoder.encode(token_lists)
         write_arrays(FOLDER / f"{part}.npz", token_ids=token_ids, targets=targets[part])
     write_json(METRICS, summary(encoder, words["train"], words["validation"]))
-    print(f"tokenize: {len(counts):,} known words, {settings.max_length} kept of each review")
+    print(
+        f"tokenize: {len(counts):,} words in the vocabulary; at most {settings.max_length} of each "
+        "review are kept"
+    )
 
 
 def summary(

@@ -237,7 +237,9 @@ def main() -> None:
     write_json(METRICS, {"known": len(known), **measured})
     without = [word for word in (*sentiments, *settings.neighbours_of) if word not in rows]
     without = list(dict.fromkeys(without))
-    print(f"words: {len(known)} of {len(sentiments)} known, {summary(measured)}")
+    print(
+        f"words: {len(known)} of {len(sentiments)} chosen words have a vector; {summary(measured)}"
+    )
     if without:
         print(f"words: {len(without)} without a vector, left out: {' '.join(without)}")
 

@@ -93,7 +93,9 @@ def base(root: Path) -> Base:
     commit = git(root, "rev-parse", "HEAD").strip()
     given = params(root, commit, "the last commit")
     if not given:
-        raise PipelineError("params.yaml: not in the last commit; run in the repository's root")
+        raise PipelineError(
+            "the last commit has no params.yaml here; run the command in the root of the repository"
+        )
     return Base(root, commit, given)
 
 

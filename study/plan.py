@@ -91,7 +91,9 @@ def load(path: Path) -> Plan:
         PipelineError: there is no such file, or it has faults (the message has all of them).
     """
     if not path.is_file():
-        raise PipelineError(f"{path}: not found; name a list such as studies/lecture.yaml")
+        raise PipelineError(
+            f"{path}: not found; give the path of a list, such as studies/lecture.yaml"
+        )
     try:
         return plan(reader.checked(reader.read(path), Study, name=path, named=_named))
     except PipelineError as error:
@@ -136,7 +138,10 @@ def expand(entry: Entry) -> list[Experiment]:
     named = re.findall(r"\{([^{}]*)\}", entry.name)
     if unknown := [key for key in named if key not in {**entry.set, **entry.grid}]:
         valid = ", ".join({**entry.set, **entry.grid}) or "none"
-        raise PipelineError(f"`{entry.name}`: `{unknown[0]}` is not set; valid: {valid}")
+        raise PipelineError(
+            f"`{entry.name}`: the key `{unknown[0]}` in the name is neither in `set` nor in "
+            f"`grid`; valid: {valid}"
+        )
     experiments = []
     for values in product(*entry.grid.values()):
         overrides = {**entry.set, **dict(zip(entry.grid, values, strict=True))}
@@ -165,7 +170,9 @@ def merged(given: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
                 place[part] = {}
             place = _below(place, part, key)
             if not isinstance(place, dict):
-                raise PipelineError(f"no `{key}` in params.yaml: `{part}` has nothing under it")
+                raise PipelineError(
+                    f"no `{key}` in params.yaml: `{part}` is a single value, not a section"
+                )
         if not key.startswith("models."):
             _below(place, last, key)
         place[last] = value

@@ -22,6 +22,7 @@ import psutil
 from dvc.config import Config
 from dvc.repo import Repo
 
+from ajuste.data.download import default_folder
 from ajuste.errors import PipelineError
 from ajuste.files import read_json, write_json
 from ajuste.repository.git import clone, git
@@ -32,7 +33,6 @@ from study.plan import Experiment, Plan
 
 SHARED = "embed"  # most experiments share the stages up to this one
 RECORD = Path("data/record/train.json")  # seconds and environment of the last training
-DOWNLOADS = "data/downloads"  # archives, which all workers share
 DVC = [sys.executable, "-m", "dvc"]
 
 
@@ -204,7 +204,10 @@ class _Study:
         if not failed:
             reference = collect.ref(self.start.commit, experiment.name)
             if kept_as := rename(self.start, experiment.name):
-                _say(f"the earlier {experiment.name} has different parameters; see {kept_as}")
+                _say(
+                    f"an earlier experiment {experiment.name} had different parameters; its new "
+                    f"name is {kept_as}"
+                )
             git(
                 self.start.root,
                 *("-c", "gc.auto=0", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head"),
@@ -243,7 +246,7 @@ class _Study:
         environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-            "AJUSTE_DOWNLOADS": str(self.start.root / DOWNLOADS),
+            "AJUSTE_DOWNLOADS": str(self.start.root / default_folder()),  # all workers share it
             "DVC_NO_ANALYTICS": "1",
             "DVC_SITE_CACHE_DIR": str(self.start.root / FOLDER / "site"),  # `_sweep` looks for it
             "OMP_NUM_THREADS": share,
@@ -293,7 +296,10 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PipelineError("another study runs in this repository; wait for its end") from None
+            raise PipelineError(
+                "another study or pull-request report is running in this repository; wait until it "
+                "ends"
+            ) from None
         _sweep(folder)
         try:
             yield

@@ -187,9 +187,9 @@ def device(path):
 
 INSTEAD = {
     "nothing": (nothing, "no such file"),
-    "a folder": (Path.mkdir, "a folder, where a file is needed"),
-    "a FIFO": (os.mkfifo, "a device or a pipe, where a file is needed"),
-    "a device": (device, "a device or a pipe, where a file is needed"),
+    "a folder": (Path.mkdir, "this is a folder, but a file is needed"),
+    "a FIFO": (os.mkfifo, "this is a device or a pipe, but a file is needed"),
+    "a device": (device, "this is a device or a pipe, but a file is needed"),
     "a link to nothing": (lambda path: path.symlink_to("none"), "no such file"),
     "a link to itself": (lambda path: path.symlink_to(path), "too many levels of symbolic links"),
     "no permission": (forbidden, "permission denied"),
@@ -229,7 +229,7 @@ def test_an_impossible_file_name_is_refused(tmp_path, name):
 LINES = b"good 1 0\nbad -1 0\n"
 FIRST = {"good": [1, 0], "bad": [-1, 0]}
 REFUSED_VECTORS = {
-    "nothing": (b"", "empty; it needs lines of a word and 2 numbers"),
+    "nothing": (b"", "no vectors; each line must have a word and 2 numbers"),
     "too large for 32 bits": (b"good 1 1e39\n", "line 1: a number is too large for 32 bits"),
     **{
         f"the number {field}": (f"good 1 {field}\n".encode(), f"line 1: {field!r} is not a finite")
@@ -241,14 +241,14 @@ REFUSED_VECTORS = {
     "a larger width": (b"good 1 0 3\n", "line 1: 3 numbers after the word, expected 2"),
     "a smaller width": (LINES + b"film 1\n", "line 3: 1 numbers after the word, expected 2"),
     "an empty line": (b"good 1 0\n\nbad -1 0\n", "line 2: 0 numbers after the word"),
-    "no last line end": (b"good 1 0\nbad -1 0", "line 2: no line end, the file is cut off"),
+    "no last line end": (b"good 1 0\nbad -1 0", "line 2: the last line has no line end"),
     "cut off within a word": (LINES + b"fil", "line 3: 0 numbers after the word"),
     "two lines in one": (b"good 1 0bad -1 0\n", "line 1: 4 numbers after the word, expected 2"),
     "carriage returns": (b"good 1 0\rbad -1 0\r", "line 1: 4 numbers after the word"),
-    "a header with a larger count": (b"3 2\n" + LINES, "2 vectors, but line 1 says 3"),
-    "a header with a smaller count": (b"1 2\n" + LINES, "2 vectors, but line 1 says 1"),
+    "a header with a larger count": (b"3 2\n" + LINES, "2 vectors, but line 1 announces 3"),
+    "a header with a smaller count": (b"1 2\n" + LINES, "2 vectors, but line 1 announces 1"),
     "a header of another width": (b"2 3\n" + LINES, "line 1: the vectors have width 3, expected 2"),
-    "only a header": (b"2 2\n", "empty"),
+    "only a header": (b"2 2\n", "no vectors"),
     "a header of thousands of digits": (b"9" * 5000 + b" 2\n", "line 1: 1 numbers after the word"),
     "Latin-1": ("caf\xe9 1 0\n".encode("latin-1"), "line 1: the word is not UTF-8"),
     "a line without end": (b"good " + b"1 " * MEGABYTE, "line 1: 262,144 bytes without a line"),
@@ -296,7 +296,7 @@ def test_doubled_words_are_counted_with_their_lines(tmp_path, capsys):
     found = vectors.from_file({"good", "bad"}, path, 2)
     assert {word: vector.tolist() for word, vector in found.items()} == FIRST
     assert found["good"].dtype == np.float32
-    said = f"{path}: 2 vectors of words that already have one (lines 3, 5)\n"
+    said = f"{path}: 2 vectors of words that already have a vector were skipped (lines 3, 5)\n"
     assert capsys.readouterr().err == said
 
 
@@ -406,13 +406,13 @@ WORDS = b"<padding>\t0\n<unknown>\t0\ngood\t9\nbad\t7\nfilm\t5\n"
 REFUSED_VOCABULARY = [
     (b"", "no words"),
     (WORDS[:-3], "line 5: no line end, the file is cut off"),
-    (WORDS.replace(b"film\t5\n", b""), "not the vocabulary that"),
-    (WORDS + b"new\t5\n", "not the vocabulary that"),
-    (WORDS + b"film\t5\n", "line 6: 'film\\t5' is not a new word with its count"),
+    (WORDS.replace(b"film\t5\n", b""), "this vocabulary does not belong to"),
+    (WORDS + b"new\t5\n", "this vocabulary does not belong to"),
+    (WORDS + b"film\t5\n", "line 6: 'film\\t5' is not valid: expected a word"),
     (WORDS + b"<unknown>\t0\n", "line 6: '<unknown>\\t0'"),
     (WORDS[24:], "line 1: 'good\\t9' is"),
-    (WORDS.replace(b"good\t9\nbad\t7", b"bad\t7\ngood\t9"), "not the vocabulary that"),
-    (WORDS.replace(b"bad", b"bae"), "not the vocabulary that"),
+    (WORDS.replace(b"good\t9\nbad\t7", b"bad\t7\ngood\t9"), "this vocabulary does not belong to"),
+    (WORDS.replace(b"bad", b"bae"), "this vocabulary does not belong to"),
     (WORDS.replace(b"bad", b"b\xe9d"), "line 4: not UTF-8"),
     (WORDS.decode().encode("utf-16"), "line 1: not UTF-8"),
     (WORDS.replace(b"bad", b""), "line 4: '\\t7' is not"),
@@ -425,10 +425,10 @@ REFUSED_SETTINGS = [
     ("max_length", None, "`max_length` is missing"),
     ("vocabulary_sha256", None, "`vocabulary_sha256`"),
     ("vocabulary_sha256", "0" * 32, "`vocabulary_sha256`"),
-    ("vocabulary_sha256", "0" * 64, "not the vocabulary that"),
+    ("vocabulary_sha256", "0" * 64, "this vocabulary does not belong to"),
     ("shuffle", True, "`shuffle` is not known"),
-    ("max_length", -4, "input should be greater than 0, not -4"),
-    *(("max_length", wrong, "should be a valid integer") for wrong in ("4", 4.5, True)),
+    ("max_length", -4, "must be greater than 0, not -4"),
+    *(("max_length", wrong, "must be a valid integer") for wrong in ("4", 4.5, True)),
     ("keep", "middle", "'first' or 'last', not 'middle'"),
     ("task", "translate", "not 'translate'"),
     ("task", "regression", "could not convert string to float"),
@@ -492,15 +492,15 @@ def known(monkeypatch):
 
 
 REFUSED_TEXTS = {
-    "nothing": ("", "'': no word that the model knows; give it a longer text"),
-    "white space": (" \t\n", "' \\t\\n': no word"),
+    "nothing": ("", "'': the text has no word that the model knows; use a longer text"),
+    "white space": (" \t\n", "' \\t\\n': the text has no word"),
     "marks without a letter": ("\u0301" * 10, "no word"),
-    "nothing that has a width": ("\u200b\u200d\ufeff", "'\\u200b\\u200d\\ufeff': no word"),
-    "commands to the terminal": ("\x1b[2J\x07\r", "'\\x1b[2J\\x07\\r': no word"),
-    "what turns the line around": ("\u202e!", "'\\u202e!': no word"),
-    "bytes that are no text": ("\udcff\udcfe", "'\\udcff\\udcfe': no word"),
-    "ten megabytes of nothing": ("." * (10 * MEGABYTE), "....': no word"),
-    "a reference of thousands of digits": ("&#" + "9" * 5000 + ";", "...': no word"),
+    "nothing that has a width": ("\u200b\u200d\ufeff", "'\\u200b\\u200d\\ufeff': the text has no"),
+    "commands to the terminal": ("\x1b[2J\x07\r", "'\\x1b[2J\\x07\\r': the text has no word"),
+    "what turns the line around": ("\u202e!", "'\\u202e!': the text has no word"),
+    "bytes that are no text": ("\udcff\udcfe", "'\\udcff\\udcfe': the text has no word"),
+    "ten megabytes of nothing": ("." * (10 * MEGABYTE), "....': the text has no word"),
+    "a reference of thousands of digits": ("&#" + "9" * 5000 + ";", "...': the text has no word"),
 }  # fmt: skip
 
 
@@ -569,7 +569,8 @@ def test_a_scored_file_has_every_row(known, in_tmp, capsys):
     ]
     assert capsys.readouterr().err == (
         "in.csv: skipped 1 blank lines (lines 3)\n"
-        "3 rows have no word that the model knows (lines 4, 6, 9)\n"
+        "in.csv: 3 rows have no word that the model knows; their new columns are empty "
+        "(lines 4, 6, 9)\n"
     )
 
 

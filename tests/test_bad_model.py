@@ -220,21 +220,23 @@ def test_no_file_in_place_of_the_model(folder, case):
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "expected"),
+    ("place", "value", "what", "has", "needs"),
     [
-        (0, {"good": 9, "bad": 7}, "vocabulary is (5,), its encoder's (4,)"),
-        (0, {**ENCODER[0], "new": 5}, "vocabulary is (5,), its encoder's (6,)"),
-        (1, 3, "input is (None, 4), its encoder's (None, 3)"),
-        (slice(3, 5), ["multiclass", "abc"], "output is (None, 1), its encoder's (None, 3)"),
+        (0, {"good": 9, "bad": 7}, "vocabulary", "(5,)", "(4,)"),
+        (0, {**ENCODER[0], "new": 5}, "vocabulary", "(5,)", "(6,)"),
+        (1, 3, "input", "(None, 4)", "(None, 3)"),
+        (slice(3, 5), ["multiclass", "abc"], "output", "(None, 1)", "(None, 3)"),
     ],
 )
-def test_an_encoder_of_another_training(folder, place, value, expected):
+def test_an_encoder_of_another_training(folder, place, value, what, has, needs):
     changed = list(ENCODER)
     changed[place] = value
     Encoder(*changed[:4], list(changed[4])).save(folder)
     message = refusal(lambda: load(folder))
-    assert expected in message
-    assert "the files are of two trainings; run `dvc repro`" in message
+    assert (
+        f"the {what} of model.keras has the shape {has}, but the encoder needs {needs}" in message
+    )
+    assert "the files are from two trainings; run `dvc repro`" in message
 
 
 # Models that would run code, which Keras' safe mode refuses

@@ -123,9 +123,9 @@ def test_every_section_that_is_missing_is_named():
         ("data.source", "csw", "'bundled', 'stanford' or 'csv', not 'csw'; did you mean `csv`?"),
         ("data.stanford.label", "star", "not 'star'; did you mean `stars`?"),
         ("embed.source", "flie", "not 'flie'; did you mean `file`?"),
-        ("embed.stanford.width", 99, "`embed.stanford.width`: input should be 50, 100, 200 or 300"),
+        ("embed.stanford.width", 99, "`embed.stanford.width`: must be 50, 100, 200 or 300"),
         ("tokenize.keep", "lats", "not 'lats'; did you mean `last`?"),
-        ("gate.allow", ["dorp"], "`gate.allow.0`: input should be 'drop' or 'overfitting'"),
+        ("gate.allow", ["dorp"], "`gate.allow.0`: must be 'drop' or 'overfitting'"),
         ("evaluate.fit.gap", 1, "`evaluate.fit.gap` is not known; did you mean `max_gap`?"),
         ("data.csv.colour", 1, "`data.csv.colour` is not known; valid: path, separator,"),
         ("models.gru", None, "`models.gru`: expected `name: value` pairs, not null"),
@@ -136,22 +136,28 @@ def test_every_section_that_is_missing_is_named():
         ("models.lstm.dropout_layers", 2, "`models.lstm.dropout_layers` is not known; valid"),
         ("task", "regression", "`task`: the labels of bundled (sentiment) do not fit the task"),
         ("split.test", 0.95, "`split`: `validation` and `test` must each be above 0, and"),
-        ("data.csv.path", "a\0b", "`data.csv.path`: string should match pattern"),
+        ("data.csv.path", "a\0b", "`data.csv.path`: must be the name of a file, not 'a\\x00b'"),
+        (
+            "data.csv.separator",
+            ";;",
+            ": must be one character other than a quote or",
+        ),
+        ("data.bundled.sha256", "AB", ": must be 64 hexadecimal digits in lower case, not 'AB'"),
         ("data.csv.a\nb", 1, "`data.csv.a b` is not known; valid: path"),
         ("words.positive", ["bad"], "`words`: `positive` and `negative` name these twice: bad"),
         ("models.gru.unit", 3, "`models.gru.unit` is not known; did you mean `units`?"),
         (
             "models.gru.units",
             10**12,
-            "`models.gru.units`: input should be less than or equal to 10000",
+            "`models.gru.units`: must be less than or equal to 10000",
         ),
-        ("models.gru.units", "32", "`models.gru.units`: input should be a valid integer, not '32'"),
-        ("models.gru.dropout", 1.0, "`models.gru.dropout`: input should be less than 1"),
+        ("models.gru.units", "32", "`models.gru.units`: must be a valid integer, not '32'"),
+        ("models.gru.dropout", 1.0, "`models.gru.dropout`: must be less than 1"),
         ("models.gru.network", ["gru"], "`models.gru.network` is ['gru']; valid: dense"),
         ("models.gru.optimizer", "adma", "not 'adma'; did you mean `adam`?"),
-        ("models.gru.embedding", "scratch", "`embedding_width` and `max_features` go with"),
-        ("models.gru.max_features", 5, "`embedding_width` and `max_features` go with"),
-        ("models.gru.clip_norm", 0.0, "`models.gru.clip_norm`: input should be greater than 0"),
+        ("models.gru.embedding", "scratch", "`embedding: scratch` needs `embedding_width` and"),
+        ("models.gru.max_features", 5, "with `frozen` or `trained` they must not be set"),
+        ("models.gru.clip_norm", 0.0, "`models.gru.clip_norm`: must be greater than 0"),
     ],
 )
 def test_a_fault_and_what_to_do_are_one_line(place, value, said):
@@ -176,14 +182,23 @@ def test_the_labels_of_the_source_in_use_must_fit_the_task(source, task, said):
     assert [fault[: len(one)] for fault, one in zip(found, said, strict=True)] == said
 
 
+def test_the_label_of_the_archive_is_named_only_if_it_is_used():
+    bundled, stanford = (
+        faults(changed({"data.source": source, "task": "multilabel"}))[0]
+        for source in ("bundled", "stanford")
+    )
+    assert bundled.endswith("or change `data.source`")
+    assert stanford.endswith("or change `data.source` or `data.stanford.label`")
+
+
 @pytest.mark.parametrize("task", ["regression", "unit_regression"])
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
         ([0.0, 1e39], "the labels 0 and 1e+39 are too large, or too close to each other"),
         ([-1e308, 1.7e308], "the labels -1e+308 and 1.7e+308 are too large"),
-        ([0.0, 1e-300], "too close to each other, for 32 bits; count in another unit"),
-        ([1e9, 1e9 + 1], "too close to each other, for 32 bits; count in another unit"),
+        ([0.0, 1e-300], "too close to each other, for 32 bits; rescale or shift"),
+        ([1e9, 1e9 + 1], "too close to each other, for 32 bits; rescale or shift"),
         ([5.0, 1.0], "`labels` must have the lowest number first"),
         ([0.0, 1e12], None),
         ([0.0, 1e-9], None),
@@ -200,11 +215,15 @@ def test_labels_that_a_network_could_not_learn_are_refused(task, labels, said):
     ("task", "labels", "said"),
     [
         ("binary", ["a", "b", "c"], "at most 2 items"),
-        ("binary", ["a", "a"], "has one of them twice"),
+        ("binary", ["a", "a"], "has a label twice"),
         ("multiclass", ["a"], "at least 2 items"),
         ("multiclass", ["1", 2, "3"], "put quotes around it"),
         ("multilabel", [], "at least 1 item"),
-        ("multilabel", ["a|b"], "not 'a|b'"),
+        (
+            "multilabel",
+            ["a|b"],
+            "a label without `|`, and without a space at its start or end",
+        ),
         ("multilabel", [" a"], "not ' a'"),
         ("regression", ["low", 10], "valid number, not 'low'"),
         ("regression", [1, 5, 10], "at most 2 items"),
@@ -263,7 +282,7 @@ def test_the_command_lists_the_faults_and_fails(tmp_path):
     assert done.returncode == 1
     assert done.stderr == (
         "check: params.yaml: 2 faults\n"
-        "  `tokenize.keep`: input should be 'first' or 'last', not 'lsat'; did you mean `last`?\n"
+        "  `tokenize.keep`: must be 'first' or 'last', not 'lsat'; did you mean `last`?\n"
         "  `sed` is not known; did you mean `seed`?\n"
     )
 
@@ -300,9 +319,9 @@ def test_every_stage_checks_the_parameters_before_it_runs(stage):
         (b"a: !!bool abc\n", "params.yaml: not readable as YAML: 'abc'; correct it"),
         (b"a: " + b"[" * 5000, "params.yaml: not readable as YAML: maximum recursion depth"),
         (b"a: " + b"9" * 5000, "params.yaml: not readable as YAML: Exceeds the"),
-        (b"1: a\n", "`1`: keys should be strings, not 1"),
-        (b"split:\n  null: b\n", "`split.None`: keys should be strings, not null"),
-        (b"? [a]\n: b\n", "keys should be strings"),
+        (b"1: a\n", "`1`: keys must be strings, not 1"),
+        (b"split:\n  null: b\n", "`split.None`: keys must be strings, not null"),
+        (b"? [a]\n: b\n", "keys must be strings"),
         (b"a: &a\n- *a\n", "`a` is not known"),
         (None, "params.yaml: no such file or directory; run the command in the root of the repo"),
     ],

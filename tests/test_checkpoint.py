@@ -168,4 +168,4 @@ def test_without_a_usable_checkpoint_the_training_starts_from_the_beginning(
 
 def test_the_checkpoint_of_another_training_is_not_used(path, untrained, asked, capsys):
     assert checkpoint(path.parent, "another one").restore(untrained) == ([], [])
-    assert "other parameters, data, code or versions" in capsys.readouterr().out
+    assert "other parameters, data, code, versions or threads" in capsys.readouterr().out

@@ -94,8 +94,10 @@ def test_a_fork_without_permission_gets_a_line(publish):
     refused = "POST Resource not accessible by integration (HTTP 403)"
     done, comments = publish("report", refused=refused)
     assert (done.returncode, done.stderr, comments) == (0, "", [])
-    assert done.stdout.startswith("No comment: the token may not write, as for a pull request from")
+    assert done.stdout.startswith("No comment: the token of this job has no permission to write")
     assert "summary of the job" in done.stdout
+    assert refused in done.stdout
+    assert "again" not in done.stdout
     assert done.stdout.count("\n") == 1
 
 

@@ -89,7 +89,7 @@ def test_a_bundled_file_that_is_not_the_pinned_one_is_refused():
 
 
 def test_a_missing_package_says_how_to_install_it():
-    with pytest.raises(PipelineError, match=r"no_such_package is not installed; run `make \.venv"):
+    with pytest.raises(PipelineError, match=r"no_such_package is not installed; run `make clean`"):
         data_file("no_such_package", "data.csv")
 
 

@@ -85,7 +85,9 @@ def test_a_word_beyond_max_features_is_not_known(network):
 def test_a_probability_is_for_two_classes(little_model):
     from serving.classifier import Classifier
 
-    with pytest.raises(ValueError, match="for the task binary, the model's is multiclass; use"):
+    with pytest.raises(
+        ValueError, match="for the task binary, but this model has the task multiclass"
+    ):
         Classifier.load(little_model("multiclass")).probability(["good film"])
 
 
@@ -103,7 +105,10 @@ def test_a_file_keeps_its_rows_their_order_and_its_other_columns(
     with source.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(table)
     score("--csv", source, "--column", "text", "--output", target, "--model", folder)
-    assert "1 rows have no word that the model knows (lines 5)" in capsys.readouterr().err
+    assert (
+        "1 rows have no word that the model knows; their new columns are empty (lines 5)"
+        in capsys.readouterr().err
+    )
     with target.open(encoding="utf-8", newline="") as file:
         written = list(csv.reader(file))
     assert [row[:3] for row in written] == table
@@ -179,7 +184,7 @@ def test_a_file_that_cannot_be_scored(little_model, tmp_path, content, message):
     ("arguments", "message"),
     [
         ([], "give a text, or --csv FILE --output FILE"),
-        (["--csv", "in.csv"], "--csv and --output go together"),
+        (["--csv", "in.csv"], "--csv needs --output"),
         (["--csv", "in.csv", "--output", "in.csv"], "give another name to --output"),
         (["--csv", "in.csv", "--output", "."], "exists and is not a file"),
         (["--csv", "in.csv", "--output", "out.csv", "--separator", '"'], "takes one character"),
@@ -200,7 +205,7 @@ def test_a_closed_stream(little_model):
 
 def test_a_text_without_a_known_word_does_not_hide_the_others(little_model, capsys):
     folder = little_model("binary")
-    with pytest.raises(PipelineError, match=r"'...': no word that the model knows; give"):
+    with pytest.raises(PipelineError, match=r"'...': the text has no word that the model knows"):
         score("good", "...", "bad", "--model", folder)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] == "unknown" for line in lines] == [False, True, False]

@@ -313,7 +313,7 @@ def test_data_that_fail_validation_fail_the_check(report, commit):
     made = report("main", commit("change", params("min_reviews: 100\n", "min_reviews: 5000\n")))
     assert made.code == 1
     assert made.first == "## The data fail validation; the check fails"
-    assert "the data fail validation, unlike on the base" in made.text
+    assert "the data do not pass validation, but the data of the base do" in made.text
     assert "`validate.min_reviews`: `100` → `5000`" in made.text
     assert "mermaid" not in made.text
 

@@ -106,7 +106,9 @@ def test_the_answer_is_in_the_first_line():
 def test_the_evidence_has_the_tests_and_the_power():
     text = report.evidence(findings(*sides(80, 5)).comparison)
     assert "same 400 test reviews. 80 answers are now correct and 5 are now wrong." in text
-    assert re.search(r"two networks: p < 0\.001; with an allowance for the seed: p [=<] 0", text)
+    assert re.search(
+        r"two networks: p < 0\.001; with the variance of the seed included: p [=<] 0", text
+    )
     assert re.search(r"80 % power to detect a difference of \d+\.\d points\. With --seeds", text)
 
 
@@ -117,7 +119,7 @@ def test_the_report_is_about_several_seeds():
     assert "Each side was trained with 3 seeds." in text
     assert "McNemar" not in text
     assert "optimal (3)" in text
-    assert "allow for other test reviews, and for other seeds" in text
+    assert "cover the choice of test reviews and seeds" in text
 
 
 def test_the_table_has_each_score_with_the_interval_of_its_difference():
@@ -240,13 +242,13 @@ def test_no_results_of_the_head_fail_the_check():
     reason = "validate: `duplicates` failed: 9 of 90 reviews"
     broken = replace(head, results=[], trained=True, failure=reason)
     found = findings(base, broken)
-    assert "fail validation, unlike on the base" in found.outcome.broken[0]
+    assert "do not pass validation, but the data of the base do" in found.outcome.broken[0]
     text = document.markdown(report.content(found))
     assert text.startswith("## The data fail validation; the check fails\n")
     assert "`duplicates` failed" in text
     assert "Metrics of the other stages" not in text
     both = findings(replace(base, results=[], failure=reason), broken)
-    assert "fail validation" not in both.outcome.broken[0]
+    assert "pass validation" not in both.outcome.broken[0]
 
 
 @pytest.mark.parametrize("seed", ["x", None, -1, True, 1.5])
@@ -313,7 +315,7 @@ def test_changed_bounds_are_reported():
         ({}, "`gate` is missing"),
         ({"gate": {"bounds": {"accuracy": "high"}, "allow": []}}, "`gate.bounds.accuracy`"),
         ({"gate": {"floors": {}, "allow": []}}, "`gate.floors` is not known; valid: bounds, allow"),
-        ({"gate": {"bounds": {}, "allow": ["all"]}}, "should be 'drop' or 'overfitting'"),
+        ({"gate": {"bounds": {}, "allow": ["all"]}}, "must be 'drop' or 'overfitting'"),
         ({"gate": {"bounds": {"accuracy": float("nan")}, "allow": []}}, "finite"),
     ],
 )

@@ -32,11 +32,11 @@ def test_plain_words_and_numbers_mean_the_same_as_in_dvc(tmp_path):
     [
         ("other: 1", "a", Section, "no `a` at the top level; valid: other"),
         ("a:\n  c: 1", "a.b", Section, "no `b` under `a`; valid: c"),
-        ("a:\n  count: '3'", "a", Section, "`a.count`: input should be a valid integer, not '3'"),
+        ("a:\n  count: '3'", "a", Section, "`a.count`: must be a valid integer, not '3'"),
         ("a:\n  count: 1\n  size: 2", "a", Section, "`a.size` is not known; valid: count, share"),
-        ("seed: '7'", "seed", reader.Seed, "`seed`: input should be a valid integer"),
-        ("seed: 'no'", "seed", bool, "`seed`: input should be a valid boolean"),
-        ("seed: 4294967296", "seed", reader.Seed, "`seed`: input should be less than 4294967296"),
+        ("seed: '7'", "seed", reader.Seed, "`seed`: must be a valid integer"),
+        ("seed: 'no'", "seed", bool, "`seed`: must be a valid boolean"),
+        ("seed: 4294967296", "seed", reader.Seed, "`seed`: must be less than 4294967296"),
     ],
 )
 def test_a_fault_is_named(tmp_path, text, key, schema, said):

@@ -20,6 +20,7 @@ from ajuste.repository import integrity, recover
 
 pytestmark = pytest.mark.slow
 
+CUT_OFF = "dvc.lock was cut off when DVC was killed"
 PIPELINE = """
 stages:
   copy:
@@ -95,18 +96,17 @@ def test_a_lock_that_is_cut_off_stops_dvc_until_it_is_restored(repository, capsy
     dvc(repository, "repro", "--quiet", fails=True)
     capsys.readouterr()
     recover.main()
-    assert (
-        capsys.readouterr().out == "recover: dvc.lock was cut off when DVC was killed; restored\n"
-    )
+    assert capsys.readouterr().out == f"recover: {CUT_OFF}; restored from the last commit\n"
     dvc(repository, "repro", "--quiet")
     assert path.read_bytes() == whole
 
 
-def test_a_lock_that_is_cut_off_and_was_never_committed_is_removed(repository):
+def test_a_lock_that_is_cut_off_and_was_never_committed_is_removed(repository, capsys):
     run("git", "rm", "--quiet", "--cached", "dvc.lock", cwd=repository)
     run("git", "commit", "--quiet", "--message", "none", cwd=repository)
     (repository / "dvc.lock").write_bytes(b"")
-    assert recover.recover(repository) == ["dvc.lock"]
+    recover.main()
+    assert capsys.readouterr().out == f"recover: {CUT_OFF}; removed\n"
     assert not (repository / "dvc.lock").exists()
 
 

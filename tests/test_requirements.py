@@ -128,7 +128,8 @@ def test_what_is_installed_is_checked_against_the_hashes(make, tmp_path, target,
         (
             "printf 'Traceback\\nConnectionError: no host\\n' >&2; exit 1",
             2,
-            "audit: not done, PyPI did not answer for every package: ConnectionError: no host",
+            "audit: incomplete, because PyPI did not answer for every package; run it again later: "
+            "ConnectionError: no host",
         ),
     ],
     ids=["none", "one", "no network"],

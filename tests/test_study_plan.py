@@ -81,17 +81,17 @@ def test_a_grid_without_braces_appends_its_values(tmp_path):
         ),
         (
             "title: T\nexperiments: [{name: a, expected: {verdict: good}}]",
-            "`expected.verdict`: input should be 'underfitting', 'overfitting' or 'optimal'",
+            "`expected.verdict`: must be 'underfitting', 'overfitting' or 'optimal'",
         ),
         ("title: T\nexperiments: [nn]", "experiment 1: `it`: "),
-        ("title: T\nexperiments: []", "`experiments`: list should have at least 1 item"),
+        ("title: T\nexperiments: []", "`experiments`: list must have at least 1 item"),
         ("title: T\nexperiments: [{name: a}, {name: a}]", "two experiments have the name `a`"),
         ("title: T\nexperiments: [{name: a b}]", "`a b` is not a valid name"),
         ("title: T\nexperiments: [{name: a..b}]", "`a..b` is not a valid name"),
         ("title: T\nexperiments: [{name: x.lock}]", "`x.lock` is not a valid name"),
         (
             "title: T\nexperiments: [{name: 'a-{seed}', set: {model: b}}]",
-            "`a-{seed}`: `seed` is not set; valid: model",
+            "`a-{seed}`: the key `seed` in the name is neither in `set` nor in `grid`; valid: m",
         ),
         (
             "title: T\nfollow: true\nexperiments: [{name: a}, {name: a-remedy}]",
@@ -131,10 +131,10 @@ def test_overrides_are_merged_into_a_copy():
     [
         ({"modle": "nn"}, "no `modle` in params.yaml; did you mean `model`? valid: seed, model"),
         ({"splt.seed": 2}, "no `splt.seed` in params.yaml; did you mean `split`? valid: seed"),
-        ({"seed.x": 1}, "no `seed.x` in params.yaml: `seed` has nothing under it"),
+        ({"seed.x": 1}, "no `seed.x` in params.yaml: `seed` is a single value, not"),
         ({"model": "lsmt"}, "`model` is 'lsmt'; did you mean `lstm`?"),
         ({"models.lstm.unit": 3}, "`models.lstm.unit` is not known; did you mean `units`?"),
-        ({"models.gru.epochs": -1}, "`models.gru.epochs`: input should be greater than 0, not -1"),
+        ({"models.gru.epochs": -1}, "`models.gru.epochs`: must be greater than 0, not -1"),
         ({"task": "regression"}, "`task`: the labels of bundled (sentiment) do not fit"),
     ],
 )

@@ -181,6 +181,16 @@ def test_experiments_run_in_parallel_and_dvc_has_them(repository, study):
     assert sum(ran(repository).values()) == 4
 
 
+def test_all_workers_use_the_folder_of_downloads_that_the_user_has_set(
+    repository, study, monkeypatch
+):
+    monkeypatch.setenv("AJUSTE_DOWNLOADS", "/shared")
+    write_list("good")
+    study()
+    first = (repository.parent / "ran").read_text().splitlines()[0]
+    assert first.split()[0::2] == ["embed", "/shared"]
+
+
 def test_an_experiment_with_different_parameters_replaces_one_of_the_same_name(repository, study):
     write_list("good")
     study()
@@ -188,7 +198,7 @@ def test_an_experiment_with_different_parameters_replaces_one_of_the_same_name(r
     (repository / "small.yaml").write_text(text.replace("model: good", "models.good.gap: 0.2"))
     printed = study()
     assert "overfitting" in printed
-    assert "the earlier exp-good has different parameters; see exp-good-replaced" in printed
+    assert "exp-good had different parameters; its new name is exp-good-replaced" in printed
     assert ran(repository)["train good"] == 2
     assert experiments(repository) == {"exp-good", "exp-good-replaced"}
 
@@ -285,5 +295,5 @@ def test_only_one_study_runs_at_a_time(repository):
     listed = plan.Plan("T", "", False, [plan.Experiment("a")])
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(PipelineError, match="another study runs in this repository"):
+        with pytest.raises(PipelineError, match="another study or pull-request report is running"):
             run_study(collect.base(repository), listed, 1)

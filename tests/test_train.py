@@ -227,7 +227,7 @@ def test_a_training_that_diverges_stops_and_keeps_its_last_good_epoch(stage):
     log = Log()
     with pytest.raises(stage.DivergedError) as error:
         fit(model, options, log, callback=Poison())
-    assert "the training diverged: the loss is nan after batch 3 of epoch 3" in str(error.value)
+    assert "the training diverged: the loss is nan after batch 3 in epoch 3" in str(error.value)
     assert "`clip_norm`" in str(error.value)
     assert "the weights of epoch 2 are kept" in str(error.value)
     assert "\n" not in str(error.value)
@@ -239,7 +239,7 @@ def test_a_training_that_diverges_stops_and_keeps_its_last_good_epoch(stage):
 def test_a_training_that_diverges_at_once_keeps_nothing(stage):
     model, options = network(**DENSE)
     model.set_weights([np.nan * weight for weight in model.get_weights()])
-    with pytest.raises(stage.DivergedError, match=r"of epoch 1; .* no weights are kept") as error:
+    with pytest.raises(stage.DivergedError, match=r"in epoch 1; .* no weights are kept") as error:
         fit(model, options)
     assert error.value.good_epochs == 0
 

@@ -100,6 +100,9 @@ def test_a_clone_uses_the_archives_that_this_checkout_has_downloaded(tmp_path, m
     monkeypatch.chdir(tmp_path)
     downloads = clones.environment(tmp_path / "clone")["AJUSTE_DOWNLOADS"]
     assert downloads == str(tmp_path / "data/downloads")
+    monkeypatch.setenv("AJUSTE_DOWNLOADS", "shared")
+    downloads = clones.environment(tmp_path / "clone")["AJUSTE_DOWNLOADS"]
+    assert downloads == str(tmp_path / "shared")
 
 
 # A pipeline that takes seconds. `first` depends on the seed, and waits at the pipe GATE for ever.

@@ -188,7 +188,7 @@ def test_both_revisions_are_fetched_and_the_merge_stays_checked_out(shell):
     ]
 
 
-STATUS = "See whether dvc.lock is current"
+STATUS = "Check that dvc.lock is up to date"
 
 
 @pytest.mark.parametrize(

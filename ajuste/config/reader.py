@@ -14,6 +14,18 @@ from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ajuste.errors import PipelineError
 from ajuste.files import check_readable
 
+FILE_NAME = r"^[^\x00]+$"
+SHA256 = "^[0-9a-f]{64}$"
+SEPARATOR = r'^[^"\r\n\x00]$'  # of a CSV file: one character, but no quote, line end or NUL
+ONE_OF_SEVERAL = r"^[^|\s]([^|]*[^|\s])?$"  # a label
+IN_WORDS = {
+    FILE_NAME: "must be the name of a file",
+    SHA256: "must be 64 hexadecimal digits in lower case",
+    SEPARATOR: "must be one character other than a quote or a line end",
+    ONE_OF_SEVERAL: "must be a label without `|`, and without a space at its start or end",
+}
+"""What a message says about a value that does not match a pattern."""
+
 # A number above these upper bounds is a mistake: the run would need too much memory.
 Positive = Annotated[int, Field(gt=0, le=10**9)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
@@ -23,8 +35,8 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 Penalty = Annotated[float, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # the seeds that NumPy accepts
 Name = Annotated[str, Field(min_length=1)]
-FileName = Annotated[str, Field(pattern=r"^[^\x00]+$")]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=FILE_NAME)]
+Sha256 = Annotated[str, Field(pattern=SHA256)]
 Schema = TypeVar("Schema")
 
 FILE = Path("params.yaml")
@@ -72,7 +84,8 @@ def read(path: Path = FILE) -> dict[str, Any]:
 def parse(text: str, name: Path | str) -> dict[str, Any]:
     """The nested dictionaries in the YAML text of a file; `name` is the name of the file.
 
-    YAML 1.2, as DVC reads and writes it: in PyYAML's 1.1 a plain `no` is false and `1e-3` a text.
+    YAML 1.2, as DVC uses it. In YAML 1.1 (PyYAML), `no` would mean false, and `1e-3` would be a
+    string.
 
     Raises:
         PipelineError: it is not a YAML mapping, or has a key twice; the message names the line.
@@ -201,9 +214,12 @@ def _message(fault: Any) -> str:
         return str(fault["ctx"]["error"])
     if kind in ("model_type", "dict_type"):
         return f"expected `name: value` pairs, not {shown(value)}"
-    message = fault["msg"][0].lower() + fault["msg"][1:]
+    message = fault["msg"].replace("should", "must", 1).removeprefix("Input ")
+    message = message[0].lower() + message[1:]
     if kind in ("too_short", "too_long"):
         return message.replace(" after validation", "")
+    if kind == "string_pattern_mismatch":
+        message = IN_WORDS.get(fault["ctx"]["pattern"], message)
     message = f"{message}, not {shown(value)}"
     if kind == "string_type":
         return f"{message} (put quotes around it)"
@@ -233,7 +249,7 @@ def _keys(schema: Any, place: Place) -> dict[str, Any]:
 
 
 def _meant_key(place: Place, schema: Any, value: Any) -> str:
-    """The key that an unknown one was meant for: first of those that are missing."""
+    """The valid key that an unknown key probably misspells; missing keys come first."""
     *above, key = place
     valid = _keys(schema, tuple(above))
     for part in above:

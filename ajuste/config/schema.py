@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from ajuste.config.reader import (
     FILE,
+    ONE_OF_SEVERAL,
+    SEPARATOR,
     Count,
     FaultsError,
     FileName,
@@ -21,9 +23,6 @@ from ajuste.config.reader import (
 from ajuste.tasks import TASKS, check_range
 
 Task = Literal[*TASKS]
-
-SEPARATOR = r'^[^"\r\n\x00]$'
-"""The separator of a CSV file: one character, but no quote, line end or NUL."""
 
 SENTIMENT = ["negative", "positive"]
 STARS = ["1", "2", "3", "4", "7", "8", "9", "10"]  # the corpus has no neutral reviews
@@ -53,9 +52,10 @@ def given_labels(kind: str, task: str, source: str) -> list[str]:
     """
     fit = GIVEN_LABELS[kind]
     if task not in fit:
+        other = " or `data.stanford.label`" if source == "stanford" else ""
         fault = (
             f"`task`: the labels of {source} ({kind}) do not fit the task {task}; set `task` to "
-            f"{' or '.join(fit)}, or change `data.source` or `data.stanford.label`"
+            f"{' or '.join(fit)}, or change `data.source`{other}"
         )
         raise FaultsError(FILE, [fault])
     return fit[task]
@@ -87,7 +87,7 @@ class AnyCsv(Params):
 
 
 Labels = TypeVar("Labels")
-OneOfSeveral = Annotated[Name, Field(pattern=r"^[^|\s]([^|]*[^|\s])?$")]
+OneOfSeveral = Annotated[Name, Field(pattern=ONE_OF_SEVERAL)]
 Ends = Annotated[list[float], Field(min_length=2, max_length=2)]
 CSV_LABELS = {
     "binary": Annotated[list[Name], Field(min_length=2, max_length=2)],
@@ -107,7 +107,7 @@ class Csv(AnyCsv, Generic[Labels]):
     @model_validator(mode="after")
     def _labels_differ(self) -> "Csv":
         if len(set(self.labels)) < len(self.labels):
-            raise ValueError("`labels` has one of them twice")
+            raise ValueError("`labels` has a label twice; the labels must be different")
         if isinstance(self.labels[0], float):
             low, high = self.labels
             if low > high:

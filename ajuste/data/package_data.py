@@ -6,6 +6,9 @@ from pathlib import Path
 
 from ajuste.errors import PipelineError
 
+AGAIN = "run `make clean`, then `make repro`"
+MEND = f"the installed package is not the one in requirements.lock; {AGAIN}"
+
 
 def data_file(package: str, name: str) -> AbstractContextManager[Path]:
     """A context manager that gives the path of a file in an installed package.
@@ -18,6 +21,4 @@ def data_file(package: str, name: str) -> AbstractContextManager[Path]:
     try:
         return resources.as_file(resources.files(package) / name)
     except ModuleNotFoundError:
-        raise PipelineError(
-            f"package {package} is not installed; run `make .venv/installed`"
-        ) from None
+        raise PipelineError(f"package {package} is not installed; {AGAIN}") from None

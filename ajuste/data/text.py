@@ -179,8 +179,8 @@ class Encoder:
         digest = hashlib.sha256((folder / VOCABULARY_FILE).read_bytes()).hexdigest()
         if digest != settings.pop("vocabulary_sha256"):
             raise PipelineError(
-                f"{folder / VOCABULARY_FILE}: not the vocabulary that {ENCODER_FILE} was written "
-                f"with; {MEND}"
+                f"{folder / VOCABULARY_FILE}: this vocabulary does not belong to {ENCODER_FILE} "
+                f"(another SHA-256); {MEND}"
             )
         return cls(counts=counts, **settings)
 
@@ -208,7 +208,8 @@ def read_vocabulary(path: Path) -> dict[str, int]:
         special = SPECIAL[number - 1] if number <= len(SPECIAL) else None
         if not match or match[1] in counts or special not in (None, match[1]):
             raise PipelineError(
-                f"{path}, line {number}: {excerpt(line)!r} is not a new word with its count; {MEND}"
+                f"{path}, line {number}: {excerpt(line)!r} is not valid: expected a word that "
+                f"is not in an earlier line, a tab and a count; {MEND}"
             )
         counts[match[1]] = int(match[2])
     if len(counts) <= len(SPECIAL):

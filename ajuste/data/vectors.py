@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ajuste.data.download import check_digest, download
-from ajuste.data.package_data import data_file
+from ajuste.data.package_data import MEND, data_file
 from ajuste.errors import Lines, PipelineError, excerpt, printable
 from ajuste.files import check_readable
 
@@ -45,7 +45,7 @@ def bundled(words: Collection[str], digest: str) -> Vectors:
         data_file(package, "data/glove_6B_50d_emb.npy") as array,
         data_file(package, "data/glove_6B_index.parquet") as index,
     ):
-        check_digest(array, digest, "install the version that requirements.lock names")
+        check_digest(array, digest, MEND)
         matrix = np.load(array, mmap_mode="r", allow_pickle=False)
         rows = pd.read_parquet(index)["index"]
         return {word: np.array(matrix[row]) for row, word in enumerate(rows) if word in words}
@@ -142,16 +142,20 @@ def parse(lines: BinaryIO, words: Collection[str], width: int, name: str) -> Vec
             vectors[word] = _vector(fields[-width:], where)
     rows = number if announced is None else number - 1
     if rows < 1:
-        raise PipelineError(f"{name}: empty; it needs lines of a word and {width} numbers")
+        raise PipelineError(f"{name}: no vectors; each line must have a word and {width} numbers")
     if not line.endswith(b"\n") and announced != rows:
         raise PipelineError(
-            f"{name}, line {number}: no line end, the file is cut off; get it again"
+            f"{name}, line {number}: the last line has no line end, so the file may be cut "
+            "off; download it again"
         )
     if announced not in (None, rows):
-        raise PipelineError(f"{name}: {rows} vectors, but line 1 says {announced}; get it again")
+        raise PipelineError(
+            f"{name}: the file has {rows} vectors, but line 1 announces {announced}; it may be cut "
+            "off: download it again"
+        )
     if doubled.count:
-        note = f"{name}: {doubled.count:,} vectors of words that already have one ({doubled})"
-        print(printable(note), file=sys.stderr)
+        note = "vectors of words that already have a vector were skipped"
+        print(printable(f"{name}: {doubled.count:,} {note} ({doubled})"), file=sys.stderr)
     return vectors
 
 

@@ -122,7 +122,7 @@ def judge(curves: Curves, bounds: FitBounds) -> Fit:
         - `kept_epoch` and `best_epoch`, that of the lowest validation loss, both from 1;
         - `rise_after_best`: how far the validation loss rose from there to the last epoch;
         - `baseline_loss`, and in shares of it
-        - `explained`: what the network takes away of it, in `train` and `validation`;
+        - `explained`: the share by which the network lowers it, in `train` and `validation`;
         - `gap`, that of the losses, and `margin`, the noise of it;
         - `rise`: of the validation loss from its best to the epoch kept;
         - `progress`: the fall of the validation loss in the last third of the epochs, and

@@ -118,8 +118,8 @@ class Test:
         value: after minus before.
         low: the lower end of the 95 % interval.
         high: the upper end. The interval leaves out 0 where `p` is at most 0.05, and only there.
-        p: how probable a difference as large is by chance alone.
-        detectable: the smallest difference that would be found in four of five cases.
+        p: the p-value, for the hypothesis that the two sides do not differ.
+        detectable: the smallest difference that the test detects with 80 % power.
     """
 
     value: float

@@ -9,7 +9,7 @@ from ajuste.errors import PipelineError
 
 
 def git(root: Path, *arguments: str, **variables: str) -> str:
-    """Run a Git command, which a Ctrl-C in the terminal does not reach.
+    """Run a Git command. Ctrl-C in the terminal does not interrupt it.
 
     Args:
         root: the repository.

@@ -119,7 +119,8 @@ def _is_whole(repo: Repo) -> bool:
 def main() -> None:
     """Restore what is cut off, make damage visible to DVC, and print both."""
     for name in recover(Path.cwd()):
-        print(f"recover: {name} was cut off when DVC was killed; restored")
+        done = "restored from the last commit" if Path(name).exists() else "removed"
+        print(f"recover: {name} was cut off when DVC was killed; {done}")
     objects, outputs = expose(Path.cwd())
     for name in objects:
         print(

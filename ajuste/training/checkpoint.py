@@ -89,7 +89,8 @@ class Checkpoint:
             return _none(f"{self.path} is damaged")
         if saved.training != self.training:
             return _none(
-                f"{self.path} is of a training with other parameters, data, code or versions"
+                f"{self.path} was written by a training with other parameters, data, code, "
+                "versions or threads"
             )
         model.optimizer.build(model.trainable_variables)
         state = _state(model)

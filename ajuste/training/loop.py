@@ -232,7 +232,7 @@ def fit(
             model.set_weights(watch.last)
             kept = f"the weights of epoch {good} are kept"
         diverged = DivergedError(
-            f"the training diverged: {error} of epoch {good + 1}; lower the "
+            f"the training diverged: {error} in epoch {good + 1}; lower the "
             f"`learning_rate` of the model or set its `clip_norm` ({kept})"
         )
         diverged.good_epochs = good

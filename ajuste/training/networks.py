@@ -64,7 +64,8 @@ class EmbeddingOptions(Options):
         sizes = (self.embedding_width is not None, self.max_features is not None)
         if sizes != (self.embedding == "scratch",) * 2:
             raise ValueError(
-                "`embedding_width` and `max_features` go with `embedding: scratch` only"
+                "`embedding: scratch` needs `embedding_width` and `max_features`; with `frozen` or "
+                "`trained` they must not be set"
             )
         return self
 
