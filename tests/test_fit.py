@@ -1,3 +1,12 @@
+"""The verdict on the fit, checked against learning curves with the verdicts of careful teachers.
+
+A label was given by hand, from the shape of the curve and before a rule was applied. The verdict is
+about the network that was kept: if early stopping restored the best weights, later epochs do not
+count. Both losses are measured at the end of an epoch, without dropout. `fit_drawn.json` has curves
+from formulas, without those about which two teachers might disagree. `fit_runs.json` has runs of
+this project, labelled by a person who saw the curves, but not the names or the rule.
+"""
+
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -5,7 +14,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
-from fit_cases import CASES as DRAWN
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,11 +22,10 @@ from ajuste.evaluation import fit
 
 ROOT = Path(__file__).parent.parent
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-# Runs of this project, labelled by a person who saw the curves, but not the names or the rule.
-RUNS = [
-    SimpleNamespace(**run)
-    for run in json.loads((ROOT / "tests/fit_runs.json").read_text(encoding="utf-8"))
-]
+DRAWN, RUNS = (
+    [SimpleNamespace(**case) for case in json.loads((ROOT / "tests" / name).read_text("utf-8"))]
+    for name in ("fit_drawn.json", "fit_runs.json")
+)
 CASES = DRAWN + RUNS
 BOUNDS = schema.FitBounds(**PARAMS["evaluate"]["fit"])
 
@@ -36,7 +43,7 @@ def judge(case: SimpleNamespace, bounds=BOUNDS) -> fit.Fit:
 
 def test_there_are_enough_cases_of_each_verdict():
     verdicts = [case.verdict for case in CASES]
-    assert len(DRAWN) >= 35
+    assert len(DRAWN) == 84
     assert len(RUNS) >= 30
     for verdict in (fit.UNDERFITTING, fit.OVERFITTING, fit.OPTIMAL):
         assert verdicts.count(verdict) >= 10
