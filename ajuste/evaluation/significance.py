@@ -34,12 +34,11 @@ SEED_IMBALANCE = 0.15
 """How uneven two seeds of one network are: the standard deviation of (put right - put wrong) /
 (put right + put wrong), over all reviews on which the two differ.
 
-Measured with `python -m benchmarks.difference seeds`, on 2,000 training reviews: 0.07 for bow, 0.08
-for nn and lstm, 0.10 for gru (0.08 to 0.15). An earlier measurement with few pairs gave 0.15 for
-gru, and on 17,500 reviews 0.00 for gru (up to 0.05), 0.03 for bow (0.09) and 0.06 for lstm (0.27):
-with many training reviews the test is conservative. The value is too small if some seeds hardly
-learn: on 2,000 reviews 0.24 for rnn and 0.36 for bow with 4 and 4 units. Several seeds a side do
-not need it.
+Measured with `python -m benchmarks.difference seeds`, on 2,000 training reviews: 0.02 for nn, 0.09
+for gru (0.07 to 0.13) and bow (0.07 to 0.14). Measured earlier, with one batch order for all
+epochs: 0.08 for lstm; on 17,500 reviews 0.00 for gru (up to 0.05), 0.03 for bow (0.09) and 0.06 for
+lstm (0.27): with many training reviews the test is conservative. The value is too small if some
+seeds hardly learn: on 2,000 reviews 0.24 for rnn. Several seeds a side do not need it.
 """
 
 LOWER_IS_BETTER = ("loss", "mean_squared_error", "mean_absolute_error", "calibration_error")
