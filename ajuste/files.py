@@ -23,6 +23,10 @@ UNFINISHED = ".*.part"
 
 DAY = 24 * 60 * 60  # seconds
 
+DIGITS = 6
+"""The significant digits of numbers in metrics, curves and reports."""
+FLOATS = f"%.{DIGITS}g"
+
 
 def check_readable(path: Path, advice: str) -> None:
     """Refuse a path that is not a readable file; reading a pipe or a device could wait forever.
@@ -82,6 +86,18 @@ def write_json(path: Path, value: Any) -> None:
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
+
+
+def significant(value: Any) -> Any:
+    """A JSON value whose floats have `DIGITS` significant digits.
+
+    The last digits of a float depend on the processor: logarithms, for example, differ.
+    """
+    if isinstance(value, dict):
+        return {name: significant(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [significant(inner) for inner in value]
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy import stats
@@ -31,7 +31,9 @@ from ajuste.evaluation import significance
 from ajuste.files import read_arrays
 from ajuste.tasks import THRESHOLD
 from ajuste.training import backend, loop, model_file, networks
-from ajuste.training.backend import keras
+
+if TYPE_CHECKING:
+    from ajuste.training.backend import keras
 
 PARTS = tuple(Path(f"data/tokens/{part}.npz") for part in ("train", "validation", "test"))
 MATRIX = Path("data/embedding/matrix.npy")
@@ -40,7 +42,7 @@ COMMANDS = ("seeds", "same", "different")  # the position is part of the seed
 TEST_REVIEWS = 5000
 OTHER_REVIEWS = 5000  # in neither part; they show the true difference
 
-ONE_THREAD = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+ONE_THREAD = ("TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def check(models: list[str]) -> None:
         entry(model)
 
 
-def untrained(recipe: Recipe) -> tuple[keras.Model, networks.Options]:
+def untrained(recipe: Recipe) -> tuple["keras.Model", networks.Options]:
     """A compiled network with the initial weights of the stage train."""
     length = reviews()[0].shape[1]
     options = {**entry(recipe.model), **dict(recipe.changes)}
@@ -177,7 +179,7 @@ def answers(recipe: Recipe, seed: int, train: np.ndarray, asked: np.ndarray) -> 
     return (positive == (targets[asked] >= THRESHOLD))[:, 0]
 
 
-def _state(model: keras.Model) -> list[Any]:
+def _state(model: "keras.Model") -> list[Any]:
     return [*model.variables, *model.optimizer.variables]
 
 

@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ajuste.data.text import SPECIAL, UNKNOWN, Encoder, tokens
 from ajuste.errors import PipelineError
 from ajuste.tasks import decode, output_names
-from ajuste.training import model_file, networks
-from ajuste.training.backend import keras
+from ajuste.training import backend, model_file, networks
+
+if TYPE_CHECKING:
+    from ajuste.training.backend import keras
 
 
 class Classifier:
     """Answers about texts, computed as the pipeline does for the test part."""
 
-    def __init__(self, model: keras.Model, encoder: Encoder) -> None:
+    def __init__(self, model: "keras.Model", encoder: Encoder) -> None:
         self.model = model
         self.encoder = encoder
 
@@ -66,7 +69,7 @@ class Classifier:
         return [None if u else label for u, label in zip(unknown, labels, strict=True)]
 
 
-def _check_fit(model: keras.Model, encoder: Encoder, folder: Path) -> None:
+def _check_fit(model: "keras.Model", encoder: Encoder, folder: Path) -> None:
     labels = len(output_names(encoder.task, encoder.labels))
     for what, found, expected in (
         ("input", model.input_shape, (None, encoder.max_length)),
@@ -75,7 +78,7 @@ def _check_fit(model: keras.Model, encoder: Encoder, folder: Path) -> None:
             ("vocabulary", (layer.input_dim,), (len(SPECIAL) + len(encoder.counts),))
             for layer in model.layers
             # With `max_features`, the embedding follows an operation that bounds the token ids.
-            if isinstance(layer, keras.layers.Embedding) and layer.input is model.inputs[0]
+            if isinstance(layer, backend.keras.layers.Embedding) and layer.input is model.inputs[0]
         ),
     ):
         if found != expected:

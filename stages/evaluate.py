@@ -10,7 +10,7 @@ from ajuste.config import reader
 from ajuste.config.schema import Evaluate
 from ajuste.data.text import Encoder, tokens
 from ajuste.evaluation import fit, remedies, scores
-from ajuste.files import read_arrays, reading, replacing, write_json
+from ajuste.files import FLOATS, read_arrays, reading, replacing, significant, write_json
 from ajuste.tasks import NUMERIC, SEPARATOR, TASKS, decode, output_names
 from ajuste.training import model_file
 from stages import check
@@ -19,7 +19,7 @@ TEST = Path("data/split/test.parquet")
 TOKENS = Path("data/tokens")
 MODEL = Path("data/model")
 TRAIN_METRICS = Path("metrics/train")
-PRECISION = "%.9g"  # enough digits for the same float32 again
+EXACT = "%.9g"  # enough digits for the same float32 again
 METRICS = Path("metrics/evaluate.json")
 REPORTS = Path("reports/evaluate")
 
@@ -112,10 +112,11 @@ def main() -> None:
         **scores.curves(task, targets, predictions),
     }
     for name, table in tables.items():
+        digits = EXACT if name == "predictions" else FLOATS
         with replacing(REPORTS / f"{name}.csv") as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n", float_format=PRECISION)
+            table.to_csv(temporary, index=False, lineterminator="\n", float_format=digits)
     verdict = fit.judge(fit.read_curves(TRAIN_METRICS), cuts.fit).as_json()
-    write_json(METRICS, {**overall, "fit": verdict, "slices": sliced})
+    write_json(METRICS, significant({**overall, "fit": verdict, "slices": sliced}))
     print(f"evaluate: {tell(task, overall)}")
     print(remedies.advise(verdict, reader.read()))
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,14 @@ from ajuste import tasks
 from ajuste.config import reader, schema
 from ajuste.config.nested import flatten
 from ajuste.data.text import PADDING, Encoder
-from ajuste.files import read_array, read_arrays, replacing, write_json
+from ajuste.files import FLOATS, read_array, read_arrays, replacing, significant, write_json
 from ajuste.training import backend, environment, gradients, model_file, networks
-from ajuste.training.backend import keras
 from ajuste.training.checkpoint import Checkpoint, identity
 from ajuste.training.loop import GRADIENT_REVIEWS, Arrays, DivergedError, fit, scores
 from stages import check
+
+if TYPE_CHECKING:
+    from ajuste.training.backend import keras
 
 TOKENS = Path("data/tokens")
 MATRIX = Path("data/embedding/matrix.npy")
@@ -35,7 +37,7 @@ CODE = [Path(__file__), *sorted(Path(tasks.__file__).parent.rglob("*.py"))]  # a
 
 
 def summary(
-    model: keras.Model, task: str, loss: str, train: Arrays, validation: Arrays
+    model: "keras.Model", task: str, loss: str, train: Arrays, validation: Arrays
 ) -> dict[str, Any]:
     """The scores of the weights that are kept, on all reviews of both parts, with a baseline.
 
@@ -65,7 +67,7 @@ def summary(
     }
 
 
-def through_time(model: keras.Model, loss: str, train: Arrays) -> pd.DataFrame:
+def through_time(model: "keras.Model", loss: str, train: Arrays) -> pd.DataFrame:
     """How far back the gradient reaches (see `gradients.through_time`), on the longest reviews.
 
     Returns:
@@ -91,6 +93,10 @@ def main() -> None:
     entry = reader.load(f"models.{name}", dict[str, Any])
     task = reader.load("task", schema.Task)
     seed = reader.load("seed", reader.Seed)
+    portable = reader.load("portable", bool)
+    backend.start(reader.load("threads", reader.Threads), portable)
+    if portable and not backend.is_portable():
+        print("train: no portable settings for this kind of processor or system")
     backend.seed(seed)
     files = {part: TOKENS / f"{part}.npz" for part in ("train", "validation")}
     train, validation = (read_arrays(path) for path in files.values())
@@ -110,12 +116,12 @@ def main() -> None:
                 raise
             result = summary(model, task, options.loss, train, validation)
             result["kept_epoch"] = kept_epoch
-            for metric, value in flatten(result, "/").items():
+            for metric, value in flatten(significant(result), "/").items():
                 live.log_metric(metric, value, plot=False)
         save(model)
         with replacing(THROUGH_TIME) as temporary:
             table = through_time(model, options.loss, train)
-            table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
+            table.to_csv(temporary, index=False, lineterminator="\n", float_format=FLOATS)
     environment.record(ENVIRONMENT, MODEL, made_with)
     seconds = round(time.monotonic() - started, 1)
     write_json(RECORD, {"seconds": seconds, "environment": made_with})
@@ -133,7 +139,7 @@ def _whole(path: Path) -> Iterator[None]:
         raise
 
 
-def save(model: keras.Model) -> None:
+def save(model: "keras.Model") -> None:
     """Write all that is needed to use the model: the network and its encoder."""
     model_file.save(model, MODEL)
     Encoder.load(TOKENS).save(FOLDER)

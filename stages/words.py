@@ -13,7 +13,7 @@ from sklearn.preprocessing import normalize
 
 from ajuste.config import reader, schema
 from ajuste.data.text import SPECIAL, VOCABULARY_FILE, read_vocabulary
-from ajuste.files import read_array, replacing, write_json
+from ajuste.files import FLOATS, read_array, replacing, write_json
 from stages import check
 
 VOCABULARY = Path("data/tokens") / VOCABULARY_FILE
@@ -232,7 +232,7 @@ def main() -> None:
     }
     for name, content in tables.items():
         with replacing(REPORTS / f"{name}.csv") as temporary:
-            content.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
+            content.to_csv(temporary, index=False, lineterminator="\n", float_format=FLOATS)
     draw(table, shares, REPORTS / "map.svg")
     write_json(METRICS, {"known": len(known), **measured})
     without = [word for word in (*sentiments, *settings.neighbours_of) if word not in rows]

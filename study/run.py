@@ -251,7 +251,6 @@ class _Study:
             "DVC_SITE_CACHE_DIR": str(self.start.root / FOLDER / "site"),  # `_sweep` looks for it
             "OMP_NUM_THREADS": share,
             "TF_NUM_INTEROP_THREADS": share,
-            "TF_NUM_INTRAOP_THREADS": share,
         }
         with log.open("w", encoding="utf-8") as file:
             file.write(f"{head}\n")

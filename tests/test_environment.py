@@ -31,7 +31,7 @@ def test_the_environment_of_a_result(environment, files):
     assert found["instruction_set"]
     assert found["processor"]
     assert found["cores"] >= 1
-    assert found["threads"] == {"within": 0, "between": 0}
+    assert found["threads"] == {"within": 1, "between": 0}
 
 
 def test_variables_that_may_change_a_result_are_in_the_record(environment, monkeypatch):

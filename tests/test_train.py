@@ -106,18 +106,17 @@ def test_without_patience_every_epoch_runs_and_the_last_is_kept(trained):
 
 def test_every_epoch_has_each_review_once_in_another_order(loop):
     part = {"token_ids": np.arange(10)[:, None], "targets": np.arange(10)[:, None]}
-    batches = loop.Batches(part, 4, seed=1)
+    batches = loop.batches(part, 4, seed=1)
     seen = []
-    for epoch in range(3):
-        batches.begin(epoch)
-        taken = [batches[i] for i in range(batches.num_batches)]
+    for _ in range(3):
+        taken = [next(batches) for _ in range(3)]
         assert [len(targets) for _, targets in taken] == [4, 4, 2]
         assert all((token_ids == targets).all() for token_ids, targets in taken)
         seen.append(np.concatenate([targets[:, 0] for _, targets in taken]).tolist())
     assert all(sorted(order) == list(range(10)) for order in seen)
     assert len(set(map(tuple, seen))) == 3
-    batches.begin(1)
-    assert batches[0][1][:, 0].tolist() == seen[1][:4]
+    resumed = loop.batches(part, 4, seed=1, done=1)
+    assert next(resumed)[1][:, 0].tolist() == seen[1][:4]
     assert loop.batch_order(10, 2, 0).tolist() != seen[0]
 
 
@@ -247,11 +246,11 @@ def test_a_training_that_diverges_at_once_keeps_nothing(stage):
 def test_a_vanishing_gradient_is_reported_once(loop, capsys):
     no_checkpoint = SimpleNamespace(save=lambda *given: None)
     both = parts(), parts(1)
-    watch = loop.Watch(Log(), "binary", "binary_crossentropy", *both, 0, no_checkpoint)
-    watch.set_model(network(**DENSE)[0])
+    model, options = network(**DENSE)
+    watch = loop.Watch(model, Log(), "binary", options.loss, *both, 0, no_checkpoint)
     watch.layer_norms = lambda: {"gru": 1e-7, "output": 0.1}
     for epoch in range(3):
-        watch.on_epoch_end(epoch, {})
+        watch.end_epoch(epoch, {})
     printed = capsys.readouterr().out
     assert printed.count("warning") == 1
     assert "epoch 1: the gradient of layer `gru` vanishes" in printed

@@ -33,6 +33,7 @@ Width = Annotated[int, Field(gt=0, le=10_000)]  # of a layer or a vector
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Penalty = Annotated[float, Field(ge=0)]
+Threads = Annotated[int, Field(gt=0, le=1024)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # the seeds that NumPy accepts
 Name = Annotated[str, Field(min_length=1)]
 FileName = Annotated[str, Field(pattern=FILE_NAME)]

@@ -18,6 +18,7 @@ from ajuste.config.reader import (
     Seed,
     Sha256,
     Share,
+    Threads,
     Width,
 )
 from ajuste.tasks import TASKS, check_range
@@ -240,6 +241,8 @@ class File(Params):
     """All of `params.yaml`."""
 
     seed: Seed
+    threads: Threads
+    portable: bool
     model: Name
     task: Task
     data: Data

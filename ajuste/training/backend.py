@@ -8,10 +8,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from types import ModuleType
 
 from ajuste.errors import open_streams
+from ajuste.training.portable import divide_exactly, fix_caches, set_variables
 
 # Only fatal messages: without a GPU TensorFlow logs errors that are harmless, and a real error is
 # an exception as well.
@@ -51,28 +51,56 @@ def _defaults() -> Iterator[None]:
             del os.environ["KERAS_HOME"]
 
 
-@cache
-def _load() -> dict[str, ModuleType]:
+_loaded: dict[str, ModuleType] = {}
+_portable = False
+
+
+def start(threads: int = 1, portable: bool = True) -> None:
+    """Import Keras and TensorFlow; the first use of `backend.keras` does it with the defaults.
+
+    TensorFlow's operations are deterministic. This also keeps Keras from compiling predictions with
+    XLA, whose code depends on the processor.
+
+    Args:
+        threads: within an operation. Another number gives another order of summation.
+        portable: use the settings of `ajuste.training.portable`, if this system has them.
+
+    Raises:
+        RuntimeError: TensorFlow is already in use with other settings.
+    """
+    global _portable
+    if portable:
+        set_variables()
     with _quiet(), _defaults():
         import keras
         import tensorflow as tf
 
         # TensorFlow looks for a GPU here, and writes messages about it.
         tf.config.list_physical_devices()
-    return {"keras": keras, "tf": tf}
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.experimental.enable_op_determinism()
+    if portable:
+        divide_exactly()
+        _portable = fix_caches()
+    _loaded.update(keras=keras, tf=tf)
 
 
 def __getattr__(name: str) -> ModuleType:
     if name not in ("keras", "tf"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _load()[name]
+    if not _loaded:
+        start()
+    return _loaded[name]
+
+
+def is_portable() -> bool:
+    """Whether a training here gives the same bytes as on another processor."""
+    return _portable
 
 
 def seed(value: int) -> None:
-    """Seed Python, NumPy and TensorFlow, and make TensorFlow's operations deterministic."""
-    loaded = _load()
-    loaded["keras"].utils.set_random_seed(value)
-    loaded["tf"].config.experimental.enable_op_determinism()
+    """Seed Python, NumPy and TensorFlow."""
+    __getattr__("keras").utils.set_random_seed(value)
 
 
 def verbosity() -> int:

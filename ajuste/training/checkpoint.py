@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -17,7 +17,9 @@ from pydantic import Field
 from ajuste.config import reader
 from ajuste.errors import PipelineError
 from ajuste.files import read_arrays, write_arrays
-from ajuste.training.backend import keras
+
+if TYPE_CHECKING:
+    from ajuste.training.backend import keras
 
 ASK = "AJUSTE_RESUME"
 """The environment variable that, set to 1, makes a training resume from its checkpoint."""
@@ -54,7 +56,7 @@ class Checkpoint:
     path: Path
     training: str
 
-    def save(self, model: keras.Model, curve: Curve, best: list[np.ndarray]) -> None:
+    def save(self, model: "keras.Model", curve: Curve, best: list[np.ndarray]) -> None:
         """Save the state after an epoch.
 
         Args:
@@ -67,7 +69,7 @@ class Checkpoint:
         description = {"training": self.training, "curve": curve, "best": len(best)}
         write_arrays(self.path, description=np.array(json.dumps(description)), **arrays)
 
-    def restore(self, model: keras.Model) -> tuple[Curve, list[np.ndarray]]:
+    def restore(self, model: "keras.Model") -> tuple[Curve, list[np.ndarray]]:
         """Restore the state of a model that `save` wrote, if this is asked for (see `ASK`).
 
         Args:
@@ -112,7 +114,7 @@ def _none(why: str) -> tuple[Curve, list[np.ndarray]]:
     return [], []
 
 
-def _state(model: keras.Model) -> list[keras.Variable]:
+def _state(model: "keras.Model") -> list["keras.Variable"]:
     # Besides its weights, `model.variables` has its random generators, and metrics, which Keras
     # resets in each epoch.
     of_metrics = {id(variable) for variable in model.metrics_variables}

@@ -38,8 +38,10 @@ def describe() -> dict[str, Any]:
         `processor`: its name and kind; `caches`: their sizes, which decide how matrix products are
         cut into blocks, and so the order of summation (on Linux only, where known);
         `instruction_set`: the processor's extensions, by NumPy's names; `cores`: those that this
-        process may use; `threads`: within and between TensorFlow's operations, 0 where a variable
-        or the number of cores decides; `variables`: those of `VARIABLES` that are set.
+        process may use; `threads`: within and between TensorFlow's operations (0: a variable or
+        the number of cores decides; those between change no result); `portable`: whether processor,
+        caches and cores change no result (see `backend.start`); `variables`: those of `VARIABLES`
+        that are set.
     """
     threading = backend.tf.config.threading
     return {
@@ -59,6 +61,7 @@ def describe() -> dict[str, Any]:
             "within": threading.get_intra_op_parallelism_threads(),
             "between": threading.get_inter_op_parallelism_threads(),
         },
+        "portable": backend.is_portable(),
         "variables": {
             name: value for name, value in sorted(os.environ.items()) if VARIABLES.fullmatch(name)
         },

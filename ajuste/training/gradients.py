@@ -5,11 +5,15 @@ Mikolov and Bengio, 2013 (vanishing and exploding gradients).
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ajuste.data.text import PADDING
-from ajuste.training.backend import keras, tf
+from ajuste.training import backend
+
+if TYPE_CHECKING:
+    from ajuste.training.backend import keras, tf
 
 VANISHED = 1e-4
 """With this share of the gradient of the last layer, a layer learns almost nothing."""
@@ -21,7 +25,7 @@ Norms = dict[str, float]
 
 
 def layer_norms(
-    model: keras.Model, loss: str, token_ids: np.ndarray, targets: np.ndarray
+    model: "keras.Model", loss: str, token_ids: np.ndarray, targets: np.ndarray
 ) -> Callable[[], Norms]:
     """A function that measures the gradient of the mean loss in each layer.
 
@@ -35,11 +39,12 @@ def layer_norms(
         A function without arguments. It returns, for each layer with trainable weights, the
         Euclidean norm of the gradient with respect to all of them.
     """
+    keras, tf = backend.keras, backend.tf
     trained = [layer for layer in model.layers if layer.trainable_weights]
     inputs, wanted = tf.constant(token_ids), tf.constant(targets, tf.float32)
 
     @tf.function
-    def measure() -> list[tf.Tensor]:
+    def measure() -> list["tf.Tensor"]:
         weights = [[weight.value for weight in layer.trainable_weights] for layer in trained]
         with tf.GradientTape() as tape:
             losses = keras.losses.get(loss)(wanted, model(inputs, training=False))
@@ -77,7 +82,7 @@ def trouble(norms: Norms, baseline_loss: float) -> dict[str, str]:
 
 
 def through_time(
-    model: keras.Model, loss: str, token_ids: np.ndarray, targets: np.ndarray
+    model: "keras.Model", loss: str, token_ids: np.ndarray, targets: np.ndarray
 ) -> np.ndarray | None:
     """How much the loss depends on the state at each step back in time.
 
@@ -96,6 +101,7 @@ def through_time(
         float64 (length,): after the last step, then step by step back. None for a network without
         such a layer.
     """
+    keras, tf = backend.keras, backend.tf
     recurrent = [layer for layer in model.layers if isinstance(layer, keras.layers.RNN)]
     summaries = [layer for layer in recurrent if not layer.return_sequences]
     if not summaries:
@@ -119,8 +125,8 @@ def through_time(
     return np.array(norms[::-1])
 
 
-def _last_words(before: keras.Model, token_ids: np.ndarray) -> tf.Tensor:
+def _last_words(before: "keras.Model", token_ids: np.ndarray) -> "tf.Tensor":
     """The output of `before` for the last words, float32 (n, length, width), without padding."""
     lengths = (token_ids != PADDING).sum(axis=1)
     positions = lengths[:, None] - lengths.min() + np.arange(lengths.min())
-    return tf.gather(before(token_ids, training=False), positions, batch_dims=1)
+    return backend.tf.gather(before(token_ids, training=False), positions, batch_dims=1)

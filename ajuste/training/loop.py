@@ -1,7 +1,9 @@
 """The training loop: the order of the batches, the measurements of each epoch, the end."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import TYPE_CHECKING
 
 import numpy as np
 from dvclive import Live
@@ -9,9 +11,12 @@ from dvclive import Live
 from ajuste import tasks
 from ajuste.config.nested import flatten
 from ajuste.errors import PipelineError
+from ajuste.files import significant
 from ajuste.training import backend, gradients, model_file, networks
-from ajuste.training.backend import keras
 from ajuste.training.checkpoint import Checkpoint, Curve
+
+if TYPE_CHECKING:
+    from ajuste.training.backend import keras
 
 GRADIENT_REVIEWS = 256  # enough for a steady gradient; takes a second
 
@@ -26,31 +31,20 @@ class DivergedError(PipelineError):
     good_epochs: int = 0
 
 
-class Batches(keras.utils.PyDataset):
-    """The batches of each epoch, in an order that depends on the seed and the epoch alone.
+def batches(
+    part: Arrays, batch_size: int, seed: int, done: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The batches of all epochs after the first `done`, without an end: `token_ids` and `targets`.
 
-    Keras' own shuffle repeats one order in every epoch if a seed is set, and its state cannot be
-    saved. A callback must call `begin`, since Keras calls `on_epoch_end` once too often.
+    Their order depends on the seed and the epoch alone. Keras' own shuffle repeats one order in
+    every epoch if a seed is set, and its state cannot be saved.
     """
-
-    def __init__(self, part: Arrays, batch_size: int, seed: int) -> None:
-        super().__init__()
-        self.part, self.batch_size, self.seed = part, batch_size, seed
-        self.begin(0)
-
-    def begin(self, epoch: int, logs: Scores | None = None) -> None:
-        """Set the order of an epoch, counted from 0."""
-        self.order = batch_order(len(self.part["targets"]), self.seed, epoch)
-
-    @property
-    def num_batches(self) -> int:
-        """The number of batches of an epoch."""
-        return steps_per_epoch(len(self.order), self.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """A batch of this epoch: `token_ids` and `targets`."""
-        rows = self.order[index * self.batch_size :][: self.batch_size]
-        return self.part["token_ids"][rows], self.part["targets"][rows]
+    reviews = len(part["targets"])
+    for epoch in count(done):
+        order = batch_order(reviews, seed, epoch)
+        for start in range(0, reviews, batch_size):
+            rows = order[start : start + batch_size]
+            yield part["token_ids"][rows], part["targets"][rows]
 
 
 def batch_order(reviews: int, seed: int, epoch: int) -> np.ndarray:
@@ -58,7 +52,7 @@ def batch_order(reviews: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(reviews)
 
 
-class Watch(keras.callbacks.Callback):
+class Watch:
     """After each epoch, measures both parts in the same way, and the gradient of each layer.
 
     Keras' own training loss is a mean over the epoch, while the weights change and dropout is on.
@@ -72,6 +66,7 @@ class Watch(keras.callbacks.Callback):
 
     def __init__(
         self,
+        model: "keras.Model",
         live: Live,
         task: str,
         loss: str,
@@ -80,8 +75,7 @@ class Watch(keras.callbacks.Callback):
         patience: int,
         checkpoint: Checkpoint,
     ) -> None:
-        super().__init__()
-        self.live, self.task, self.loss = live, task, loss
+        self.model, self.live, self.task, self.loss = model, live, task, loss
         self.parts = {"train": first(train, len(validation["targets"])), "validation": validation}
         self.baseline_loss = tasks.baseline_loss(loss, train["targets"])
         self.patience, self.checkpoint = patience, checkpoint
@@ -90,10 +84,18 @@ class Watch(keras.callbacks.Callback):
         self.best: list[np.ndarray] = []
         self.warned: set[str] = set()
 
-    def resume(self, model: keras.Model) -> None:
+    def callback(self) -> "keras.callbacks.Callback":
+        """What Keras calls during the training."""
+        sample = first(self.parts["train"], GRADIENT_REVIEWS)
+        self.layer_norms = gradients.layer_norms(self.model, self.loss, **sample)
+        return backend.keras.callbacks.LambdaCallback(
+            on_train_batch_end=self.check_batch, on_epoch_end=self.end_epoch
+        )
+
+    def resume(self) -> None:
         """Resume a training that was interrupted, and its curves, if this is asked for."""
-        curve, self.best = self.checkpoint.restore(model)
-        self.last = model.get_weights() if curve else []
+        curve, self.best = self.checkpoint.restore(self.model)
+        self.last = self.model.get_weights() if curve else []
         for found in curve:
             self._log(found)
 
@@ -108,12 +110,7 @@ class Watch(keras.callbacks.Callback):
         """Whether `patience` is over."""
         return bool(self.patience) and len(self.curve) - self.best_epoch >= self.patience
 
-    def on_train_begin(self, logs: Scores | None = None) -> None:
-        """Prepare the measurement of gradients."""
-        sample = first(self.parts["train"], GRADIENT_REVIEWS)
-        self.layer_norms = gradients.layer_norms(self.model, self.loss, **sample)
-
-    def on_train_batch_end(self, batch: int, logs: Scores) -> None:
+    def check_batch(self, batch: int, logs: Scores) -> None:
         """Stop at the first batch whose loss is not finite.
 
         Raises:
@@ -122,7 +119,7 @@ class Watch(keras.callbacks.Callback):
         if not math.isfinite(logs["loss"]):
             raise DivergedError(f"the loss is {logs['loss']:.3g} after batch {batch + 1}")
 
-    def on_epoch_end(self, epoch: int, logs: Scores) -> None:
+    def end_epoch(self, epoch: int, logs: Scores) -> None:
         """Measure, log, and save the state.
 
         Raises:
@@ -158,7 +155,7 @@ class Watch(keras.callbacks.Callback):
                 self.warned.add(layer)
                 print(f"train: warning, epoch {epoch}: {sentence}")
         self.live.step = epoch
-        for name, value in found.items():
+        for name, value in significant(found).items():
             self.live.log_metric(name, value)
         self.live.sync()
 
@@ -168,7 +165,7 @@ def first(part: Arrays, count: int) -> Arrays:
     return {name: array[:count] for name, array in part.items()}
 
 
-def measure(model: keras.Model, task: str, loss: str, part: Arrays) -> Scores:
+def measure(model: "keras.Model", task: str, loss: str, part: Arrays) -> Scores:
     """The mean loss over a part, without penalties, and the accuracy if the task has one."""
     return scores(task, loss, part["targets"], model_file.predict(model, part["token_ids"]))
 
@@ -186,7 +183,7 @@ def steps_per_epoch(reviews: int, batch_size: int) -> int:
 
 
 def fit(
-    model: keras.Model,
+    model: "keras.Model",
     options: networks.Options,
     task: str,
     train: Arrays,
@@ -219,12 +216,12 @@ def fit(
     """
     steps = steps_per_epoch(len(train["targets"]), options.batch_size)
     networks.compile_model(model, options, steps * options.epochs)
-    watch = Watch(live, task, options.loss, train, validation, options.patience, checkpoint)
-    watch.resume(model)
+    watch = Watch(model, live, task, options.loss, train, validation, options.patience, checkpoint)
+    watch.resume()
     done = len(watch.curve)
     try:
         if done < options.epochs and not watch.has_waited_enough:
-            run_epochs(model, options, train, seed, done, [watch], backend.verbosity())
+            run_epochs(model, options, train, seed, done, [watch.callback()], backend.verbosity())
     except DivergedError as error:
         good = len(watch.curve)
         kept = "no epoch had ended, so no weights are kept"
@@ -244,21 +241,21 @@ def fit(
 
 
 def run_epochs(
-    model: keras.Model,
+    model: "keras.Model",
     options: networks.Options,
     part: Arrays,
     seed: int,
     done: int = 0,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: Sequence["keras.callbacks.Callback"] = (),
     verbose: int = 0,
 ) -> None:
-    """Train a compiled network on the batches of `Batches`, after `done` epochs of `options`."""
-    batches = Batches(part, options.batch_size, seed)
+    """Train a compiled network on `batches`, after `done` epochs of `options`."""
     model.fit(
-        batches,
+        batches(part, options.batch_size, seed, done),
+        steps_per_epoch=steps_per_epoch(len(part["targets"]), options.batch_size),
         initial_epoch=done,
         epochs=options.epochs,
-        shuffle=False,  # `Batches` has an order
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin), *callbacks],
+        shuffle=False,  # `batches` has an order
+        callbacks=list(callbacks),
         verbose=verbose,
     )

@@ -7,25 +7,28 @@ import warnings
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ajuste.errors import PipelineError
 from ajuste.files import check_readable, replacing
-from ajuste.training.backend import keras
+from ajuste.training import backend
+
+if TYPE_CHECKING:
+    from ajuste.training.backend import keras
 
 PREDICTION_BATCH = 512
 
 
-def save(model: keras.Model, path: Path) -> None:
+def save(model: "keras.Model", path: Path) -> None:
     """Write a `.keras` file, without the optimizer, whose bytes depend on the model alone.
 
     Keras writes the time into the metadata and the archive, and identifies shared objects by their
     address in memory. Here the time is the earliest that a zip allows, and shared objects are
     numbered in order, so that equal models have equal hashes.
     """
-    bare = keras.Model(model.inputs, model.outputs, name=model.name)
+    bare = backend.keras.Model(model.inputs, model.outputs, name=model.name)
     with TemporaryDirectory() as folder:
         stamped = Path(folder) / "model.keras"
         bare.save(stamped)
@@ -52,7 +55,7 @@ def _number_objects(config: bytes) -> bytes:
     return re.sub(rb'"shared_object_id": (\d+)', number, config)
 
 
-def load(path: Path) -> keras.Model:
+def load(path: Path) -> "keras.Model":
     """Read what `save` wrote.
 
     A file from elsewhere cannot run code: Keras' safe mode refuses lambdas, functions and classes
@@ -71,7 +74,7 @@ def load(path: Path) -> keras.Model:
             # padding, which is not a fault.
             warnings.simplefilter("error", UserWarning)
             warnings.filterwarnings("ignore", ".* does not support masking")
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+            model = backend.keras.saving.load_model(path, compile=False, safe_mode=True)
         _check_types(model)
     except Exception as error:  # for a damaged file Keras raises whatever error it runs into
         cause = " ".join(str(error).rpartition("Exception encountered: ")[2].split())
@@ -86,15 +89,15 @@ def load(path: Path) -> keras.Model:
 
 
 def _check_types(model: Any) -> None:
-    if not isinstance(model, keras.Model):  # Keras saves a single layer in the same format
+    if not isinstance(model, backend.keras.Model):  # Keras saves a single layer in the same format
         raise ValueError(f"it contains a {type(model).__name__}, not a model")
-    is_whole, is_float = keras.backend.is_int_dtype, keras.backend.is_float_dtype
+    is_whole, is_float = backend.keras.backend.is_int_dtype, backend.keras.backend.is_float_dtype
     if not all(is_whole(tensor.dtype) or is_float(tensor.dtype) for tensor in model.inputs):
         raise ValueError("its input is not numbers")
     if not all(is_float(tensor.dtype) for tensor in model.outputs):
         raise ValueError("its output is not floats")
 
 
-def predict(model: keras.Model, token_ids: np.ndarray) -> np.ndarray:
+def predict(model: "keras.Model", token_ids: np.ndarray) -> np.ndarray:
     """Predictions, float32 (n, outputs), for token ids, int32 (n, max_length)."""
     return model.predict(token_ids, batch_size=PREDICTION_BATCH, verbose=0)
