@@ -7,6 +7,7 @@ If not, it says which stage differs first, and by how much. The exit code is 0 i
 import argparse
 import json
 from graphlib import TopologicalSorter
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from ajuste.repository import cache, integrity
 from ajuste.repository.git import git, show
 from reliability import clones, compare
 
-RECORD = "reports/train/environment.json"  # versions and processor of the committed training
+RECORD = "reports/train/environment.json"  # the environment of the committed training
+MODEL = "data/model/model.keras"
+AVX2 = "X86_V3"  # in NumPy's words, the instruction set that portable settings need
 
 Files = dict[str, bytes]
 Stages = dict[str, Any]
@@ -116,6 +119,35 @@ def outputs(root: Path, stages: Stages, commit: str | None = None) -> Files:
     return found
 
 
+def settings(record: dict[str, Any]) -> compare.Values:
+    """What of a record of the environment can have changed the results, by name.
+
+    With portable settings the processor, its caches and its cores cannot.
+    """
+    if record.get("portable") and AVX2 in record.get("instruction_set", []):
+        cannot = ("processor", "caches", "instruction_set", "cores")
+        record = {name: value for name, value in record.items() if name not in cannot}
+        record["threads"] = record["threads"]["within"]
+    return compare.flat({**record, "sha256": ""})
+
+
+def environments(then: str, now: str, model: bytes | None) -> str:
+    """How the environments of two trainings differ, in words.
+
+    Args:
+        then: the committed record, as text; empty if there is none.
+        now: that of the new training.
+        model: the committed model, if it is available.
+    """
+    if not then or not now:
+        return "no record of it in the commit" if now else "no record of it here"
+    old, new = json.loads(then), json.loads(now)
+    if model and sha256(model).hexdigest() != old["sha256"]:
+        return f"{RECORD} of the commit describes another model"
+    words = compare.differences(settings(old), settings(new))
+    return words or "nothing differs that can change results"
+
+
 def summary(stages: int, found: dict[str, list[str]]) -> str:
     """The result in one line."""
     if not found:
@@ -170,13 +202,12 @@ def main() -> None:
         # Without --force, DVC would skip a stage whose outputs are all in Git.
         clones.dvc(place, "repro", "--force", show=True)
         new = integrity.stages((place / "dvc.lock").read_text(encoding="utf-8"))
-        found = differences(old, new, outputs(root, old, commit), outputs(place, new))
+        committed = outputs(root, old, commit)
+        found = differences(old, new, committed, outputs(place, new))
         now = place / RECORD
         record = now.read_text(encoding="utf-8") if now.exists() else ""
-    if (then := show(root, commit, RECORD)) and record:
-        records = (compare.flat({**json.loads(text), "sha256": ""}) for text in (then, record))
-        words = compare.differences(*records) or "the same as those of the committed training"
-        _say(f"versions, processor and threads: {words}")
+    words = environments(show(root, commit, RECORD), record, committed.get(MODEL))
+    _say(f"environment of the training: {words}")
     for name, lines in found.items():
         for line in lines:
             _say(f"{name} differs: {line}")

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import psutil
@@ -163,6 +164,51 @@ def committed(tmp_path_factory):
     return folder
 
 
+HERE = {
+    "sha256": sha256(b"weights").hexdigest(),
+    "python": "3.11.7",
+    "processor": {"name": "AMD EPYC"},
+    "caches": {"L1 data": "32K"},
+    "instruction_set": ["X86_V3"],
+    "cores": 2,
+    "threads": {"within": 1, "between": 0},
+    "portable": True,
+    "variables": {},
+}
+ELSEWHERE = HERE | {
+    "processor": {"name": "Intel Xeon"},
+    "caches": {"L1 data": "48K"},
+    "instruction_set": ["X86_V3", "X86_V4"],
+    "cores": 64,
+    "threads": {"within": 1, "between": 8},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "nothing differs that can change results"),
+        ({"python": "3.12.1"}, "python: `3.11.7`, now `3.12.1`"),
+        ({"threads": {"within": 2, "between": 0}}, "threads: 1, now 2"),
+        ({"portable": False}, "portable"),
+        ({"instruction_set": []}, "processor.name is new"),
+        ({"variables": {"OMP_NUM_THREADS": "1"}}, "variables.OMP_NUM_THREADS is new"),
+    ],
+)
+def test_the_setting_that_differs_is_named(changes, expected):
+    words = verify.environments(json.dumps(HERE), json.dumps(ELSEWHERE | changes), b"weights")
+    assert expected in words
+    if not changes.keys() & {"portable", "instruction_set"}:
+        assert "processor" not in words
+
+
+def test_a_record_of_another_model_is_named():
+    here, elsewhere = json.dumps(HERE), json.dumps(ELSEWHERE)
+    assert "describes another model" in verify.environments(here, elsewhere, b"other weights")
+    assert verify.environments(here, elsewhere, None).startswith("nothing differs")
+    assert verify.environments("", here, None) == "no record of it in the commit"
+
+
 @pytest.fixture
 def repository(committed, tmp_path, monkeypatch):
     """A copy of it, which is the working directory, and a folder for temporary files."""
@@ -196,7 +242,7 @@ def test_the_committed_results_come_out_again(repository, capsys):
     assert printed.splitlines()[-1] == last
     assert "without the uncommitted changes in other.json" in printed
     assert "Running stage 'other'" in printed
-    assert "verify: versions, processor and threads: the same as" in printed
+    assert "verify: environment of the training: nothing differs that can change" in printed
 
 
 @pytest.mark.slow
