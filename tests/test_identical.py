@@ -5,10 +5,11 @@ import sys
 
 import pytest
 import yaml
-from conftest import ROOT, run
+from conftest import ROOT, commit, run
 
 from reliability import identical
 from reliability.identical import SAME, compared
+from study import collect
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +38,20 @@ def test_another_folder_language_processor_and_number_of_threads_change_nothing(
     assert set(ELSEWHERE) < set(identical.ENVIRONMENTS)
     identical.run(clone, "gru", *ELSEWHERE)
     assert compared(done, clone) == SAME
+
+
+def test_a_study_trains_the_networks_that_repro_trains(reproduced, copy, tmp_path):
+    """`bow` is a network that another number of threads would change."""
+    experiments = [{"name": name, "set": {"model": name}} for name in ("nn", "bow")]
+    (copy / "two.yaml").write_text(yaml.safe_dump({"title": "Two", "experiments": experiments}))
+    commit(copy, "a list")
+    run(sys.executable, "-m", "study", "two.yaml", "--jobs", "2", cwd=copy)
+    head = run("git", "rev-parse", "HEAD", cwd=copy).stdout.strip()
+    elsewhere = shutil.copytree(reproduced[1], tmp_path / "elsewhere", symlinks=True)
+    for name in ("nn", "bow"):
+        identical.run(elsewhere, name)
+        lock = run("git", "show", f"{collect.ref(head, name)}:dvc.lock", cwd=copy).stdout
+        assert lock == (elsewhere / "dvc.lock").read_text(encoding="utf-8")
 
 
 def test_a_difference_is_named(reproduced, tmp_path):
