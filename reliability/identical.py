@@ -92,9 +92,9 @@ def emulator(clone: Path, cpu: str) -> Path:
     python = clone / ".dvc/tmp/emulator/python"
     python.parent.mkdir(parents=True)
     stages = "|".join(f"stages.{stage}" for stage in FLOATS)
+    emulated = f'exec {qemu} {cpu} {sys.executable} "$@" 2> /dev/null'
     python.write_text(
-        f'#!/bin/sh\ncase "$2" in {stages}) exec {qemu} {cpu} {sys.executable} "$@" 2> /dev/null ;; '
-        f'esac\nexec {sys.executable} "$@"\n'
+        f'#!/bin/sh\ncase "$2" in {stages}) {emulated} ;; esac\nexec {sys.executable} "$@"\n'
     )
     python.chmod(0o755)
     return python.parent
