@@ -32,6 +32,10 @@ compare: .venv/installed ## Show how the experiments fit, side by side
 	@dvc exp show --only-changed --no-pager --sort-by fit.verdict \
 	  --drop '(?!Experiment|$(SCORES)|$(SETTINGS))'
 
+.PHONY: reset
+reset: .venv/installed ## Bring back parameters, results and model of the last commit (FORCE=1)
+	@python -m ajuste.repository.reset $(if $(FORCE),--force)
+
 STUDY ?= studies/lecture.yaml
 .PHONY: study
 study: .venv/installed ## Run a list of experiments in parallel and report on it (STUDY=FILE JOBS=N)

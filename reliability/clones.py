@@ -1,41 +1,27 @@
 """Throwaway clones of the repository, and DVC in them without the settings of the user."""
 
-import os
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import IO
 
 import pandas as pd
 from dvc.utils.serialize import modify_yaml
 
 from ajuste.config import reader
 from ajuste.data import reviews
-from ajuste.data.download import default_folder
 from ajuste.errors import PipelineError
 from ajuste.repository import cache
 from ajuste.repository.git import clone as git_clone
 from ajuste.repository.git import git
+from ajuste.repository.throwaway import environment as environment
+from ajuste.repository.throwaway import scratch as scratch
+from ajuste.repository.throwaway import started
 from study import collect
 
 DVC = [sys.executable, "-m", "dvc"]
 OBJECTS = ".dvc/cache/files/md5"  # of a clone
 SLICE = "data/slice.csv"
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """A temporary folder that is removed after the block, also on SIGTERM and SIGHUP."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
-            signal.signal(number, signal.default_int_handler)
-    with TemporaryDirectory(prefix="ajuste-") as folder:
-        yield Path(folder)
 
 
 def clone(root: Path, folder: Path) -> None:
@@ -79,68 +65,6 @@ def shrink(folder: Path, table: pd.DataFrame, epochs: int = 1) -> None:
         params["data"]["csv"].update(columns, labels=["negative", "positive"])
         for network in params["models"].values():
             network["epochs"] = epochs
-
-
-def environment(folder: Path, **variables: str) -> dict[str, str]:
-    """The environment variables of a process in a clone.
-
-    DVC's own files stay in the clone, so settings of the user and the machine have no effect.
-    The folder of downloads is that of this checkout.
-
-    Args:
-        folder: the clone.
-        variables: added to the others.
-    """
-    isolated = {
-        f"DVC_{name}_DIR": str(folder / ".dvc/tmp" / name.lower())
-        for name in ("SITE_CACHE", "GLOBAL_CONFIG", "SYSTEM_CONFIG")
-    }
-    return {
-        **os.environ,
-        "AJUSTE_DOWNLOADS": str(default_folder().absolute()),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "DVC_NO_ANALYTICS": "1",
-        **isolated,
-        **variables,
-    }
-
-
-@contextmanager
-def started(
-    command: list[str],
-    folder: Path,
-    output: int | IO[str] | None,
-    before: Callable[[], None] | None = None,
-    **variables: str,
-) -> Iterator[subprocess.Popen[str]]:
-    """Start a command in a clone; after the block it and all its child processes are killed.
-
-    Args:
-        command: the program and its arguments.
-        folder: the clone.
-        output: where standard output and standard error go, as in `subprocess`.
-        before: called in the new process before the program starts.
-        variables: environment variables to add.
-    """
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment(folder, **variables),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-        preexec_fn=before,
-    )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def dvc(folder: Path, *arguments: str, show: bool = False, **settings: object) -> str:

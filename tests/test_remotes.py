@@ -16,10 +16,10 @@ import boto3
 import psutil
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from conftest import run
+from conftest import commit, run
 from in_process import dvc
 
-from ajuste.repository import git, integrity
+from ajuste.repository import git, integrity, reset
 
 pytestmark = pytest.mark.slow
 
@@ -133,6 +133,33 @@ class S3(Server):
         return {}
 
 
+class Http(Server):
+    """Python's web server. It only reads: objects are written to its folder."""
+
+    def command(self):
+        (self.folder / "store").mkdir(exist_ok=True)
+        serve = [sys.executable, "-m", "http.server", str(self.port), "--bind", "127.0.0.1"]
+        return [*serve, "--directory", str(self.folder / "store")]
+
+    def settings(self):
+        return {"url": f"http://127.0.0.1:{self.port}"}
+
+
+class Folder:
+    """A plain folder, which needs no server."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def start(self):
+        pass
+
+    stop = start
+
+    def settings(self):
+        return {"url": str(self.folder / "store")}
+
+
 @pytest.fixture
 def remote(request, tmp_path, monkeypatch):
     """A running server without objects."""
@@ -176,13 +203,28 @@ def check_pulled(clone, copy):
     assert run("git", "status", "--porcelain", cwd=clone).stdout == ""
 
 
-def test_a_fresh_clone_pulls_what_was_pushed_and_runs_nothing(copy, tmp_path):
+@pytest.mark.parametrize("remote", [Folder, Http], indirect=True)
+def test_a_reader_pulls_what_a_maintainer_pushed_and_trains_nothing(
+    copy, remote, tmp_path, capsys, monkeypatch
+):
+    dvc(copy, "remote", "add", "maintainers", str(remote.folder / "store"))
+    dvc(copy, "remote", "add", "--default", "storage", remote.settings()["url"])
+    commit(copy, "remotes")
+    dvc(copy, "push", "--remote", "maintainers")
     clone = tmp_path / "clone"
     git.clone(copy, clone, "HEAD")
-    for folder in (copy, clone):
-        configure(folder, str(tmp_path / "store"))
-    dvc(copy, "push")
     dvc(clone, "pull")
+    check_pulled(clone, copy)
+    assert "data/model" in integrity.recorded(clone)
+
+    dvc(clone, "exp", "run", "--quiet", "--set-param", "evaluate.long_words=200")
+    shutil.rmtree(clone / "data/model")
+    shutil.rmtree(clone / ".dvc/cache")
+    capsys.readouterr()
+    reset.reset(clone, reset.ask)
+    first, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"reset: outputs: \d from the remote storage, \d from Git", first)
+    assert last.startswith("reset: params.yaml, results and model are those of commit")
     check_pulled(clone, copy)
 
 

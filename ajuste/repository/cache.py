@@ -11,6 +11,8 @@ from dvc.repo import Repo
 from ajuste.errors import PipelineError
 from ajuste.repository.integrity import is_whole
 
+ASIDE = ".damaged"
+
 
 def repository(root: Path) -> Repo:
     """The DVC repository in a folder.
@@ -21,22 +23,23 @@ def repository(root: Path) -> Repo:
     try:
         return Repo(str(root))
     except DvcException as error:
-        raise _one_line(error) from None
+        raise one_line(error) from None
 
 
 def outputs(repo: Repo) -> list[Output]:
-    """The outputs of all stages and `.dvc` files for which DVC has recorded a hash.
+    """The outputs of all stages and `.dvc` files; `hash_info` is empty if DVC recorded no hash.
 
     Raises:
         PipelineError: DVC cannot read one of its files.
     """
     try:
-        return [out for out in repo.index.outs if out.hash_info]
+        return list(repo.index.outs)
     except DvcException as error:
-        raise _one_line(error) from None
+        raise one_line(error) from None
 
 
-def _one_line(error: DvcException) -> PipelineError:
+def one_line(error: DvcException) -> PipelineError:
+    """The error of DVC for the user."""
     return PipelineError(f"DVC: {' '.join(str(error).split())}")
 
 
@@ -59,3 +62,21 @@ def objects(repo: Repo, digests: Iterable[str]) -> list[Path]:
             members = [member["md5"] for member in json.loads(path.read_bytes())]
             found |= dict.fromkeys(objects(repo, members))
     return list(found)
+
+
+def has(repo: Repo, digest: str) -> bool:
+    """Whether the cache has an object, and for a folder the objects of all its files."""
+    path = Path(repo.cache.local.path) / digest[:2] / digest[2:]
+    if not path.is_file() or path.suffix != ".dir":
+        return path.is_file()
+    return is_whole(path) and all(has(repo, one["md5"]) for one in json.loads(path.read_bytes()))
+
+
+def set_aside(repo: Repo, digests: Iterable[str]) -> list[Path]:
+    """Rename the damaged ones among some objects (see `objects`), so that DVC does not use them.
+
+    Returns:
+        Their new names.
+    """
+    damaged = [path for path in objects(repo, digests) if not is_whole(path)]
+    return [path.rename(path.with_name(path.name + ASIDE)) for path in damaged]

@@ -25,7 +25,6 @@ from ajuste.repository.git import show
 from ajuste.repository.integrity import LOCK
 
 RUNNING = ".dvc/tmp/rwlock"  # DVC's list of the commands that read and write at the moment
-ASIDE = ".damaged"
 CONFLICT = "<<<<<<< "
 
 
@@ -41,8 +40,8 @@ def recover(root: Path) -> list[str]:
     """
     repo = cache.repository(root)
     lock, cut_off = root / LOCK, []
-    with _alone(repo) as alone:
-        if alone and lock.exists() and not _is_whole(repo):
+    with alone(repo) as is_alone:
+        if is_alone and lock.exists() and not _is_whole(repo):
             if CONFLICT in lock.read_text(encoding="utf-8", errors="replace"):
                 raise PipelineError(
                     f"{LOCK}: a merge conflict; choose a side with `git checkout --ours {LOCK}` or "
@@ -51,7 +50,7 @@ def recover(root: Path) -> list[str]:
             committed = show(root, "HEAD", f"./{LOCK}")
             write_text(lock, committed) if committed else lock.unlink()
             cut_off.append(LOCK)
-        if alone and _writers(root) is None:
+        if is_alone and _writers(root) is None:
             (root / RUNNING).unlink()
             cut_off.append(RUNNING)
     return cut_off
@@ -72,13 +71,12 @@ def expose(root: Path) -> tuple[list[str], list[str]]:
         PipelineError: `root` is not a DVC repository, or DVC cannot read its files.
     """
     repo = cache.repository(root)
-    with _alone(repo) as alone:
-        if not alone:
+    with alone(repo) as is_alone:
+        if not is_alone:
             return [], []
         outputs = integrity.changed(root, integrity.recorded(root))
-        named = [out.hash_info.value for out in cache.outputs(repo)]
-        damaged = [path for path in cache.objects(repo, named) if not integrity.is_whole(path)]
-        aside = [path.rename(path.with_name(path.name + ASIDE)) for path in damaged]
+        named = [out.hash_info.value for out in cache.outputs(repo) if out.hash_info]
+        aside = cache.set_aside(repo, named)
         for output in outputs:
             for path in [root / output, *(root / output).rglob("*")]:
                 os.utime(path)
@@ -86,7 +84,7 @@ def expose(root: Path) -> tuple[list[str], list[str]]:
 
 
 @contextmanager
-def _alone(repo: Repo) -> Iterator[bool]:
+def alone(repo: Repo) -> Iterator[bool]:
     """Whether no other DVC is running; if so, none can start within the block."""
     with ExitStack() as held:
         try:
