@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from dvc.config import Config
 from dvc.repo import Repo
 
 from ajuste.data.download import default_folder
 from ajuste.errors import PipelineError
 from ajuste.files import read_json, write_json
 from ajuste.repository.git import clone, git
+from ajuste.repository.throwaway import share_cache
 from ajuste.training.environment import cores
 from study import collect, plan
 from study.collect import FOLDER, JOURNAL, LOGS, Base, Result
@@ -167,10 +167,7 @@ class _Study:
         worker = root / FOLDER / f"worker-{number}"
         if not worker.exists():
             clone(root, worker, self.start.commit)
-            with suppress(FileNotFoundError):
-                shutil.copy(root / ".dvc/config.local", worker / ".dvc/config.local")
-            with Config(str(worker / ".dvc")).edit("local") as local:
-                local["cache"]["dir"] = Repo(str(root)).cache.local_cache_dir
+            share_cache(Repo(str(root)), worker)
             if added := git(worker, "ls-files", "*.dvc").splitlines():
                 await self._dvc(worker, "checkout", "--quiet", "--allow-missing", *added)
         git(worker, "reset", "--quiet", "--hard", self.start.commit)
