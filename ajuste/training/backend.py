@@ -74,13 +74,14 @@ def start(threads: int = 1, portable: bool = True) -> None:
     with _quiet(), _defaults():
         import keras
         import tensorflow as tf
+        from tensorflow.python.framework.ops import gradient_registry
 
         # TensorFlow looks for a GPU here, and writes messages about it.
         tf.config.list_physical_devices()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
     if portable:
-        divide_exactly()
+        divide_exactly(tf, gradient_registry)
         _portable = fix_caches()
     _loaded.update(keras=keras, tf=tf)
 

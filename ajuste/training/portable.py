@@ -20,6 +20,8 @@ import os
 import platform
 import re
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -83,15 +85,16 @@ def fix_caches() -> bool:
     return bool(fixed)
 
 
-def divide_exactly() -> None:
+def divide_exactly(tf: ModuleType, gradient_registry: Any) -> None:
     """Keep the operations `Reciprocal` and `Rsqrt` out of trainings.
 
     The first is in the gradient of logarithms, and so of every cross-entropy. Grappler's arithmetic
     optimizer makes the second out of x / sqrt(y), which RMSprop and Adagrad compute.
-    """
-    import tensorflow as tf
-    from tensorflow.python.framework.ops import gradient_registry
 
+    Args:
+        tf: TensorFlow.
+        gradient_registry: its functions that build gradients.
+    """
     gradients = gradient_registry._registry  # public functions only add to it
     gradients["Log"]["type"] = lambda op, gradient: gradient / op.inputs[0]
     gradients["Log1p"]["type"] = lambda op, gradient: gradient / (1 + op.inputs[0])
