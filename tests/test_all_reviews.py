@@ -1,12 +1,12 @@
 """The default pipeline on all bundled reviews."""
 
 import json
+import platform
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from conftest import run
 from sklearn.feature_extraction.text import HashingVectorizer
 
@@ -15,22 +15,12 @@ from ajuste.data.text import count_words, read_vocabulary, text_key, tokens
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.skipif(
+    (platform.system(), platform.machine()) != ("Linux", "x86_64"),
+    reason="portable settings are for Linux on x86-64",
+)
 def test_what_is_committed_is_what_comes_out(finished):
-    """Without the training: its last digits depend on the processor."""
-    changed = run("git", "diff", "--name-only", cwd=finished).stdout.split()
-    trained = (
-        "dvc.lock",
-        "metrics/evaluate.json",
-        "metrics/train/",
-        "reports/evaluate/",
-        "reports/train/",
-    )
-    assert not [name for name in changed if not name.startswith(trained)]
-    assert run("git", "ls-files", "--others", "--exclude-standard", cwd=finished).stdout == ""
-    committed = yaml.safe_load(run("git", "show", "HEAD:dvc.lock", cwd=finished).stdout)["stages"]
-    came_out = yaml.safe_load((finished / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    for stage in ("fetch", "validate", "split", "tokenize", "embed", "words"):
-        assert came_out[stage] == committed[stage]
+    assert run("git", "status", "--porcelain", cwd=finished).stdout == ""
 
 
 def alike(parts: dict[str, pd.Series]) -> list[tuple[str, str]]:
