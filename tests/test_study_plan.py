@@ -129,7 +129,7 @@ def test_overrides_are_merged_into_a_copy():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"modle": "nn"}, "no `modle` in params.yaml; did you mean `model`? valid: seed, model"),
+        ({"modle": "nn"}, "no `modle` in params.yaml; did you mean `model`? valid: seed, threads"),
         ({"splt.seed": 2}, "no `splt.seed` in params.yaml; did you mean `split`? valid: seed"),
         ({"seed.x": 1}, "no `seed.x` in params.yaml: `seed` is a single value, not"),
         ({"model": "lsmt"}, "`model` is 'lsmt'; did you mean `lstm`?"),
