@@ -14,8 +14,6 @@ from ajuste.errors import PipelineError
 from ajuste.repository import cache
 from ajuste.repository.git import clone as git_clone
 from ajuste.repository.git import git
-from ajuste.repository.throwaway import environment as environment
-from ajuste.repository.throwaway import scratch as scratch
 from ajuste.repository.throwaway import started
 from study import collect
 

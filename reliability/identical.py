@@ -17,7 +17,7 @@ from dvc.utils.serialize import modify_yaml
 from ajuste import errors
 from ajuste.config import reader
 from ajuste.errors import PipelineError
-from ajuste.repository import integrity
+from ajuste.repository import integrity, throwaway
 from reliability import clones
 from reliability.verify import differences, outputs
 
@@ -47,8 +47,8 @@ ENVIRONMENTS = [
 ]
 EMULATED = ["-cpu EPYC-Milan", "-cpu Haswell"]
 """Processors with AVX2 and without AVX-512, for QEMU; a quarter of an hour each."""
-FLOATS = ("embed", "words", "train", "evaluate")
-"""The stages that compute with floats. Only these run in QEMU; in others, QEMU 7.2 crashes."""
+FLOAT_STAGES = ("embed", "words", "train", "evaluate")
+"""The stages that compute with floats. Only these run in QEMU, in which `split` crashes (7.2)."""
 
 
 def place(folder: Path, number: int) -> Path:
@@ -82,7 +82,7 @@ def run(clone: Path, model: str, *environments: str) -> None:
 
 
 def emulator(clone: Path, cpu: str) -> Path:
-    """A folder for `PATH`, with a `python` that runs the stages `FLOATS` in QEMU.
+    """A folder for `PATH`, with a `python` that runs the `FLOAT_STAGES` in QEMU.
 
     Raises:
         PipelineError: QEMU is not installed.
@@ -91,7 +91,7 @@ def emulator(clone: Path, cpu: str) -> Path:
         raise PipelineError(f"{QEMU}: not found; install it (Debian: qemu-user)")
     python = clone / ".dvc/tmp/emulator/python"
     python.parent.mkdir(parents=True)
-    stages = "|".join(f"stages.{stage}" for stage in FLOATS)
+    stages = "|".join(f"stages.{stage}" for stage in FLOAT_STAGES)
     emulated = f'exec {qemu} {cpu} {sys.executable} "$@" 2> /dev/null'
     python.write_text(
         f'#!/bin/sh\ncase "$2" in {stages}) {emulated} ;; esac\nexec {sys.executable} "$@"\n'
@@ -128,7 +128,7 @@ def main() -> None:
     add("--reviews", type=int, default=1200, help="how many; 0: all (%(default)s)")
     asked = parser.parse_args()
     different = []
-    with clones.scratch() as folder:
+    with throwaway.scratch() as folder:
         start, first = folder / "start", folder / "first"
         clones.clone(Path.cwd(), start)
         if asked.reviews:

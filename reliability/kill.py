@@ -23,7 +23,7 @@ from typing import Any
 
 from ajuste import errors
 from ajuste.errors import PipelineError
-from ajuste.repository import integrity, recover
+from ajuste.repository import integrity, recover, throwaway
 from reliability import clones
 
 REVIEWS, EPOCHS = 300, 3
@@ -80,7 +80,7 @@ def strike(folder: Path, pattern: str, seconds: float) -> str:
     printed = partial(log.read_text, encoding="utf-8")
     with (
         log.open("w", encoding="utf-8") as output,
-        clones.started([*clones.DVC, "repro"], folder, output) as process,
+        throwaway.started([*clones.DVC, "repro"], folder, output) as process,
     ):
         while not re.search(pattern, printed(), re.DOTALL) and process.poll() is None:
             time.sleep(0.002)
@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the moments (%(default)s)")
     asked = parser.parse_args()
     chance, result, runs = random.Random(asked.seed), Result(), 0
-    with clones.scratch() as folder:
+    with throwaway.scratch() as folder:
         start, whole = folder / "start", folder / "whole"
         clones.clone(Path.cwd(), start)
         clones.shrink(start, clones.bundled_slice(start, REVIEWS), EPOCHS)

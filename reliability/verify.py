@@ -17,7 +17,7 @@ from dvc_data.index import DataIndexDirError
 
 from ajuste import errors
 from ajuste.errors import PipelineError
-from ajuste.repository import cache, integrity
+from ajuste.repository import cache, integrity, throwaway
 from ajuste.repository.git import git, show
 from reliability import clones, compare
 
@@ -196,7 +196,7 @@ def main() -> None:
     if changed := git(root, "status", "--porcelain", "--untracked-files=no").splitlines():
         files = ", ".join(line[3:] for line in changed)
         _say(f"commit {commit[:7]} is verified, without the uncommitted changes in {files}")
-    with clones.scratch() as folder:
+    with throwaway.scratch() as folder:
         place = folder / "clone"
         clones.clone(root, place)
         # Without --force, DVC would skip a stage whose outputs are all in Git.

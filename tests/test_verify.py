@@ -14,8 +14,8 @@ from conftest import ROOT, run
 from in_process import dvc
 
 from ajuste.errors import PipelineError
-from ajuste.repository import integrity, recover
-from reliability import clones, verify
+from ajuste.repository import integrity, recover, throwaway
+from reliability import verify
 from reliability.verify import RECORD, differences, in_order, summary
 
 STAGES = {
@@ -99,10 +99,10 @@ def test_a_lock_that_is_cut_off_is_named(text):
 
 def test_a_clone_uses_the_archives_that_this_checkout_has_downloaded(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    downloads = clones.environment(tmp_path / "clone")["AJUSTE_DOWNLOADS"]
+    downloads = throwaway.environment(tmp_path / "clone")["AJUSTE_DOWNLOADS"]
     assert downloads == str(tmp_path / "data/downloads")
     monkeypatch.setenv("AJUSTE_DOWNLOADS", "shared")
-    downloads = clones.environment(tmp_path / "clone")["AJUSTE_DOWNLOADS"]
+    downloads = throwaway.environment(tmp_path / "clone")["AJUSTE_DOWNLOADS"]
     assert downloads == str(tmp_path / "shared")
 
 
