@@ -27,6 +27,9 @@ DIGITS = 6
 """The significant digits of numbers in metrics, curves and reports."""
 FLOATS = f"%.{DIGITS}g"
 
+ENVIRONMENT = Path("reports/train/environment.json")
+"""Where `train` records its environment: in Git, but not an output, for it differs by machine."""
+
 
 def check_readable(path: Path, advice: str) -> None:
     """Refuse a path that is not a readable file; reading a pipe or a device could wait forever.

@@ -17,11 +17,11 @@ from dvc_data.index import DataIndexDirError
 
 from ajuste import errors
 from ajuste.errors import PipelineError
+from ajuste.files import ENVIRONMENT
 from ajuste.repository import cache, integrity, throwaway
 from ajuste.repository.git import git, show
 from reliability import clones, compare
 
-RECORD = "reports/train/environment.json"  # the environment of the committed training
 MODEL = "data/model/model.keras"
 AVX2 = "X86_V3"  # in NumPy's words, the instruction set that portable settings need
 
@@ -143,7 +143,7 @@ def environments(then: str, now: str, model: bytes | None) -> str:
         return "no record of it in the commit" if now else "no record of it here"
     old, new = json.loads(then), json.loads(now)
     if model and sha256(model).hexdigest() != old["sha256"]:
-        return f"{RECORD} of the commit describes another model"
+        return f"{ENVIRONMENT} of the commit describes another model"
     words = compare.differences(settings(old), settings(new))
     return words or "nothing differs that can change results"
 
@@ -204,9 +204,9 @@ def main() -> None:
         new = integrity.stages((place / "dvc.lock").read_text(encoding="utf-8"))
         committed = outputs(root, old, commit)
         found = differences(old, new, committed, outputs(place, new))
-        now = place / RECORD
+        now = place / ENVIRONMENT
         record = now.read_text(encoding="utf-8") if now.exists() else ""
-    words = environments(show(root, commit, RECORD), record, committed.get(MODEL))
+    words = environments(show(root, commit, str(ENVIRONMENT)), record, committed.get(MODEL))
     _say(f"environment of the training: {words}")
     for name, lines in found.items():
         for line in lines:

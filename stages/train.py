@@ -15,7 +15,15 @@ from ajuste import tasks
 from ajuste.config import reader, schema
 from ajuste.config.nested import flatten
 from ajuste.data.text import PADDING, Encoder
-from ajuste.files import FLOATS, read_array, read_arrays, replacing, significant, write_json
+from ajuste.files import (
+    ENVIRONMENT,
+    FLOATS,
+    read_array,
+    read_arrays,
+    replacing,
+    significant,
+    write_json,
+)
 from ajuste.training import backend, environment, gradients, model_file, networks
 from ajuste.training.checkpoint import Checkpoint, identity
 from ajuste.training.loop import GRADIENT_REVIEWS, Arrays, DivergedError, fit, scores
@@ -31,7 +39,6 @@ MODEL = FOLDER / "model.keras"
 METRICS = Path("metrics/train")
 THROUGH_TIME = Path("reports/train/gradient_through_time.csv")
 RECORD = Path("data/record/train.json")  # of the last run on this machine; not in Git
-ENVIRONMENT = Path("reports/train/environment.json")  # in Git, not hashed
 CHECKPOINT = Path("data/checkpoint/train.npz")  # not an output: DVC deletes outputs first
 CODE = [Path(__file__), *sorted(Path(tasks.__file__).parent.rglob("*.py"))]  # all of ajuste
 

@@ -14,9 +14,10 @@ from conftest import ROOT, run
 from in_process import dvc
 
 from ajuste.errors import PipelineError
+from ajuste.files import ENVIRONMENT
 from ajuste.repository import integrity, recover, throwaway
 from reliability import verify
-from reliability.verify import RECORD, differences, in_order, summary
+from reliability.verify import differences, in_order, summary
 
 STAGES = {
     "first": {"deps": [{"path": "first.py", "md5": "1"}], "outs": [{"path": "a", "md5": "2"}],
@@ -158,8 +159,8 @@ def committed(tmp_path_factory):
     (folder / "params.yaml").write_text("seed: 1\n")
     (folder / ".gitignore").write_text("/data/\n/second/\n/given\n")
     dvc(folder, "repro", "--quiet")
-    (folder / RECORD).parent.mkdir(parents=True)
-    (folder / RECORD).write_text('{"sha256": "ab", "python": "3.9", "threads": {"within": 0}}')
+    (folder / ENVIRONMENT).parent.mkdir(parents=True)
+    (folder / ENVIRONMENT).write_text('{"sha256": "ab", "python": "3.9", "threads": {"within": 0}}')
     commit(folder)
     return folder
 

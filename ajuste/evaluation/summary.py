@@ -6,12 +6,11 @@ from typing import Any
 from ajuste.config import reader
 from ajuste.errors import PipelineError, run
 from ajuste.evaluation import remedies
-from ajuste.files import read_json, recorded
+from ajuste.files import ENVIRONMENT, read_json, recorded
 
 TRAIN = Path("metrics/train/metrics.json")
 TEST = Path("metrics/evaluate.json")
 MODEL = Path("data/model/model.keras")
-ENVIRONMENT = Path("reports/train/environment.json")
 
 
 def table(model: str, trained: dict[str, Any], tested: dict[str, Any]) -> str:

@@ -31,12 +31,12 @@ from dvc.repo import Repo
 from ajuste.config import reader
 from ajuste.config.nested import flatten
 from ajuste.errors import SHOWN, PipelineError, excerpt, run
+from ajuste.files import ENVIRONMENT
 from ajuste.repository import cache, integrity, recover, throwaway
 from ajuste.repository.git import clone, git, show
 from ajuste.repository.integrity import LOCK
 
 PARAMS = "params.yaml"
-ENVIRONMENT = "reports/train/environment.json"  # `train` writes it, and it is not in dvc.yaml
 ALL = "params.yaml, results and model"
 
 
@@ -91,7 +91,7 @@ class _Reset:
             for out in cache.outputs(self.project)
             if not out.stage.is_data_source
         }
-        beside = [path for path in (ENVIRONMENT, LOCK) if (self.made / path).exists()]
+        beside = [path for path in (str(ENVIRONMENT), LOCK) if (self.made / path).exists()]
         self.wanted = {
             path: self.outs[path].hash_info.value
             if path in self.outs and self.outs[path].use_cache

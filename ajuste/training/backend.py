@@ -66,7 +66,7 @@ def start(threads: int = 1, portable: bool = True) -> None:
         portable: use the settings of `ajuste.training.portable`, if this system has them.
 
     Raises:
-        RuntimeError: TensorFlow is already in use with other settings.
+        RuntimeError: TensorFlow is already in use with another number of threads.
     """
     global _portable
     if portable:
