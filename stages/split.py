@@ -4,6 +4,7 @@ A review, its copies and its near-duplicates (see `ajuste.data.duplicates`) are 
 with `split.by: group`, all reviews of a film are too.
 """
 
+import math
 from hashlib import blake2b
 from pathlib import Path
 
@@ -124,6 +125,8 @@ def divide(
 ) -> dict[str, pd.DataFrame]:
     """The reviews of each part (see `assign`), in an order by seed and text.
 
+    Of the training part only the first `split.train_share`, for a learning curve.
+
     Raises:
         PipelineError: there are too few reviews, and a part is empty or has no review of a class.
     """
@@ -133,13 +136,15 @@ def divide(
     parts = {}
     for name in (TRAIN, VALIDATION, TEST):
         chosen = shuffled[part[shuffled] == name]
+        if name == TRAIN:
+            chosen = chosen[: math.ceil(split.train_share * len(chosen))]
         parts[name] = reviews.loc[chosen, ["review", "label", "origin"]]
         missing = _classes(task, reviews["label"]) - _classes(task, parts[name]["label"])
         if missing or parts[name].empty:
             which = f" with the label {min(missing)!r}" if missing else ""
             raise PipelineError(
                 f"{REVIEWS}: too few reviews, the {name} part has none{which}; add reviews, or "
-                f"raise `split.{VALIDATION}` and `split.{TEST}`"
+                f"raise `split.{VALIDATION}`, `split.{TEST}` or `split.train_share`"
             )
     return parts
 

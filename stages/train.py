@@ -22,6 +22,7 @@ from ajuste.files import (
     read_arrays,
     replacing,
     significant,
+    write_arrays,
     write_json,
 )
 from ajuste.training import backend, environment, gradients, model_file, networks
@@ -36,6 +37,7 @@ TOKENS = Path("data/tokens")
 MATRIX = Path("data/embedding/matrix.npy")
 FOLDER = Path("data/model")
 MODEL = FOLDER / "model.keras"
+PREDICTIONS = Path("data/predictions/validation.npz")
 METRICS = Path("metrics/train")
 THROUGH_TIME = Path("reports/train/gradient_through_time.csv")
 RECORD = Path("data/record/train.json")  # of the last run on this machine; not in Git
@@ -44,34 +46,47 @@ CODE = [Path(__file__), *sorted(Path(tasks.__file__).parent.rglob("*.py"))]  # a
 
 
 def summary(
-    model: "keras.Model", task: str, loss: str, train: Arrays, validation: Arrays
+    task: str, loss: str, targets: dict[str, np.ndarray], predictions: dict[str, np.ndarray]
 ) -> dict[str, Any]:
     """The scores of the weights that are kept, on all reviews of both parts, with a baseline.
+
+    Args:
+        task: a key of `ajuste.tasks.TASKS`.
+        loss: one of its losses.
+        targets: of `train` and of `validation`, (n, outputs).
+        predictions: the same.
 
     Returns:
         `train` and `validation` with `loss` and, if the task has one, `accuracy`;
         `generalization_gap` with the same, the amount by which validation is worse;
-        `baseline_loss`, that of the class frequencies in training; `standard_error` of the gap
-        between the two curves (see `Watch`); `parameters` with `total` and `trainable`.
+        `loss_function`; `baseline_loss`, that of the class frequencies in training; `least_loss` of
+        both parts, if it is not 0 (see `tasks`); `standard_error` of the gap between the two curves
+        (see `Watch`).
     """
-    sample = len(validation["targets"])  # of training reviews, as in the curves
-    found, variance = {}, 0.0
-    for name, part in (("train", train), ("validation", validation)):
-        predictions = model_file.predict(model, part["token_ids"])
-        found[name] = scores(task, loss, part["targets"], predictions)
-        losses = tasks.review_losses(loss, part["targets"], predictions)[:sample]
+    sample = len(targets["validation"])  # of training reviews, as in the curves
+    found, least, variance = {}, {}, 0.0
+    for part, actual in targets.items():
+        found[part] = scores(task, loss, actual, predictions[part])
+        losses = tasks.review_losses(loss, actual, predictions[part])[:sample]
         variance += losses.var() / len(losses)
+        least[part] = tasks.least_loss(loss, actual[:sample])
     gap = {"loss": found["validation"]["loss"] - found["train"]["loss"]}
     if "accuracy" in found["train"]:
         gap["accuracy"] = found["train"]["accuracy"] - found["validation"]["accuracy"]
-    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     return {
         **found,
         "generalization_gap": gap,
-        "baseline_loss": tasks.baseline_loss(loss, train["targets"]),
+        "loss_function": loss,
+        "baseline_loss": tasks.baseline_loss(loss, targets["train"]),
+        **({"least_loss": least} if any(least.values()) else {}),
         "standard_error": math.sqrt(variance),
-        "parameters": {"total": model.count_params(), "trainable": trainable},
     }
+
+
+def parameters(model: "keras.Model") -> dict[str, int]:
+    """How many parameters a network has, and how many of them are trained."""
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    return {"total": model.count_params(), "trainable": trainable}
 
 
 def through_time(model: "keras.Model", loss: str, train: Arrays) -> pd.DataFrame:
@@ -121,11 +136,18 @@ def main() -> None:
                 if error.good_epochs:
                     save(model)
                 raise
-            result = summary(model, task, options.loss, train, validation)
-            result["kept_epoch"] = kept_epoch
+            parts = {"train": train, "validation": validation}
+            targets = {name: part["targets"] for name, part in parts.items()}
+            predictions = {
+                name: model_file.predict(model, part["token_ids"]) for name, part in parts.items()
+            }
+            result = summary(task, options.loss, targets, predictions)
+            result |= {"parameters": parameters(model), "kept_epoch": kept_epoch}
             for metric, value in flatten(significant(result), "/").items():
                 live.log_metric(metric, value, plot=False)
         save(model)
+        both = {"targets": targets["validation"], "predictions": predictions["validation"]}
+        write_arrays(PREDICTIONS, **both)
         with replacing(THROUGH_TIME) as temporary:
             table = through_time(model, options.loss, train)
             table.to_csv(temporary, index=False, lineterminator="\n", float_format=FLOATS)

@@ -17,6 +17,7 @@ from ajuste.config.check import faults
 from ajuste.config.nested import flatten
 from ajuste.errors import PipelineError
 from ajuste.evaluation import remedies
+from ajuste.evaluation.fit import OVERFITTING, UNDERFITTING
 from ajuste.training import networks
 
 REMEDY = "-remedy"
@@ -258,15 +259,20 @@ def remedy(
         fit: `fit` of its `metrics/evaluate.json`.
         values: its parameters, overrides included.
     """
-    if experiment.remedy_of or not fit:
+    if experiment.remedy_of or fit.get("verdict") not in (OVERFITTING, UNDERFITTING):
         return None
-    proposed = remedies.propose(fit, values)
-    if not proposed:
+    first = next((one for one in remedies.propose(fit, values) if not one.instead), None)
+    if not first:
         return None
+    kept = {  # an option of another model would have no effect
+        key: value
+        for key, value in experiment.overrides.items()
+        if not key.startswith("models.") or key.startswith(f"models.{first.model}.")
+    }
     return Experiment(
         name=experiment.name + REMEDY,
-        overrides={**experiment.overrides, **flatten(proposed[0].changes)},
-        about=proposed[0].why,
+        overrides={**kept, "model": first.model, **flatten(first.changes)},
+        about=f"{first.what}: {first.why}",
         remedy_of=experiment.name,
     )
 

@@ -27,7 +27,13 @@ def cuts(stage):
         rare_count=3,
         rare_share=0.4,
         negations=["not", "*n't"],
-        fit={"max_gap": 0.15, "max_rise": 0.05, "min_explained": 0.3, "min_progress": 0.05},
+        fit={
+            "max_gap": 0.15,
+            "max_rise": 0.05,
+            "min_explained": 0.3,
+            "min_of_linear": 0.67,
+            "min_progress": 0.06,
+        },
     )
 
 

@@ -271,7 +271,14 @@ def test_every_remedy_for_every_entry_is_valid(networks, name):
     from ajuste.evaluation import remedies
 
     for verdict in ("overfitting", "underfitting"):
-        fit = {"verdict": verdict, "improving": False, "best_epoch": 1, "kept_epoch": 2}
+        fit = {
+            "verdict": verdict,
+            "improving": False,
+            "best_epoch": 1,
+            "kept_epoch": 2,
+            "jumps": 0.1,
+        }
+        fit["explained"] = {"train": 0.2, "validation": 0.1, "linear": 0.5}
         proposed = remedies.propose(fit, {**SETTINGS, "model": name})
         assert proposed
         for remedy in proposed:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from test_bootstrap import LABELS, answers
 
+from ajuste.config import reader
 from ajuste.config.schema import FitBounds
 from ajuste.data import csv_reader, vectors
 from ajuste.data.text import PADDING, SPECIAL, UNKNOWN, Encoder, text_key, tokens
@@ -348,12 +350,13 @@ losses = st.lists(
 def test_any_curves_have_a_verdict_that_json_can_hold(pairs, baseline, error, data):
     train, validation = (np.array(side) for side in zip(*pairs, strict=True))
     kept = data.draw(st.integers(1, len(pairs)))
-    bounds = FitBounds(max_gap=0.15, max_rise=0.05, min_explained=0.3, min_progress=0.05)
-    found = fit.judge(fit.Curves(train, validation, kept, baseline, error), bounds)
+    linear = data.draw(st.none() | st.floats(0, 1e6))
+    bounds = reader.load("evaluate.fit", FitBounds, Path(__file__).parent.parent / "params.yaml")
+    found = fit.judge(fit.Curves(train, validation, kept, baseline, error, linear), bounds)
     assert found.verdict in ("overfitting", "underfitting", "optimal", "undecided")
     assert found.reason.isprintable()
     json.dumps(found.as_json(), allow_nan=False)
     if found.numbers:
         assert found.numbers["rise"] >= 0
-        assert found.numbers["rise_after_best"] >= 0
+        assert 0 <= found.certainty <= 1
         assert 1 <= found.numbers["best_epoch"] <= len(pairs)

@@ -212,6 +212,12 @@ WIDE = {
     "model": "gru",
     "models": {"gru": {"units": 32, "dropout": 0.0, "epochs": 10}},
 }
+UNDERFITTING = {
+    "verdict": "underfitting",
+    "improving": False,
+    "jumps": 0.0,
+    "explained": {"train": 0.2, "validation": 0.2},
+}
 OVERFITTING = {"verdict": "overfitting", "best_epoch": 9, "kept_epoch": 9}
 
 
@@ -219,7 +225,11 @@ def test_the_first_remedy_becomes_an_experiment():
     values = plan.merged(WIDE, {"models.gru.units": 64})
     made = plan.remedy(Experiment("gru", {"models.gru.units": 64}), OVERFITTING, values)
     assert made.name == "gru-remedy"
-    assert made.overrides == {"models.gru.units": 64, "models.gru.dropout": 0.3}
+    assert made.overrides == {
+        "model": "gru",
+        "models.gru.units": 64,
+        "models.gru.dropout": 0.3,
+    }
     assert made.remedy_of == "gru"
     assert "dropout" in made.about
 
@@ -227,6 +237,15 @@ def test_the_first_remedy_becomes_an_experiment():
 @pytest.mark.parametrize("fit", [{"verdict": "optimal"}, {"verdict": "undecided"}, {}])
 def test_an_optimal_or_unknown_fit_has_no_remedy(fit):
     assert plan.remedy(Experiment("gru"), fit, WIDE) is None
+
+
+def test_a_remedy_that_changes_the_model_drops_the_options_of_the_old_one():
+    """DVC would ignore them without a word."""
+    values = {**WIDE, "model": "rnn", "models": {"rnn": {"network": "simple_rnn", "units": 32}}}
+    values["embed"] = {"source": "bundled"}
+    tried = Experiment("rnn", {"model": "rnn", "models.rnn.units": 8, "tokenize.max_length": 50})
+    made = plan.remedy(tried, UNDERFITTING, values)
+    assert made.overrides == {"model": "gru", "tokenize.max_length": 50}
 
 
 def test_a_remedy_has_no_remedy():

@@ -143,6 +143,21 @@ def test_the_batches_reach_the_network_in_their_order(stage, loop):
     assert np.reshape(taken, (3, 64)).tolist() == orders
 
 
+def summary(stage, model, options, validation, task="binary"):
+    from ajuste.training import model_file
+
+    both = {"train": parts(), "validation": validation}
+    targets = {name: part["targets"] for name, part in both.items()}
+    found = {name: model_file.predict(model, part["token_ids"]) for name, part in both.items()}
+    return stage.summary(task, options.loss, targets, found)
+
+
+def test_targets_between_0_and_1_have_a_least_loss(stage):
+    targets = {"train": np.full((4, 1), 0.5), "validation": np.full((2, 1), 0.9)}
+    found = stage.summary("unit_regression", "binary_crossentropy", targets, targets)
+    assert found["least_loss"] == pytest.approx({"train": np.log(2), "validation": 0.325083})
+
+
 def test_with_patience_the_best_epoch_is_kept(stage):
     """Random labels: the network memorizes them, and validation gets worse from the start."""
     model, options = network(patience=2, epochs=30, **DENSE)
@@ -151,8 +166,8 @@ def test_with_patience_the_best_epoch_is_kept(stage):
     losses = log.metrics["validation/loss"]
     assert len(losses) == kept + 2 < 30
     assert kept == min(losses, key=losses.get)
-    summary = stage.summary(model, "binary", options.loss, parts(), parts(1))
-    assert summary["validation"]["loss"] == pytest.approx(min(losses.values()))
+    found = summary(stage, model, options, parts(1))
+    assert found["validation"]["loss"] == pytest.approx(min(losses.values()))
 
 
 def test_the_curves_are_measured_at_the_end_of_an_epoch_and_without_dropout(stage, loop):
@@ -185,12 +200,13 @@ def test_measuring_changes_nothing_of_the_training(stage, loop):
 
 def test_the_summary_measures_both_parts_in_the_same_way(stage, trained):
     model, options, _ = trained
-    same = stage.summary(model, "binary", options.loss, parts(), parts())
+    same = summary(stage, model, options, parts())
     assert same["generalization_gap"] == {"loss": 0, "accuracy": 0}
-    other = stage.summary(model, "binary", options.loss, parts(), parts(1))
+    other = summary(stage, model, options, parts(1))
     assert other["generalization_gap"]["loss"] > 0
     assert other["generalization_gap"]["accuracy"] > 0
-    assert other["parameters"] == {"total": 1409, "trainable": 1409}
+    assert stage.parameters(model) == {"total": 1409, "trainable": 1409}
+    assert "least_loss" not in other
     share = parts()["targets"].mean()
     entropy = -share * np.log(share) - (1 - share) * np.log(1 - share)
     assert other["baseline_loss"] == pytest.approx(entropy)
@@ -205,9 +221,10 @@ def test_numbers_have_no_accuracy(stage):
         "train/loss",
         "validation/loss",
     }
-    summary = stage.summary(model, "regression", options.loss, parts(), parts(1))
-    assert summary["generalization_gap"].keys() == {"loss"}
-    assert summary["baseline_loss"] == pytest.approx(parts()["targets"].var())
+    found = summary(stage, model, options, parts(1), "regression")
+    assert found["generalization_gap"].keys() == {"loss"}
+    assert found["loss_function"] == "mean_squared_error"
+    assert found["baseline_loss"] == pytest.approx(parts()["targets"].var())
 
 
 def test_a_training_that_diverges_stops_and_keeps_its_last_good_epoch(stage):

@@ -146,6 +146,7 @@ class Split(Params):
     by: Literal["review", "group"]
     validation: Rate
     test: Rate
+    train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @model_validator(mode="after")
     def _leaves_some_to_train(self) -> "Split":
@@ -216,6 +217,7 @@ class FitBounds(Params):
     max_gap: Share
     max_rise: Share
     min_explained: Share
+    min_of_linear: Share
     min_progress: Share
 
 

@@ -2,26 +2,31 @@
 
 In the lecture, *underfitting* is a high loss on both parts, *overfitting* a clear gap between them,
 *optimal* a validation loss close to the training loss. To define "high", "clear" and "close" for
-every task, a loss is divided by the baseline loss, that of always predicting the class frequencies
-(the mean, in a regression). The share by which a network lowers the baseline loss is `explained`:
-McFadden's R² (1974) for a cross-entropy, the ordinary R² for a squared error.
+every task, a loss is a share of the baseline loss, that of always predicting the class frequencies
+(the mean, in a regression). What a network lowers it by is `explained`: McFadden's R² (1974) for a
+cross-entropy, the ordinary R² for a squared error. Two losses are changed first, so that the same
+network gets the same verdict: the absolute error is squared, and a cross-entropy of targets between
+0 and 1 is counted from the entropy of the targets, the least that any network can reach.
 
-The rule, with the parameters of `evaluate.fit`:
+The rule, with the parameters of `evaluate.fit`. A network has to explain a share of the loss:
+`min_of_linear` of what the linear baseline explains in validation, so that no more is expected than
+the data allow; `min_explained` if no linear baseline is known, or if it explains nothing.
 
-1. fewer than four epochs, or a loss that is not finite: `undecided`;
+1. training explains less than half of that: `underfitting`, whatever the gap;
 2. validation is worse than training by more than `max_gap`, or has risen by more than `max_rise`
    since its best epoch: `overfitting`;
-3. validation is better than training by more than `max_gap`: `undecided`, check the split;
-4. less than `min_explained` of the training loss is explained: `underfitting`;
-5. the validation loss still fell by more than `min_progress` in the last third of the epochs:
-   `underfitting`, since the training stopped too soon;
-6. otherwise `optimal`.
+3. training explains less than that, or the validation loss still falls at the end of all epochs, at
+   a rate of more than `min_progress` in a third of the epochs: `underfitting`;
+4. otherwise `optimal`.
 
-Rule 5 is about the end of the training, the others about the epoch whose weights were kept. The
-curves are smoothed by a running median of three (Tukey, 1977), so that one bumpy epoch changes
-nothing. A value is above or below a bound only if its distance to the bound is larger than the
-noise: the scatter of the curve around the smoothed curve, and for the gap, which compares different
-reviews, two standard errors as well. Otherwise the verdict is `undecided`; rule 5 is skipped.
+The curves are smoothed by a running median of three (Tukey, 1977), so that one bumpy epoch changes
+nothing. Each value has a standard error, from the scatter of the curves and the sample of reviews.
+So each condition has a probability, and each verdict too (see `_probabilities`).
+
+`undecided` is for curves that cannot be read: too few epochs, a loss that is not finite or jumps,
+validation better than training by more than `max_gap` (then the split is at fault), noise that
+allows a gap of less than half and of more than one and a half times the bound, or a verdict that is
+more likely wrong than right.
 """
 
 import math
@@ -31,15 +36,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtr
 
 from ajuste.config.schema import FitBounds
 from ajuste.files import read_json
+from ajuste.tasks import ABSOLUTE_ERROR
 
 UNDERFITTING, OVERFITTING, OPTIMAL = "underfitting", "overfitting", "optimal"
 UNDECIDED = "undecided"
 
-MIN_EPOCHS = 4  # of three epochs, a median of three leaves a single value
+MIN_EPOCHS = 4
+MIN_EPOCHS_STOPPED = 3  # early stopping ended the training past its best: more would not help
+LINEAR_KNOWS = 0.02  # a linear baseline that explains less says nothing about the data
+
 NORMAL_SCATTER = 3.18  # 1 / median(|x - smooth(x)|) of standard normal x, by simulation
+SMOOTHED = 0.67  # the standard deviation of a median of three standard normal values
+FREEDOM = 5  # of Student's t: the scatter is estimated from few epochs
+PAIRED = 1 / 3
+"""The standard error of a change between two epochs, as a share of that of the gap: both are of the
+same reviews, so most of the sampling error cancels."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +68,9 @@ class Curves:
         baseline_loss: the loss of the best constant prediction.
         standard_error: of the difference between the two losses, due to the choice of reviews; 0 if
             it is not known.
-        train_accuracy: float (epochs,), or None for a task without an accuracy.
-        validation_accuracy: the same.
+        linear_loss: the validation loss of the linear baseline; None if it is not known.
+        least_loss: the entropy of the targets, in training and in validation (see `tasks`).
+        loss: its name, one of `tasks.TASKS`.
     """
 
     train_loss: np.ndarray
@@ -62,8 +78,9 @@ class Curves:
     kept_epoch: int
     baseline_loss: float
     standard_error: float = 0.0
-    train_accuracy: np.ndarray | None = None
-    validation_accuracy: np.ndarray | None = None
+    linear_loss: float | None = None
+    least_loss: tuple[float, float] = (0.0, 0.0)
+    loss: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,9 +91,29 @@ class Fit:
     reason: str
     numbers: dict[str, Any]
 
+    @property
+    def certainty(self) -> float:
+        """The probability of the verdict; 0 if it is undecided."""
+        return self.numbers.get("probability", {}).get(self.verdict, 0.0)
+
     def as_json(self) -> dict[str, Any]:
         """The value of `fit` in `metrics/evaluate.json`."""
         return {"verdict": self.verdict, "reason": self.reason, **self.numbers}
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """Smoothed curves in shares of the baseline loss, and their noise.
+
+    `scatter` is the standard deviation of a smoothed value from epoch to epoch, in training and in
+    validation; `sampling` is the standard error of the gap due to the choice of reviews.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    scatter: tuple[float, float]
+    sampling: float
+    linear: float | None
 
 
 def smooth(curve: np.ndarray) -> np.ndarray:
@@ -117,117 +154,195 @@ def judge(curves: Curves, bounds: FitBounds) -> Fit:
         The verdict with these numbers, which are those of the smoothed curves at the epoch kept
         (none where the curves cannot be read):
 
-        - `generalization_gap`: by how much validation is worse in `loss`, and in `accuracy` where
-          the task has one;
+        - `probability` of each verdict, given the noise of the curves and of the sample;
         - `kept_epoch` and `best_epoch`, that of the lowest validation loss, both from 1;
-        - `rise_after_best`: how far the validation loss rose from there to the last epoch;
-        - `baseline_loss`, and in shares of it
-        - `explained`: the share by which the network lowers it, in `train` and `validation`;
-        - `gap`, that of the losses, and `margin`, the noise of it;
+        and in shares of the baseline loss
+
+        - `explained`: by which the network lowers it, in `train` and `validation`; by which the
+          `linear` baseline does in validation, if it is known; and what is `expected` in training;
+        - `gap`, that of the losses, and `margin`, two standard errors of it;
         - `rise`: of the validation loss from its best to the epoch kept;
-        - `progress`: the fall of the validation loss in the last third of the epochs, and
-          `improving`, whether that is more than `min_progress`.
+        - `progress`: how far the validation loss would fall in a third of the epochs at the rate of
+          the last sixth, and `improving`, whether that is more than `min_progress`;
+        - `jumps`: how far the training loss jumps from epoch to epoch.
     """
-    epochs = len(curves.train_loss)
-    if epochs < MIN_EPOCHS:
-        return Fit(
-            UNDECIDED, f"{epochs} epochs are too few for a verdict, train for {MIN_EPOCHS}", {}
-        )
+    epochs, stopped = len(curves.train_loss), curves.kept_epoch < len(curves.train_loss)
+    if epochs < (MIN_EPOCHS_STOPPED if stopped else MIN_EPOCHS):
+        few = f"{epochs} epochs are too few for a verdict"
+        more = "lower the learning rate" if stopped else f"train for {MIN_EPOCHS}"
+        return Fit(UNDECIDED, f"{few}, {more}", {})
     if not np.isfinite([curves.train_loss, curves.validation_loss]).all():
         return Fit(UNDECIDED, "a loss is not finite; lower the learning rate", {})
-    base = curves.baseline_loss
-    kept = curves.kept_epoch - 1
-    train, validation = smooth(curves.train_loss), smooth(curves.validation_loss)
-    best = int(validation.argmin())
-    last_third = max(2, round(epochs / 3))
-    wiggle = noise(curves.validation_loss) / base
-    sampling = 2 * curves.standard_error / base
-    progress = float(validation[-1 - last_third] - validation[-1]) / base
+    shares = _shares(curves)
+    train, validation = shares.train, shares.validation
+    kept, best = curves.kept_epoch - 1, int(validation.argmin())
+    last_sixth = max(1, round(epochs / 6))
+    thirds = epochs / 3 / last_sixth
+    explained = {"train": float(1 - train[kept]), "validation": float(1 - validation[kept])}
+    if shares.linear is not None:
+        explained["linear"] = 1 - shares.linear
+    explained["expected"] = _expected(explained.get("linear"), bounds)
+    errors = _standard_errors(shares, thirds)
     numbers = {
-        "generalization_gap": _gap(curves, kept),
         "kept_epoch": curves.kept_epoch,
         "best_epoch": best + 1,
-        "rise_after_best": float(validation[-1] - validation[best]),
-        "baseline_loss": base,
-        "explained": {
-            "train": float(1 - train[kept] / base),
-            "validation": float(1 - validation[kept] / base),
-        },
-        "gap": float(validation[kept] - train[kept]) / base,
-        "margin": math.hypot(wiggle, noise(curves.train_loss) / base, sampling),
-        "rise": float(validation[kept] - validation[: kept + 1].min()) / base,
-        "progress": progress,
-        "improving": bool(_exceeds(progress, bounds.min_progress, wiggle)),
+        "explained": explained,
+        "gap": float(validation[kept] - train[kept]),
+        "margin": 2 * errors["gap"],
+        "rise": float(validation[kept] - validation[: kept + 1].min()),
+        "progress": float(validation[-1 - last_sixth] - validation[-1]) * thirds,
+        "jumps": shares.scatter[0],
     }
-    return Fit(*_decide(numbers, wiggle, bounds), numbers)
+    numbers["improving"] = not stopped and numbers["progress"] > bounds.min_progress
+    numbers["probability"] = _probabilities(numbers, errors, stopped, bounds)
+    return Fit(*_decide(numbers, bounds), numbers)
 
 
-def _decide(numbers: dict[str, Any], wiggle: float, bounds: FitBounds) -> tuple[str, str]:
-    gap, margin, rise = numbers["gap"], numbers["margin"], numbers["rise"]
-    explained = numbers["explained"]["train"]
+def _shares(curves: Curves) -> _Shares:
+    power = 2 if curves.loss == ABSOLUTE_ERROR else 1
+    places = zip((curves.train_loss, curves.validation_loss), curves.least_loss, strict=True)
+    train, validation = (
+        np.maximum(0.0, (loss - least) / (curves.baseline_loss - least)) ** power
+        for loss, least in places
+    )
+    sampling = curves.standard_error / (curves.baseline_loss - curves.least_loss[1])
+    if power == 2:  # the derivative of the square
+        sampling *= 2 * math.sqrt(validation[curves.kept_epoch - 1])
+    linear = None
+    if curves.linear_loss is not None:
+        least = curves.least_loss[1]
+        linear = ((curves.linear_loss - least) / (curves.baseline_loss - least)) ** power
+    if len(train) < MIN_EPOCHS:  # of three epochs, a median of three leaves a single value
+        return _Shares(train, validation, (0.0, 0.0), sampling, linear)
+    scatter = SMOOTHED * noise(train), SMOOTHED * noise(validation)
+    return _Shares(smooth(train), smooth(validation), scatter, sampling, linear)
+
+
+def _expected(linear: float | None, bounds: FitBounds) -> float:
+    """The share of the loss that a network has to explain in training."""
+    if linear is None or linear < LINEAR_KNOWS:
+        return bounds.min_explained
+    return bounds.min_of_linear * linear
+
+
+def _standard_errors(shares: _Shares, thirds: float) -> dict[str, float]:
+    train, validation = shares.scatter
+    change = math.hypot(math.sqrt(2) * validation, PAIRED * shares.sampling)
+    return {
+        "gap": math.hypot(train, validation, shares.sampling),
+        "explained": math.hypot(train, shares.sampling / math.sqrt(2)),  # of one part
+        "rise": change,
+        "progress": thirds * change,
+    }
+
+
+def _probabilities(
+    numbers: dict[str, Any], errors: dict[str, float], stopped: bool, bounds: FitBounds
+) -> dict[str, float]:
+    """The probability of each verdict.
+
+    Each condition of the rule holds with the probability that a value around the estimate, with the
+    distribution of Student's t, is beyond the bound. The conditions count as independent, and are
+    taken in the order of the rule. `python -m benchmarks.verdicts` checks the result.
+    """
+    explained, expected = numbers["explained"]["train"], numbers["explained"]["expected"]
+
+    def beyond(value: float, bound: float, error: float) -> float:
+        return float(stdtr(FREEDOM, (value - bound) / max(error, 1e-9)))
+
+    nothing = beyond(expected / 2, explained, errors["explained"])
+    low = beyond(expected, explained, errors["explained"])
+    gap = beyond(numbers["gap"], bounds.max_gap, errors["gap"])
+    better = beyond(-numbers["gap"], bounds.max_gap, errors["gap"])
+    rise = beyond(numbers["rise"], bounds.max_rise, errors["rise"])
+    falling = beyond(numbers["progress"], bounds.min_progress, errors["progress"])
+    falling = 0.0 if stopped else falling
+    over = (1 - nothing) * (1 - (1 - gap) * (1 - rise))
+    rest = (1 - nothing - over) * (1 - better)
+    optimal = rest * (1 - low) * (1 - falling)
+    return {UNDERFITTING: nothing + rest - optimal, OVERFITTING: over, OPTIMAL: optimal}
+
+
+def _decide(numbers: dict[str, Any], bounds: FitBounds) -> tuple[str, str]:
+    """The verdict and its reason."""
+    gap, margin = numbers["gap"], numbers["margin"]
+    explained, expected = numbers["explained"]["train"], numbers["explained"]["expected"]
+    if numbers["jumps"] > 2 * bounds.max_gap:
+        return UNDECIDED, (
+            f"the training loss jumps by {numbers['jumps']:.2f} of the baseline loss from epoch to "
+            "epoch; lower the learning rate"
+        )
+    low = f"training explains {explained:.2f} of the baseline loss (expected: {expected:.2f})"
+    if explained < expected / 2:
+        return UNDERFITTING, low
+    if margin > bounds.max_gap and abs(gap - bounds.max_gap) < margin - bounds.max_gap / 2:
+        return UNDECIDED, (
+            f"the gap between validation and training is {gap - margin:.2f} to {gap + margin:.2f} "
+            f"of the baseline loss (allowed: {bounds.max_gap}), too uncertain to judge; add "
+            "validation reviews or lower the learning rate"
+        )
+    verdict, reason = _compare(numbers, low, bounds)
+    chances = numbers["probability"]
+    if verdict != UNDECIDED and chances[verdict] < 0.5:
+        likely = ", ".join(f"{name} {100 * chance:.0f} %" for name, chance in chances.items())
+        return UNDECIDED, (
+            f"the curves are too noisy for one verdict ({likely}); add validation reviews or lower "
+            "the learning rate"
+        )
+    return verdict, reason
+
+
+def _compare(numbers: dict[str, Any], low: str, bounds: FitBounds) -> tuple[str, str]:
+    """The verdict by the estimates alone, for curves that can be read (rules 2 to 4)."""
+    gap, rise = numbers["gap"], numbers["rise"]
+    explained, expected = numbers["explained"]["train"], numbers["explained"]["expected"]
     signs = {
         f"validation is worse than training by {gap:.2f} of the baseline loss (allowed: "
-        f"{bounds.max_gap})": _exceeds(gap, bounds.max_gap, margin),
+        f"{bounds.max_gap})": gap > bounds.max_gap,
         f"the validation loss has risen by {rise:.2f} of the baseline loss since its best "
-        f"(allowed: {bounds.max_rise})": _exceeds(rise, bounds.max_rise, wiggle),
+        f"(allowed: {bounds.max_rise})": rise > bounds.max_rise,
     }
     if any(signs.values()):
         return OVERFITTING, "; ".join(sign for sign, crossed in signs.items() if crossed)
-    better = f"validation is better than training by {-gap:.2f} of the baseline loss"
-    far_better = _exceeds(-gap, bounds.max_gap, margin)
-    if far_better:
-        return UNDECIDED, f"{better}; look at how the reviews were split"
-    low = (
-        f"training explains {explained:.2f} of the baseline loss (expected: {bounds.min_explained})"
-    )
-    too_low = _exceeds(bounds.min_explained, explained, wiggle)
-    if too_low:
+    if -gap > bounds.max_gap:
+        return UNDECIDED, (
+            f"validation is better than training by {-gap:.2f} of the baseline loss; look at how "
+            "the reviews were split"
+        )
+    if explained < expected:
         return UNDERFITTING, low
-    for sign, crossed in {**signs, better: far_better, low: too_low}.items():
-        if crossed is None:
-            return UNDECIDED, (
-                f"{sign}, too close to tell in curves that are this noisy (gap give or take "
-                f"{margin:.2f}); add validation reviews or lower the learning rate"
-            )
     if numbers["improving"]:
         return UNDERFITTING, (
-            f"the validation loss still fell by {numbers['progress']:.2f} of the baseline loss in "
-            f"the last third of the epochs (allowed: {bounds.min_progress}): training stopped too "
-            "soon"
+            f"training stopped too soon: the validation loss still falls, by "
+            f"{numbers['progress']:.2f} of the baseline loss in a third of the epochs (allowed: "
+            f"{bounds.min_progress})"
         )
     return OPTIMAL, (
         f"validation is within {max(gap, 0):.2f} of training, in shares of the baseline loss "
-        f"(allowed: {bounds.max_gap}), and training explains {explained:.2f} of it"
+        f"(allowed: {bounds.max_gap}), and training explains {explained:.2f} of it (expected: "
+        f"{expected:.2f})"
     )
 
 
-def _exceeds(value: float, bound: float, margin: float) -> bool | None:
-    """Whether a value is above a bound; None if the difference is within the margin."""
-    if abs(value - bound) <= margin:
-        return None
-    return value > bound
+def read_curves(folder: Path, linear_loss: float | None) -> Curves:
+    """The curves in the folder of metrics of the stage `train`.
 
-
-def _gap(curves: Curves, kept: int) -> dict[str, float]:
-    gap = {"loss": smooth(curves.validation_loss)[kept] - smooth(curves.train_loss)[kept]}
-    if curves.train_accuracy is not None and curves.validation_accuracy is not None:
-        better = smooth(curves.train_accuracy)[kept]
-        gap["accuracy"] = better - smooth(curves.validation_accuracy)[kept]
-    return {name: float(value) for name, value in gap.items()}
-
-
-def read_curves(folder: Path) -> Curves:
-    """The curves in the folder of metrics of the stage `train`."""
+    Args:
+        folder: `metrics/train`.
+        linear_loss: the validation loss of the linear baseline; None if it has not this loss.
+    """
     metrics = read_json(folder / "metrics.json")
-    curves = {}
-    for part in ("train", "validation"):
-        for name in ("loss", "accuracy"):
-            path = folder / "plots/metrics" / part / f"{name}.tsv"
-            if path.exists():
-                curves[f"{part}_{name}"] = pd.read_csv(path, sep="\t")[name].to_numpy(np.float64)
+    losses = {
+        f"{part}_loss": pd.read_csv(folder / f"plots/metrics/{part}/loss.tsv", sep="\t")["loss"]
+        for part in ("train", "validation")
+    }
+    least = metrics.get("least_loss", {"train": 0.0, "validation": 0.0})
     return Curves(
-        **curves,
+        **{name: values.to_numpy(np.float64) for name, values in losses.items()},
         kept_epoch=metrics["kept_epoch"],
         baseline_loss=metrics["baseline_loss"],
         standard_error=metrics["standard_error"],
+        linear_loss=linear_loss,
+        least_loss=(least["train"], least["validation"]),
+        loss=metrics["loss_function"],
     )

@@ -1,125 +1,215 @@
-"""The lecture's remedies for a verdict, as commands to paste.
+"""What to try next after a run, as commands to paste.
 
-Against overfitting: dropout, a smaller network, a penalty on the weights; first of all, if the
-validation loss rises again, early stopping. Against underfitting: less regularization, a trained
-embedding, a larger network, a longer input; first of all, if the loss still falls, more epochs. A
-remedy changes only options that the network has: those of its entry in `params.yaml`, and those of
-every network.
+The lecture's remedies against overfitting: early stopping, dropout, a smaller network, a penalty on
+the weights. Against underfitting: more epochs, less regularization, a trained embedding, a larger
+network. Beyond the lecture: another learning rate, clipped gradients, another cell, pooling, a
+longer input, wider word vectors, more data, a look at the labels. A remedy changes only options
+that the network has: those of its entry in `params.yaml`, and those of every network.
 """
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from ajuste.evaluation.fit import OVERFITTING, UNDERFITTING
+from ajuste.evaluation.fit import OPTIMAL, OVERFITTING, UNDERFITTING
 
 DROPOUT = 0.3
 PENALTY = 0.001
 PATIENCE = 2
+CLIP_NORM = 1.0
 FIRST_LAYER = 32  # units, for a network without a hidden layer
+HARDLY_MOVES = 0.1  # the share of the loss that training explains, if the learning rate is too low
+JUMPS = 0.05  # how far the training loss jumps, if the learning rate is too high
+KNOWS_LITTLE = 0.3  # the share that the linear baseline explains, if the labels may be at fault
 HOLDING_BACK = {
     "dropout": "dropout",
     "recurrent_dropout": "recurrent dropout",
     "l1": "L1 penalty",
     "l2": "L2 penalty",
 }
-EVERYWHERE = ("l2", "patience")  # every network has them, also if its entry does not
+# Their networks have them, also if their entries do not.
+EVERYWHERE = ("l2", "patience", "clip_norm", "pooling")
+RECURRENT = ("simple_rnn", "lstm", "gru")
+LEARNING_CURVE = "make study STUDY=studies/learning-curve.yaml"
+ERRORS = "reports/evaluate/errors.csv"
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """A change of a parameter, and its reason.
+    """Something to try, and its reason.
 
     Attributes:
+        what: a noun phrase, such as "a larger network".
+        why: the effect.
         model: the model that it is for. The command selects it: DVC ignores an option of a model
             that is not selected.
-        changes: the full name of the parameter and its new value.
-        why: the effect of the change.
-        new: whether the parameter is missing in `params.yaml`.
+        changes: the full names of the parameters and their new values.
+        new: the parameters that are missing in `params.yaml`.
+        instead: the command or the file, if it is no experiment.
     """
 
-    model: str
-    changes: dict[str, Any]
+    what: str
     why: str
-    new: bool = False
+    model: str = ""
+    changes: dict[str, Any] = field(default_factory=dict)
+    new: frozenset[str] = frozenset()
+    instead: str = ""
 
     @property
     def command(self) -> str:
         """The experiment that tries it; `+` adds a parameter."""
-        add = "+" if self.new else ""
-        changes = (f"{add}{key}={_plain(value)}" for key, value in self.changes.items())
+        changes = (
+            f"{'+' if key in self.new else ''}{key}={_plain(value)}"
+            for key, value in self.changes.items()
+        )
         settings = [f"model={self.model}", *changes]
-        return f"dvc exp run {' '.join(f'-S {shlex.quote(setting)}' for setting in settings)}"
+        tried = f"dvc exp run {' '.join(f'-S {shlex.quote(setting)}' for setting in settings)}"
+        return self.instead or tried
+
+
+Change = tuple[dict[str, Any], str, str]
+"""Options of the model (or full names of other parameters) with their values, what, why."""
 
 
 def propose(fit: dict[str, Any], settings: dict[str, Any]) -> list[Remedy]:
-    """The remedies for a run, in the order in which to try them.
+    """What to try next, in this order.
 
     Args:
-        fit: its verdict and numbers, as `Fit.as_json` gives them.
+        fit: the verdict and its numbers, as `Fit.as_json` gives them; `explained` and others may be
+            missing, if the curves could not be read.
         settings: the parameters of the run, all of `params.yaml`.
-
-    Returns:
-        An empty list for a fit that is optimal or undecided.
     """
     model = settings["model"]
     entry = settings["models"][model]
     if fit["verdict"] == OVERFITTING:
-        found = _against_overfitting(entry, fit["kept_epoch"] > fit["best_epoch"])
+        changes = _against_overfitting(entry, fit)
     elif fit["verdict"] == UNDERFITTING:
-        found = _against_underfitting(entry, fit["improving"])
+        changes = _against_underfitting(entry, settings, fit)
+    elif fit["verdict"] == OPTIMAL:
+        changes = [] if beats_linear(fit) else _larger(entry, settings)
     else:
-        return []
-    remedies = [
-        Remedy(model, {f"models.{model}.{option}": value}, why, new=option not in entry)
-        for option, value, why in found
-        if option in entry or option in EVERYWHERE
-    ]
-    if fit["verdict"] == UNDERFITTING:
-        longer = {"tokenize.max_length": 2 * settings["tokenize"]["max_length"]}
-        remedies.append(Remedy(model, longer, "a longer input: more of each review"))
-    return remedies
+        changes = _to_read_it(entry, settings, fit)
+    found = []
+    for options, what, why in changes:
+        own = {key for key in options if "." not in key}
+        if own <= {*entry, *EVERYWHERE}:
+            prefix = f"models.{model}."
+            values = {prefix + key if key in own else key: options[key] for key in options}
+            new = frozenset(prefix + key for key in own if key not in entry)
+            found.append(Remedy(what, why, model, values, new))
+    if fit["verdict"] == UNDERFITTING and entry.get("network") == "simple_rnn":
+        at = 1 if fit.get("jumps", 0) > JUMPS else 0
+        gated = Remedy("a GRU", "its gates carry the gradient over many words", "gru")
+        found.insert(at, gated)
+    found += _beyond_the_network(fit)
+    if not found:
+        seed = {"seed": settings["seed"] + 1}
+        found = [Remedy("another seed", "shows how much is chance", model, seed)]
+    return found
+
+
+def beats_linear(fit: dict[str, Any]) -> bool:
+    """Whether the validation loss is at most that of the linear baseline, if that is known."""
+    explained = fit.get("explained", {})
+    return explained.get("validation", 0) >= explained.get("linear", 1)
 
 
 def advise(fit: dict[str, Any], settings: dict[str, Any]) -> str:
-    """A line with the verdict and its reason, and one for each remedy."""
+    """The sentence (see `ajuste.evaluation.sentence`), the reason, and a line for each remedy."""
     remedies = propose(fit, settings)
-    lines = [f"fit: {fit['verdict']}: {fit['reason']}", *(["Try:"] if remedies else [])]
-    width = max((len(remedy.command) for remedy in remedies), default=0)
-    lines += [f"  {remedy.command:<{width}}  # {remedy.why}" for remedy in remedies]
-    return "\n".join(lines)
+    width = max(len(remedy.command) for remedy in remedies)
+    tried = (f"  {remedy.command:<{width}}  # {remedy.what}: {remedy.why}" for remedy in remedies)
+    return "\n".join([fit["sentence"], f"The fit: {fit['reason']}.", "Try:", *tried])
 
 
-Change = tuple[str, Any, str]
-
-
-def _against_overfitting(entry: dict[str, Any], turned: bool) -> Iterator[Change]:
-    units = entry.get("units")
-    if turned and not entry.get("patience"):
-        yield "patience", PATIENCE, "stop if validation gets worse, and keep the best epoch"
+def _against_overfitting(entry: dict[str, Any], fit: dict[str, Any]) -> Iterator[Change]:
+    units, patience = entry.get("units"), entry.get("patience")
+    turned = fit["kept_epoch"] > fit["best_epoch"]
+    if entry.get("network") == "dense" and entry.get("pooling", "none") == "none":
+        yield {"pooling": "average"}, "pooling", "one weight for each dimension, not for each place"
+    if turned and not patience:
+        yield {"patience": PATIENCE}, "early stopping", "keeps the epoch with the lowest loss"
+    if patience and fit["kept_epoch"] <= 2:
+        yield _slower(entry, 3)
     if not entry.get("dropout"):
-        yield "dropout", DROPOUT, "dropout: no unit can rely on a single other one"
-    if units and units != _times(0.5, units):
-        yield "units", _times(0.5, units), "a smaller network, which can memorize less"
+        yield {"dropout": DROPOUT}, "dropout", "no unit can rely on a single other one"
+    if units and units != _times(0.5, units) and not beats_linear(fit):
+        yield {"units": _times(0.5, units)}, "a smaller network", "it can memorize less"
     if not entry.get("l2"):
-        yield "l2", PENALTY, "an L2 penalty: it keeps the weights small"
+        yield {"l2": PENALTY}, "an L2 penalty", "keeps the weights small"
     if entry.get("embedding") == "trained":
-        yield "embedding", "frozen", "frozen word vectors: fewer weights to learn"
+        yield {"embedding": "frozen"}, "frozen word vectors", "fewer weights to learn"
 
 
-def _against_underfitting(entry: dict[str, Any], improving: bool) -> Iterator[Change]:
-    epochs = ("epochs", 2 * entry.get("epochs", 1), "twice as many epochs")
-    if improving:
+def _against_underfitting(
+    entry: dict[str, Any], settings: dict[str, Any], fit: dict[str, Any]
+) -> Iterator[Change]:
+    if fit["jumps"] > JUMPS:
+        yield _slower(entry, 10)
+        if entry.get("network") in RECURRENT and not entry.get("clip_norm"):
+            yield {"clip_norm": CLIP_NORM}, "clipped gradients", "no step is too large"
+    elif fit["explained"]["train"] < HARDLY_MOVES and "learning_rate" in entry:
+        rate = _rate(10 * entry["learning_rate"])
+        yield {"learning_rate": rate}, "a higher learning rate", "the loss hardly moves"
+    epochs = {"epochs": 2 * entry.get("epochs", 1)}, "twice the epochs", "more time to learn"
+    if fit["improving"]:
         yield epochs
     for option, what in HOLDING_BACK.items():
         if entry.get(option):
-            yield option, 0.0, f"no {what}: it restrains the network"
-    if entry.get("embedding") == "frozen":
-        yield "embedding", "trained", "a trained embedding: it adapts the word vectors"
-    yield "units", _times(2, entry.get("units") or [FIRST_LAYER // 2]), "a larger network"
-    if not improving:
+            yield {option: 0.0}, f"no {what}", "it restrains the network"
+    yield from _larger(entry, settings)
+    if not fit["improving"]:
         yield epochs
+    if entry.get("embedding") in ("frozen", "trained") and settings["embed"]["source"] == "bundled":
+        wide = {"embed.source": "stanford"}
+        yield wide, "wider word vectors", "more numbers a word; a download of 862 MB"
+
+
+def _larger(entry: dict[str, Any], settings: dict[str, Any]) -> Iterator[Change]:
+    length = {"tokenize.max_length": 2 * settings["tokenize"]["max_length"]}
+    pooled = entry.get("network") in RECURRENT and entry.get("pooling", "last") == "last"
+    if pooled:
+        yield {"pooling": "max"}, "pooling", "every word is as near to the answer as the last"
+    yield length, "a longer input", "more of each review"
+    if entry.get("embedding") == "frozen":
+        yield {"embedding": "trained"}, "a trained embedding", "it adapts the word vectors"
+    wider = _times(2, entry.get("units") or [FIRST_LAYER // 2])
+    yield {"units": wider}, "a larger network", "it can learn more"
+
+
+def _to_read_it(
+    entry: dict[str, Any], settings: dict[str, Any], fit: dict[str, Any]
+) -> Iterator[Change]:
+    """What makes a verdict possible, if there is none."""
+    if "explained" not in fit:
+        if entry.get("patience"):
+            yield _slower(entry, 10)
+        else:
+            yield {"epochs": 10}, "more epochs", "a curve needs a few"
+    elif fit["jumps"] > JUMPS:
+        yield _slower(entry, 10)
+    share = settings["split"]["validation"]
+    if share < 0.2:
+        yield {"split.validation": 2 * share}, "a larger validation part", "less noise in the gap"
+
+
+def _beyond_the_network(fit: dict[str, Any]) -> Iterator[Remedy]:
+    explained = fit.get("explained", {})
+    if fit["verdict"] != OVERFITTING and explained.get("linear", 1) < KNOWS_LITTLE:
+        yield Remedy("a look at the labels", "the surest errors come first", instead=ERRORS)
+    if fit["verdict"] == OVERFITTING or (fit["verdict"] == OPTIMAL and beats_linear(fit)):
+        why = "the scores with 25, 50 and 100 % of it say whether it helps"
+        yield Remedy("more data", why, instead=LEARNING_CURVE)
+
+
+def _slower(entry: dict[str, Any], factor: int) -> Change:
+    rate = {"learning_rate": _rate(entry.get("learning_rate", 0.001) / factor)}
+    return rate, "a lower learning rate", "smaller steps"
+
+
+def _rate(rate: float) -> float:
+    return float(f"{rate:.1g}")
 
 
 def _times(factor: float, units: int | list[int]) -> int | list[int]:

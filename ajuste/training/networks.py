@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, create_model, model_validator
 
 from ajuste.config import reader
-from ajuste.data.text import SPECIAL, UNKNOWN
+from ajuste.data.text import PADDING, SPECIAL, UNKNOWN
 from ajuste.tasks import TASKS
 from ajuste.training import backend
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 OPTIMIZERS = {"sgd": "SGD", "adagrad": "Adagrad", "rmsprop": "RMSprop", "adam": "Adam"}
 """The optimizers: names in `params.yaml`, and in Keras."""
+
+FAR_BELOW = 1e9  # what a maximum over words never takes
 
 Embed = Callable[..., "keras.KerasTensor"]
 """`embed(token_ids, masked)`: int32 (batch, length) in, float32 (batch, length, width) out."""
@@ -77,13 +79,32 @@ def dense(
     units: Layers,
     activation: Activation = "relu",
     dropout: reader.Rate = 0.0,
+    pooling: Literal["none", "average", "max"] = "none",
 ) -> "keras.KerasTensor":
     """All vectors of a review side by side, then a dense layer for each of `units`.
 
-    Dropout follows each dense layer; without a dense layer it follows the vectors.
+    Dropout follows each dense layer; without a dense layer it follows the vectors. With `pooling`
+    the average or the maximum of the vectors takes the place of all of them.
     """
-    flat = backend.keras.layers.Flatten()
-    return _hidden(flat(embed(token_ids, masked=False)), units, activation, dropout)
+    vectors = embed(token_ids, masked=False)
+    if pooling == "none":
+        features = backend.keras.layers.Flatten()(vectors)
+    else:
+        features = _pool(vectors, token_ids, pooling)
+    return _hidden(features, units, activation, dropout)
+
+
+def _pool(
+    vectors: "keras.KerasTensor", token_ids: "keras.KerasTensor", pooling: str
+) -> "keras.KerasTensor":
+    """The average or the maximum over the words of a review; 0 if it has no word."""
+    ops = backend.keras.ops
+    words = ops.expand_dims(ops.cast(token_ids != PADDING, "float32"), -1)
+    count = ops.sum(words, axis=1)
+    if pooling == "average":
+        return ops.sum(vectors * words, axis=1) / ops.maximum(count, 1.0)
+    largest = ops.max(vectors * words - (1.0 - words) * FAR_BELOW, axis=1)
+    return largest * ops.minimum(count, 1.0)
 
 
 def bag_of_words(
@@ -144,12 +165,15 @@ def _recurrent(layer: str, name: str) -> Callable[..., "keras.KerasTensor"]:
         activation: Activation = "tanh",
         dropout: reader.Rate = 0.0,
         recurrent_dropout: reader.Rate = 0.0,
+        pooling: Literal["last", "average", "max"] = "last",
     ) -> "keras.KerasTensor":
-        """One recurrent layer over the vectors of a review; its last state."""
+        """One recurrent layer over the vectors of a review; its last state, or all pooled."""
         make = getattr(backend.keras.layers, layer)
         settings = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
-        read = make(units, activation=activation, name=name, **settings)
-        return read(embed(token_ids, masked=True))
+        every = pooling != "last"
+        read = make(units, activation=activation, name=name, return_sequences=every, **settings)
+        states = read(embed(token_ids, masked=True))
+        return _pool(states, token_ids, pooling) if every else states
 
     return recurrent
 

@@ -1,0 +1,58 @@
+"""A run in one plain sentence: how it fits, how good it is, what to try next."""
+
+from typing import Any
+
+from ajuste.evaluation.fit import OPTIMAL
+from ajuste.evaluation.remedies import propose
+
+MOST_SURE = 0.99  # the model of the noise is not exact enough to say more
+
+
+def sentence(fit: dict[str, Any], quality: str, settings: dict[str, Any]) -> str:
+    """The sentence.
+
+    Args:
+        fit: the verdict and its numbers, as `Fit.as_json` gives them.
+        quality: see below.
+        settings: the parameters of the run, all of `params.yaml`.
+    """
+    verdict = fit["verdict"].capitalize() + (" fit" if fit["verdict"] == OPTIMAL else "")
+    if chance := fit.get("probability", {}).get(fit["verdict"]):
+        verdict += f" ({_percent(min(chance, MOST_SURE))} sure)"
+    named = " or ".join(remedy.what for remedy in propose(fit, settings)[:2])
+    return f"{verdict}; {quality}: {named} is worth trying."
+
+
+def quality(
+    network: dict[str, float],
+    linear: dict[str, float],
+    majority: dict[str, float],
+    explained: dict[str, float],
+) -> str:
+    """How good a network is in validation, beside the baselines.
+
+    Args:
+        network: its validation scores, `loss` and, if the task has one, `accuracy`.
+        linear: those of the linear baseline.
+        majority: those of always predicting the class frequencies, or the mean.
+        explained: the shares of the loss that the network and the linear baseline explain, if they
+            are known (`explained` of the fit).
+    """
+    if "accuracy" in network:
+        known, beside, usual = (
+            _percent(scores["accuracy"]) for scores in (network, linear, majority)
+        )
+        return (
+            f"{known} right in validation, where the linear baseline gets {beside} and the most "
+            f"frequent label {usual}"
+        )
+    if "validation" not in explained:
+        return f"the validation loss is {network['loss']:.3g}"
+    known = f"{_percent(explained['validation'])} of the validation loss explained"
+    if "linear" not in explained:
+        return known
+    return f"{known}, where the linear baseline explains {_percent(explained['linear'])}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %")
