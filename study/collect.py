@@ -5,9 +5,13 @@ import io
 import json
 import re
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
 
 from ajuste.config.reader import parse
 from ajuste.errors import PipelineError
@@ -24,6 +28,7 @@ TRAIN = "metrics/train/metrics.json"
 EVALUATE = "metrics/evaluate.json"
 SPLIT = "metrics/split.json"
 CURVES = "metrics/train/plots/metrics/{part}/loss.tsv"
+VALIDATION = "data/predictions/validation.npz"
 GRADIENT = "reports/train/gradient_through_time.csv"
 
 
@@ -39,6 +44,8 @@ class Result:
         split: `metrics/split.json`, the number of reviews of each part.
         curves: the loss of each epoch, for `train` and `validation`.
         gradient: the norm of the gradient at each step, the last step first.
+        validation: the answers to the validation part (see `validation`), for remedies and what
+            they are for.
         seconds: the time of its training, if it ran here.
         environment: software and processor of its training (`ajuste.training.environment`), if it
             ran here.
@@ -53,6 +60,7 @@ class Result:
     split: dict[str, Any] = field(default_factory=dict)
     curves: dict[str, list[float]] = field(default_factory=dict)
     gradient: list[float] = field(default_factory=list)
+    validation: dict[str, np.ndarray] = field(default_factory=dict)
     seconds: float | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     failure: str = ""
@@ -167,6 +175,15 @@ def collect(start: Base, experiment: Experiment) -> Result:
     )
 
 
+def validation(start: Base, result: Result) -> dict[str, np.ndarray]:
+    """`targets` and `predictions` of the validation part; empty if the cache has lost them."""
+    try:
+        files = DVCFileSystem(str(start.root), rev=ref(start.commit, result.experiment.name))
+        return dict(np.load(io.BytesIO(files.read_bytes(VALIDATION))))
+    except (DvcException, OSError):
+        return {}
+
+
 def follow_up(start: Base, result: Result) -> Experiment | None:
     """The experiment that tries the first remedy for a result (see `plan.remedy`)."""
     values = plan.merged(start.params, result.experiment.overrides)
@@ -180,7 +197,8 @@ def collect_all(start: Base, study: Plan) -> list[Result]:
         result = collect(start, experiment)
         results.append(result)
         if study.follow and (remedy := follow_up(start, result)):
-            results.append(collect(start, remedy))
+            both = result, collect(start, remedy)
+            results[-1:] = [replace(one, validation=validation(start, one)) for one in both]
     return results
 
 

@@ -2,31 +2,43 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterable
+from functools import partial
 
+import numpy as np
 from scipy.stats import binomtest
 
+from ajuste import tasks
 from ajuste.report import charts
-from ajuste.report.document import Block, Bullets, Code, Heading, Picture, Table, Text
+from ajuste.report.document import Block, Bullets, Code, Fold, Heading, Picture, Table, Text
 from ajuste.report.numbers import NONE, many, number
 from ajuste.training import environment
 from study.collect import Result
 from study.plan import Plan
 
 BACK = 50  # steps between the two gradients of the ratio
+FORGETS = 10  # the ratio from which on a network forgets its first words
 VERDICTS = ("optimal", "overfitting", "underfitting", "undecided")
 LEGEND = (
-    "Accuracy, with the loss in brackets, of the weights that were kept. The test column has the "
-    "95 % interval. Gap: validation loss minus training loss. Trained: the parameters that are "
-    "trained. Seconds: the time of the training, if it ran here."
+    "Accuracy, with the loss in brackets, of the weights that were kept. The lowest validation "
+    "loss is first. Gap: validation loss minus training loss. Trained: the parameters that are "
+    "trained. Seconds: the time of the training, if it ran here. How sure the verdict is: its "
+    "probability, given the noise of the curves and the choice of the reviews."
+)
+TEST = (
+    "Do not choose an experiment by these scores. The best of many scores on the same reviews is "
+    "partly luck, and would not come again on new reviews. Choose by the validation scores above; "
+    "then look at the test scores of the chosen one, once."
 )
 PROMISE = (
-    "The first remedy proposed for each experiment that is not optimal. A remedy for overfitting "
-    "works if it makes the gap smaller; a remedy for underfitting works if it makes the training "
-    "loss smaller."
+    "The first remedy proposed for each experiment that overfits or underfits. What matters is "
+    "validation: a remedy helps if it lowers the loss there. Brackets: the 95 % interval of the "
+    "difference over the choice of the validation reviews. It is about these two networks; another "
+    "seed would give others."
 )
 CURVES = (
     "Both losses are measured after each epoch, without dropout, and on the same number of "
-    "reviews. All panels have the same scale; a curve above it is cut off."
+    "reviews. Each panel has its own scale. The dotted line is the epoch whose weights were kept."
 )
 GRADIENT = (
     "How much of the gradient at the last word reaches earlier words. Ratio: the norm at the last "
@@ -51,6 +63,15 @@ def content(study: Plan, results: list[Result], command: str, commit: str) -> li
     made = ["Made by ", Code(command), " on commit ", Code(commit), _reviews(done)]
     blocks.append(Text([*made, *trained_with(done)]))
     blocks += [Heading(2, "Results"), Text([LEGEND]), results_table(results)]
+    sentences = [
+        f"{one.experiment.name}: {one.fit['sentence']}"
+        for one in _ordered(done)
+        if "sentence" in one.fit
+    ]
+    if sentences:
+        blocks.append(Fold("Each experiment in a sentence", [Bullets(sentences)]))
+    if done:
+        blocks.append(Fold("Test scores", [Text([TEST]), test_table(done)]))
     if compared := [result for result in results if _expects(result)]:
         blocks.append(Heading(2, "Measured and expected"))
         gaps = {result.experiment.name: _gap(result) for result in done}
@@ -59,8 +80,11 @@ def content(study: Plan, results: list[Result], command: str, commit: str) -> li
         blocks += [Heading(2, "Remedies"), Text([PROMISE]), remedies_table(remedies, done)]
     if drawn := {_panel_title(result): result.curves for result in done if result.curves}:
         about = "training and validation loss by epoch, one panel for each experiment"
+        kept = {
+            _panel_title(one): one.train["kept_epoch"] for one in done if "kept_epoch" in one.train
+        }
         blocks += [Heading(2, "Loss by epoch"), Text([CURVES])]
-        blocks.append(Picture("losses", charts.loss_panels(drawn), about))
+        blocks.append(Picture("losses", charts.loss_panels(drawn, kept), about))
     if recurrent := [result for result in done if result.gradient]:
         about = "norm of the gradient by steps back in time, on a logarithmic scale"
         norms = {result.experiment.name: result.gradient for result in recurrent}
@@ -77,51 +101,59 @@ def content(study: Plan, results: list[Result], command: str, commit: str) -> li
 
 
 def summary(results: list[Result]) -> str:
-    """The answer in a few sentences: the verdicts, how many agree, how many remedies work."""
-    listed = [result for result in results if not result.experiment.remedy_of]
-    counts = Counter(result.verdict for result in listed)
+    """The answer in a few sentences: the verdicts, how many agree, how many remedies help."""
+    counts = Counter(result.verdict for result in results)
     parts = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]]
-    if unknown := sum(not result.verdict and not result.failure for result in listed):
+    if unknown := sum(not result.verdict and not result.failure for result in results):
         parts.append(f"{unknown} without a verdict")
-    if failed := sum(bool(result.failure) for result in listed):
+    if failed := sum(bool(result.failure) for result in results):
         parts.append(f"{failed} without a result")
-    text = f"{many(len(results), 'experiment')}"
-    if remedies := len(results) - len(listed):
-        text += f", {many(remedies, 'remedy', 'remedies')} included. Of the other {len(listed)}"
+    remedies = sum(bool(result.experiment.remedy_of) for result in results)
+    text = many(len(results), "experiment")
+    if remedies:
+        text += f", {many(remedies, 'remedy', 'remedies')} among them"
     text += f": {', '.join(parts)}."
-    if judged := [result for result in listed if agreement(result)]:
+    if judged := [result for result in results if agreement(result)]:
         differing = [r.experiment.name for r in judged if agreement(r) == "differs"]
         text += f" {len(judged) - len(differing)} of {many(len(judged), 'verdict')} as expected"
         text += f"; not as expected: {', '.join(differing)}." if differing else "."
     done = {result.experiment.name: result for result in results if not result.failure}
+    if best := _ordered(done.values())[:1]:
+        text += f" The lowest validation loss: {best[0].experiment.name}."
     if tried := [result for result in done.values() if result.experiment.remedy_of]:
-        working = sum(works(done[r.experiment.remedy_of], r) for r in tried)
-        text += f" {working} of {many(len(tried), 'remedy', 'remedies')} worked."
+        pairs = [(done[after.experiment.remedy_of], after) for after in tried]
+        helped = sum(helps(*pair) for pair in pairs)
+        well = sum(after.verdict == "optimal" for after in tried)
+        text += (
+            f" {helped} of {many(len(tried), 'remedy', 'remedies')} lowered the validation loss, "
+            f"{well} ended optimal."
+        )
     return text
 
 
 def results_table(results: list[Result]) -> Table:
     """Every experiment with its scores, and the expected scores if there are any."""
     header = [
-        *("experiment", "training", "validation", "gap", "test", "parameters", "trained"),
-        *("seconds", "verdict"),
+        *("experiment", "training", "validation", "gap", "parameters", "trained"),
+        *("seconds", "verdict", "sure"),
     ]
     expecting = any(_expects(result) for result in results)
     if expecting:
         header += ["expected training", "expected validation", "expected verdict", ""]
     rows, marked = [], set()
-    for place, result in enumerate(results):
+    for place, result in enumerate(_ordered(results)):
         train, counts = result.train, result.train.get("parameters", {})
+        sure = result.fit.get("probability", {}).get(result.verdict)
         row = [
             result.experiment.name,
             _scores(train.get("train", {})),
             _scores(train.get("validation", {})),
             number(_gap(result), ".3f"),
-            _test(result.scores),
             number(counts.get("total"), ","),
             number(counts.get("trainable"), ","),
             number(result.seconds, ".0f"),
             "failed" if result.log else result.verdict or NONE,
+            NONE if sure is None else f"{100 * sure:.0f} %",
         ]
         if expecting:
             expected = result.experiment.expected
@@ -135,6 +167,17 @@ def results_table(results: list[Result]) -> Table:
             marked.add(place)
         rows.append(row)
     return Table(header, rows, marked)
+
+
+def test_table(done: list[Result]) -> Table:
+    """The test scores, in the order of `results_table`."""
+    rows = [[one.experiment.name, _test(one.scores)] for one in _ordered(done)]
+    return Table(["experiment", "test accuracy with its 95 % interval"], rows)
+
+
+def _ordered(results: Iterable[Result]) -> list[Result]:
+    """By validation loss, the lowest first; those without one last."""
+    return sorted(results, key=lambda one: one.train.get("validation", {}).get("loss", math.inf))
 
 
 def agreement(result: Result) -> str:
@@ -157,7 +200,10 @@ def comparison(result: Result, gaps: dict[str, float | None]) -> str:
         return f"{result.experiment.name}: nothing to compare, {result.failure}"
     parts = []
     if expected.verdict:
-        said = "as expected" if agreement(result) == "agrees" else f"expected {expected.verdict}"
+        said = "as expected"
+        if agreement(result) != "agrees":
+            said = f"expected {expected.verdict}"
+            said += f", because {result.fit['reason']}" if "reason" in result.fit else ""
         parts.append(f"verdict {result.verdict or 'not known'}, {said}")
     for part, word in (("validation", "validation"), ("train", "training")):
         scores = result.train.get(part, {})
@@ -178,21 +224,24 @@ def comparison(result: Result, gaps: dict[str, float | None]) -> str:
 
 def remedies_table(remedies: list[Result], done: list[Result]) -> Table:
     """Each remedy beside the experiment that it is for."""
-    header = ["experiment", "remedy", "why", "command", "gap", "training loss", "verdict", "works"]
+    header = [
+        *("experiment", "remedy", "command", "validation loss", "validation accuracy", "gap"),
+        *("verdict", "helps"),
+    ]
     originals = {result.experiment.name: result for result in done}
     rows, marked = [], set()
     for place, after in enumerate(remedies):
         before = originals[after.experiment.remedy_of]
-        if not works(before, after):
+        if not helps(before, after):
             marked.add(place)
+        changes = differences(before, after)
         rows.append(
             [
                 before.experiment.name,
-                after.experiment.name,
                 after.experiment.about,
                 Code(after.command),
+                *(_change(before, after, score, changes) for score in ("loss", "accuracy")),
                 f"{number(_gap(before), '.3f')} → {number(_gap(after), '.3f')}",
-                f"{number(_loss(before), '.3f')} → {number(_loss(after), '.3f')}",
                 f"{before.verdict} → {after.verdict or NONE}",
                 "no" if place in marked else "yes",
             ]
@@ -200,11 +249,52 @@ def remedies_table(remedies: list[Result], done: list[Result]) -> Table:
     return Table(header, rows, marked)
 
 
-def works(before: Result, after: Result) -> bool:
-    """Whether a remedy makes the gap smaller (overfitting), or the training loss (underfitting)."""
-    measure = _gap if before.verdict == "overfitting" else _loss
-    old, new = measure(before), measure(after)
+def helps(before: Result, after: Result) -> bool:
+    """Whether a remedy lowers the validation loss."""
+    old, new = (one.train.get("validation", {}).get("loss") for one in (before, after))
     return old is not None and new is not None and new < old
+
+
+def differences(before: Result, after: Result) -> dict[str, tuple[float, float]]:
+    """The 95 % interval of the change of `loss` and `accuracy` in validation.
+
+    It is the normal interval of the mean of the paired differences, one for each review. Empty if
+    the two do not have the same reviews and the same loss.
+    """
+    old, new = before.validation, after.validation
+    loss = before.train.get("loss_function")
+    if not old or not new or loss != after.train.get("loss_function"):
+        return {}
+    if not np.array_equal(old["targets"], new["targets"]):
+        return {}
+    losses, right = (
+        [measure(side["targets"], side["predictions"]) for side in (old, new)]
+        for measure in (partial(tasks.review_losses, loss), _right)
+    )
+    pairs = {"loss": losses[1] - losses[0], "accuracy": right[1] - right[0]}
+    found = {}
+    for score, change in pairs.items():
+        half = 1.96 * change.std() / math.sqrt(len(change))
+        found[score] = (change.mean() - half, change.mean() + half)
+    return found
+
+
+def _right(targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """The share of the labels of each review that is right, float64 (n,)."""
+    if targets.shape[1] > 1 and (targets.sum(axis=1) == 1).all():
+        return (targets.argmax(axis=1) == predictions.argmax(axis=1)).astype(np.float64)
+    return ((predictions >= tasks.THRESHOLD) == (targets >= tasks.THRESHOLD)).mean(axis=1)
+
+
+def _change(
+    before: Result, after: Result, score: str, intervals: dict[str, tuple[float, float]]
+) -> str:
+    old, new = (one.train.get("validation", {}).get(score) for one in (before, after))
+    text = f"{number(old, '.3f')} → {number(new, '.3f')}"
+    if score in intervals and old is not None:
+        low, high = (number(end, "+.3f") for end in intervals[score])
+        text += f" ({low} to {high})"
+    return text
 
 
 def ratio(result: Result) -> float | None:
@@ -216,19 +306,20 @@ def ratio(result: Result) -> float | None:
 
 
 def forgetfulness(results: list[Result]) -> str:
-    """A comparison of the ratios in two sentences, without the remedies."""
+    """Which networks forget, in two sentences, without the remedies."""
     listed = [result for result in results if not result.experiment.remedy_of]
     found = {result.experiment.name: ratio(result) for result in listed}
-    ratios = {name: value for name, value in found.items() if value and value < math.inf}
-    if len(ratios) < 2:
+    known = {name: value for name, value in found.items() if value is not None}
+    if len(known) < 2:
         return ""
-    order = sorted(ratios, key=ratios.get, reverse=True)
-    span = math.log10(ratios[order[0]] / ratios[order[-1]])
-    return (
-        f" From the largest ratio to the smallest: "
-        f"{', '.join(f'{name} {ratios[name]:,.3g}' for name in order)}. "
-        f"The largest is {span:.1f} orders of magnitude above the smallest."
+    order = sorted(known, key=known.get, reverse=True)
+    shown = {name: f"{name} ({number(known[name], ',.2g')})" for name in order}
+    forgetting = [shown[name] for name in order if known[name] >= FORGETS]
+    others = [shown[name] for name in order if known[name] < FORGETS]
+    text = (
+        f" The gradient vanishes (ratio of {FORGETS} or more) in {', '.join(forgetting) or 'none'}"
     )
+    return f"{text}; it does not in {', '.join(others) or 'any other'}."
 
 
 def gradient_table(results: list[Result]) -> Table:
@@ -294,10 +385,6 @@ def _test(scores: dict[str, float]) -> str:
 
 def _gap(result: Result) -> float | None:
     return result.train.get("generalization_gap", {}).get("loss")
-
-
-def _loss(result: Result) -> float | None:
-    return result.train.get("train", {}).get("loss")
 
 
 def _panel_title(result: Result) -> str:

@@ -2,7 +2,6 @@
 
 import io
 import math
-import statistics
 from itertools import chain
 
 import matplotlib
@@ -34,25 +33,24 @@ Losses = dict[str, list[float]]
 """The loss of each epoch, by part (`train`, `validation`)."""
 
 
-def loss_panels(panels: dict[str, Losses]) -> str:
-    """One panel for each run with its losses by epoch; all panels have the same scale.
-
-    The scale ends at three times the median of the highest losses; higher curves are cut off.
+def loss_panels(panels: dict[str, Losses], kept: dict[str, int]) -> str:
+    """One panel for each run with its losses by epoch; each panel has its own scale, from zero.
 
     Args:
         panels: the curves of each run by the title of its panel; no curve is empty.
+        kept: the epoch whose weights were kept, by the same title; it gets a dotted line.
     """
     rows = math.ceil(len(panels) / COLUMNS)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 0.5 + 1.8 * rows), layout="constrained")
-        grid = list(figure.subplots(rows, COLUMNS, sharey=True, squeeze=False).flat)
-        highest = [max(map(max, curves.values())) for curves in panels.values()]
-        limit = 1.05 * min(max(highest), 3 * statistics.median(highest))
+        grid = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
         for axes, (title, curves) in zip(grid, panels.items(), strict=False):
             for part, values in curves.items():
                 _draw_curve(axes, values, color=COLOURS["head", part])
+            if title in kept:
+                axes.axvline(kept[title], color="#999", linestyle=":", linewidth=0.8)
             axes.set_title(title, fontsize=8)
-            axes.set_ylim(0, limit)
+            axes.set_ylim(bottom=0)
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
         figure.supxlabel("epoch")
