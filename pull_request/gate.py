@@ -15,6 +15,8 @@ from pull_request.revision import Result
 from pull_request.trainings import SEEDS, Side
 from pull_request.units import amount, margin, named
 
+MANY = 20  # seeds a side; nobody trains more
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -159,6 +161,11 @@ def _remedy(comparison: Comparison) -> str:
         return f"train {SEEDS} seeds a side (--seeds {SEEDS})"
     if test.seeds is None:
         return "more seeds cannot show it, only more test reviews or a larger gate.margin"
+    if test.seeds > MANY:
+        return (
+            f"it would take {test.seeds:,} seeds a side, so use more test reviews or a larger "
+            "gate.margin"
+        )
     if test.seeds > trained:
         return (
             f"with {test.seeds} seeds a side (--seeds {test.seeds}) a network that is as good as "

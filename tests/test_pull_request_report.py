@@ -375,6 +375,7 @@ def test_what_is_not_shown_fails_with_the_seeds_that_it_takes():
     [
         (9, "with 9 seeds a side (--seeds 9) a network that is as good"),
         (3, "a small drop is likely; more seeds can tell (--seeds 6)"),
+        (1234, "it would take 1,234 seeds a side, so use more test reviews"),
         (None, "more seeds cannot show it"),
     ],
 )
