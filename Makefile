@@ -45,7 +45,7 @@ study: .venv/installed ## Run a list of experiments in parallel and report on it
 BASE ?= main
 OUTPUT ?= reports/pull_request/report.md
 .PHONY: pr-report
-pr-report: .venv/installed ## Report what a change does to the metrics (BASE=main HEAD=REV SEEDS=N)
+pr-report: .venv/installed ## Report what a change does, three seeds a side (BASE=main HEAD=REV SEEDS=N)
 	@$(if $(HEAD),,python -m stages.check)
 	@python -m pull_request --base "$(BASE)" --output "$(OUTPUT)" \
 	  $(if $(HEAD),--head "$(HEAD)") $(if $(SEEDS),--seeds "$(SEEDS)")

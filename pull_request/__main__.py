@@ -1,7 +1,7 @@
 """Report the effect of a change on the results, and whether it is significant.
 
 The report is Markdown, for a comment on the pull request, and an HTML page. The exit code is 1 if a
-bound of `gate` in `params.yaml` is broken.
+bound of `gate` in `params.yaml` is broken, or cannot be decided.
 """
 
 import argparse
@@ -11,14 +11,14 @@ from pathlib import Path
 
 from ajuste import errors
 from ajuste.errors import PipelineError
-from ajuste.evaluation import significance
-from ajuste.evaluation.significance import Comparison
 from ajuste.files import write_text
 from ajuste.report import document
-from pull_request import gate, report, revision, trainings
+from pull_request import compared, gate, report, revision, trainings
 from pull_request.comment import LIMIT
+from pull_request.compared import BASE, REFERENCE
 from pull_request.report import Findings
-from pull_request.trainings import Side
+from pull_request.revision import Revision
+from pull_request.trainings import SEEDS
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -31,7 +31,10 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="the revision to judge; by default the files of the working tree that Git tracks",
     )
     parser.add_argument(
-        "--seeds", type=int, default=1, help="trainings on each side, with different seeds (1)"
+        "--seeds",
+        type=int,
+        default=SEEDS,
+        help=f"trainings on each side, with different seeds ({SEEDS})",
     )
     parser.add_argument("--output", type=Path, required=True, help="the report, such as report.md")
     asked = parser.parse_args(argv)
@@ -42,43 +45,47 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return asked
 
 
-def compared(base: Side, head: Side) -> tuple[Comparison | None, str]:
-    """The comparison of two sides, or why two sides with results cannot be compared."""
-    if not (base.results and head.results):
-        return None, ""
-    old, new = (revision.together(side.results) for side in (base, head))
-    for name in ("task", "labels"):
-        before, after = getattr(old, name), getattr(new, name)
-        if before != after:
-            return None, f"the {name} changed from {before} to {after}"
-    return significance.compare(old, new), ""
-
-
 def findings(root: Path, asked: argparse.Namespace) -> Findings:
     """The content of the report; missing results are trained.
 
     Raises:
         PipelineError: a revision is missing or faulty.
     """
-    revisions = [revision.find(root, name) for name in (asked.base, asked.head)]
+    old, new = (revision.find(root, name) for name in (asked.base, asked.head))
     if asked.head == revision.WORKSPACE and (unseen := revision.untracked(root)):
         print(f"not included, because Git does not track them: {', '.join(unseen)}")
-    bounds = gate.load(revisions[1].params)
-    base, head = (trainings.results(one, asked.seeds) for one in revisions)
-    comparison, incomparable = compared(base, head)
-    words = ["--base", revisions[0].short, "--head", revisions[1].short]
-    words += ["--seeds", str(asked.seeds)] if asked.seeds > 1 else []
-    command = f"python -m pull_request {shlex.join(words)} --output report.md"
-    outcome = gate.hold(bounds, base, head, comparison)
-    return Findings(base, head, comparison, incomparable, outcome, command)
+    bounds = gate.load(new.params)
+    others = {BASE: old}
+    if bounds.reference and (fixed := reference(root, bounds.reference)).commit != old.commit:
+        others[REFERENCE] = fixed
+    sides = {called: trainings.results(one, asked.seeds) for called, one in others.items()}
+    head = trainings.results(new, asked.seeds)
+    against = [
+        compared.compare(called, side, head, bounds.margin) for called, side in sides.items()
+    ]
+    words = ["--base", old.short, "--head", new.short, "--output", "report.md"]
+    command = f"python -m pull_request {shlex.join(words)} --seeds"
+    return Findings(head, against, gate.hold(bounds, head, against), command, asked.seeds)
+
+
+def reference(root: Path, name: str) -> Revision:
+    """The revision that `gate.reference` names.
+
+    Raises:
+        PipelineError: there is no such revision.
+    """
+    try:
+        return revision.find(root, name)
+    except PipelineError as error:
+        raise PipelineError(f"params.yaml: `gate.reference`: {error}, or set null") from None
 
 
 def main() -> None:
-    """Write the report, and end with 1 if the gate is broken."""
+    """Write the report, and end with 1 if the check fails."""
     asked = arguments()
     try:
         found = findings(Path.cwd(), asked)
-        blocks, broken = report.content(found), found.outcome.broken
+        blocks, failures = report.content(found), found.outcome.failures
     except PipelineError as error:
         blocks = [
             document.Heading(2, "No results; the check fails"),
@@ -87,9 +94,9 @@ def main() -> None:
         write(blocks, asked.output)
         raise
     write(blocks, asked.output)
-    print(blocks[0].text, *broken, sep="\n")
+    print(blocks[0].text, *failures, sep="\n")
     print(f"report: {asked.output}, {asked.output.with_suffix('.html')}")
-    sys.exit(int(bool(broken)))
+    sys.exit(int(bool(failures)))
 
 
 def write(blocks: list[document.Block], output: Path) -> None:

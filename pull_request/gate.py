@@ -10,21 +10,32 @@ from ajuste.config import reader
 from ajuste.config.schema import Gate
 from ajuste.errors import PipelineError
 from ajuste.evaluation.significance import LOWER_IS_BETTER, WORSE, Comparison
+from pull_request.compared import REFERENCE, Compared
 from pull_request.revision import Result
-from pull_request.trainings import Side
+from pull_request.trainings import SEEDS, Side
+from pull_request.units import amount, margin, named
+
+MANY = 20  # seeds a side; nobody trains more
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of the gate.
+    """The outcome of the gate; each bound is one sentence in one of the lists.
 
     Attributes:
-        broken: the bounds that are broken, and by how much; each is one sentence.
+        broken: the bounds that are broken, and by how much.
+        undecided: the bounds of which the results show neither, and what would decide them.
         held: the bounds that are kept.
     """
 
     broken: list[str] = field(default_factory=list)
+    undecided: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[str]:
+        """Why the check fails: a bound has to be kept, so the undecided ones count too."""
+        return self.broken + self.undecided
 
 
 def load(given: dict[str, Any]) -> Gate:
@@ -38,25 +49,25 @@ def load(given: dict[str, Any]) -> Gate:
     return reader.checked(given["gate"], Gate, "gate")
 
 
-def hold(gate: Gate, base: Side, head: Side, comparison: Comparison | None) -> Outcome:
+def hold(gate: Gate, head: Side, others: Sequence[Compared]) -> Outcome:
     """Check the head against the bounds.
 
     Args:
         gate: the bounds.
-        base: it may have no results.
         head: it may have no results.
-        comparison: of the two, if both have results that can be compared.
+        others: the base, and the reference if there is one.
     """
     outcome = Outcome()
     if not head.results:
-        outcome.broken.append(_no_results(base, head))
+        outcome.broken.append(_no_results(others[0].side, head))
         return outcome
     for score, bound in gate.bounds.items():
         _bound(outcome, score, bound, head.results)
-    if comparison:
-        _drop(outcome, gate, comparison)
-    if base.results:
-        _overfitting(outcome, gate, verdict(base.results), verdict(head.results))
+    for other in others:
+        _no_worse(outcome, gate, other)
+        if other.side.results:
+            before, after = verdict(other.side.results), verdict(head.results)
+            _overfitting(outcome, gate, other.called, before, after)
     return outcome
 
 
@@ -93,36 +104,86 @@ def _bound(outcome: Outcome, score: str, bound: float, results: Sequence[Result]
     upper = score in LOWER_IS_BETTER
     missed = value - bound if upper else bound - value
     side, end = ("above", "maximum") if upper else ("below", "minimum")
-    named = score.replace("_", " ")
     if missed > 0:
         outcome.broken.append(
-            f"gate.bounds.{score}: {named} is {value:.4f}, {missed:.4f} {side} the {end} of "
+            f"gate.bounds.{score}: {named(score)} is {value:.4f}, {missed:.4f} {side} the {end} of "
             f"{bound:g}"
         )
     else:
-        outcome.held.append(f"{named}: {end} {bound:g}")
+        outcome.held.append(f"{named(score)}: {end} {bound:g}")
 
 
-def _drop(outcome: Outcome, gate: Gate, comparison: Comparison) -> None:
-    named = comparison.score.replace("_", " ")
-    if comparison.verdict != WORSE:
-        outcome.held.append(f"no significant drop in {named}")
+def _no_worse(outcome: Outcome, gate: Gate, other: Compared) -> None:
+    """The main score: no worse than that of another side, within the margin."""
+    if not other.side.results:
+        # A base without results has nothing to lose. A reference was chosen to be compared with.
+        if other.called == REFERENCE:
+            outcome.undecided.append(
+                f"gate.reference: {other.side.revision.name} has no results "
+                f"({other.side.failure}); set a revision that has some, or null"
+            )
+        return
+    comparison = other.comparison
+    test = comparison and comparison.test
+    if (comparison and comparison.alike) or (test and test.no_worse):
+        outcome.held.append(_claim(comparison, other.called))
     elif "drop" in gate.allow:
-        outcome.held.append(f"a drop in {named}, which gate.allow allows")
-    else:
+        outcome.held.append(f"a drop against {other.called}, which gate.allow allows")
+    elif not comparison:
+        outcome.undecided.append(
+            f"not comparable with {other.called}, because {other.incomparable} (if this is "
+            "intended, add drop to gate.allow)"
+        )
+    elif comparison.verdict == WORSE:
+        drop = amount(comparison.score, abs(test.value), signed=False)
         outcome.broken.append(
-            f"{named} is significantly worse, by {abs(comparison.test.value):.4f} (to allow this, "
-            "add drop to gate.allow)"
+            f"{named(comparison.score)} is significantly worse than on {other.called}, by {drop} "
+            "(to allow this, add drop to gate.allow)"
+        )
+    else:
+        outcome.undecided.append(
+            f"not shown: {_claim(comparison, other.called)}; {_remedy(comparison)} (or add drop to "
+            "gate.allow)"
         )
 
 
-def _overfitting(outcome: Outcome, gate: Gate, before: str, after: str) -> None:
+def _claim(comparison: Comparison, called: str) -> str:
+    within = margin(comparison.score, comparison.margin)
+    return f"{named(comparison.score)} is no worse than on {called}, within {within}"
+
+
+def _remedy(comparison: Comparison) -> str:
+    """What it takes to show that the head is no worse."""
+    trained, test = min(comparison.trainings), comparison.test
+    if not test and trained > 1:
+        return f"{named(comparison.score)} is not defined for these test reviews"
+    if not test:
+        return f"train {SEEDS} seeds a side (--seeds {SEEDS})"
+    if test.seeds is None:
+        return "more seeds cannot show it, only more test reviews or a larger gate.margin"
+    if test.seeds > MANY:
+        return (
+            f"it would take {test.seeds:,} seeds a side, so use more test reviews or a larger "
+            "gate.margin"
+        )
+    if test.seeds > trained:
+        return (
+            f"with {test.seeds} seeds a side (--seeds {test.seeds}) a network that is as good as "
+            "the other shows it in four of five cases"
+        )
+    return (
+        f"a network that is as good as the other shows it in four of five cases, so a small drop "
+        f"is likely; more seeds can tell (--seeds {2 * trained})"
+    )
+
+
+def _overfitting(outcome: Outcome, gate: Gate, called: str, before: str, after: str) -> None:
     if not (before == "optimal" and after == "overfitting"):
-        outcome.held.append("no optimal fit became overfitting")
+        outcome.held.append(f"the fit is not overfitting after optimal on {called}")
     elif "overfitting" in gate.allow:
         outcome.held.append("overfitting, which gate.allow allows")
     else:
         outcome.broken.append(
-            "the fit was optimal on the base and is now overfitting (to allow this, add "
+            f"the fit was optimal on {called} and is now overfitting (to allow this, add "
             "overfitting to gate.allow)"
         )

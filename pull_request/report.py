@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 
 from ajuste.evaluation import significance
-from ajuste.evaluation.scores import MAIN
-from ajuste.evaluation.significance import Comparison, Difference
+from ajuste.evaluation.significance import EQUIVALENT, NOT_JUDGED, Comparison, Difference
 from ajuste.report import charts
 from ajuste.report.document import Block, Bullets, Code, Fold, Heading, Strong, Table, Text
 from ajuste.report.numbers import minus, number
 from ajuste.tasks import NUMERIC, decode
 from pull_request import changes, gate, revision
+from pull_request.compared import Compared
 from pull_request.gate import Outcome
 from pull_request.revision import TRAIN
-from pull_request.trainings import Side
+from pull_request.trainings import SEEDS, Side
+from pull_request.units import amount, margin, named, span
 
 FLIPS = 3  # reviews of each kind
 SLICES = 5
@@ -26,8 +27,6 @@ OF_TRAINING = {
     "training accuracy": ("train", "accuracy"),
     "validation accuracy": ("validation", "accuracy"),
 }
-CALLED = {"f1": "F1", "roc_auc": "ROC AUC", "r2": "R²", "matthews": "Matthews correlation"}
-SHARES = ("accuracy", "exact_match")  # their differences are in points, hundredths
 
 
 @dataclass(frozen=True)
@@ -35,20 +34,28 @@ class Findings:
     """The content of a report.
 
     Attributes:
-        base: one side.
-        head: the other.
-        comparison: of the two, if both have results that can be compared.
-        incomparable: why two sides with results cannot be compared; else empty.
+        head: the side that is judged.
+        others: what it is compared with: the base, and the reference if there is one.
         outcome: of the gate.
-        command: the shell command that writes the report.
+        command: the shell command that writes the report, without the number of seeds at its end.
+        seeds: trainings a side.
     """
 
-    base: Side
     head: Side
-    comparison: Comparison | None
-    incomparable: str
+    others: list[Compared]
     outcome: Outcome
     command: str
+    seeds: int
+
+    @property
+    def base(self) -> Side:
+        """The other side of every table."""
+        return self.others[0].side
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """With the base."""
+        return self.others[0].comparison
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -63,7 +70,7 @@ class Findings:
 
     @property
     def differing(self) -> Comparison | None:
-        """The comparison, if there are different answers."""
+        """The comparison, if there are different predictions."""
         return None if self.comparison and self.comparison.alike else self.comparison
 
 
@@ -72,7 +79,8 @@ def content(found: Findings) -> list[Block]:
     differing = found.differing
     blocks: list[Block] = [Heading(2, headline(found))]
     if differing:
-        blocks.append(Text([evidence(differing)]))
+        blocks.append(Text(evidence(found)))
+    blocks += [against_reference(other, found.head) for other in found.others[1:]]
     if notes := _notes(found):
         blocks.append(Bullets(notes))
     blocks += check(found.outcome)  # a paragraph, which separates the two lists
@@ -88,7 +96,7 @@ def content(found: Findings) -> list[Block]:
             blocks += flips(found)
         if found.base.results and found.head.results:
             blocks += _other_metrics(found)
-    return [*blocks, Text(["Made by ", Code(found.command), "."])]
+    return [*blocks, Text(["Made by ", Code(f"{found.command} {found.seeds}"), "."])]
 
 
 def _curves(side: Side) -> dict[str, list[float]]:
@@ -98,79 +106,113 @@ def _curves(side: Side) -> dict[str, list[float]]:
 
 def headline(found: Findings) -> str:
     """The answer in one line."""
-    return f"{_answer(found)}{'; the check fails' if found.outcome.broken else ''}"
+    ending = ""
+    if found.outcome.broken:
+        ending = "; the check fails"
+    elif found.outcome.undecided:
+        ending = "; the check fails for lack of evidence"
+    answer = _answer(found)
+    return f"{answer[0].upper()}{answer[1:]}{ending}"
 
 
 def _answer(found: Findings) -> str:
     if not found.head.results:
-        return "The data fail validation" if gate.in_validation(found.head) else "No results"
+        return "the data fail validation" if gate.in_validation(found.head) else "no results"
     if found.unchanged:
-        return f"Nothing changed: {_main(found.head)}"
+        return f"nothing changed: {_main(found.head)}"
     if not found.comparison:
         why = "not comparable with the base" if found.base.results else "no results on the base"
-        return f"{_main(found.head).capitalize()}; {why}"
-    if not found.differing:
-        return f"No difference shown: all answers are the same, {_main(found.head)}"
-    test, score = found.comparison.test, found.comparison.score
-    of_main = found.comparison.differences[score]
-    return (
-        f"{found.comparison.verdict.capitalize()}: {_named(score)} {of_main.before:.3f} → "
-        f"{of_main.after:.3f} ({amount(score, test.value)}, 95 % interval "
-        f"{_span(score, test.low, test.high)})"
-    )
+        return f"{_main(found.head)}; {why}"
+    return difference(found.comparison)
 
 
 def _main(side: Side) -> str:
-    score = MAIN[side.results[0].answers.task]
-    return f"{_named(score)} {gate.mean(side.results, score):.3f}"
+    return f"{named(side.score)} {number(gate.mean(side.results, side.score), '.3f')}"
 
 
-def evidence(comparison: Comparison) -> str:
-    """What the verdict is based on."""
+def difference(comparison: Comparison) -> str:
+    """The verdict on the main score, and its values on both sides."""
+    score = comparison.score
+    main = comparison.differences[score]
+    before, after = (number(value, ".3f") for value in (main.before, main.after))
+    if comparison.alike:
+        return f"equivalent: all predictions are the same, {named(score)} {after}"
+    said = f"{_verdict(comparison)}: {named(score)} {before} → {after}"
+    if test := comparison.test:
+        interval = f"95 % interval {span(score, test.low, test.high)}"
+        said += f" ({amount(score, test.value)}, {interval})"
+    return said
+
+
+def _verdict(comparison: Comparison) -> str:
+    """The verdict on the main score, with the margin if it is about the margin."""
+    if comparison.verdict == EQUIVALENT:
+        return f"equivalent within {margin(comparison.score, comparison.margin)}"
+    if comparison.verdict == NOT_JUDGED and max(comparison.trainings) == 1:
+        return f"{NOT_JUDGED}, because each side was trained once"
+    return comparison.verdict
+
+
+def evidence(found: Findings) -> list[str]:
+    """What the verdict is based on, as the pieces of a paragraph."""
+    comparison = found.comparison
     score, test = comparison.score, comparison.test
     before, after = comparison.reviews
-    several = max(comparison.trainings)
-    parts = [f"Each side was trained with {several} seeds."] if several > 1 else []
+    trainings = max(comparison.trainings)
+    parts = [f"Each side was trained with {trainings} seeds."] if trainings > 1 else []
     if comparison.paired:
         parts.append(f"Both sides have the same {after:,} test reviews.")
     else:
+        parts.append(f"The two sides have different test reviews ({before:,} and {after:,}).")
+    if comparison.flipped:
+        right, wrong = comparison.flipped
+        parts.append(f"{right:,} answers are now correct and {wrong:,} are now wrong.")
+    if trainings == 1:
         parts.append(
-            f"The two sides have different test reviews ({before:,} and {after:,}), so the "
-            "intervals are those of two independent samples, which are wider."
+            "This is what these two networks did; with another seed, each of them answers "
+            f"differently. For a verdict, train {SEEDS} seeds a side: "
         )
-    if comparison.mcnemar:
-        right, wrong, p = comparison.mcnemar
-        parts.append(
-            f"{right:,} answers are now correct and {wrong:,} are now wrong. McNemar's exact test "
-            f"of these two networks: {_p(p)}; with the variance of the seed included: {_p(test.p)}."
-        )
-    else:
-        over = "reviews and seeds"
-        if several == 1:
-            over = "reviews, with the variance of the seed included"
-        parts.append(f"Over {over}: {_p(test.p)}.")
-    power = amount(score, test.detectable, signed=False)
-    parts.append(f"This comparison has 80 % power to detect a difference of {power}.")
-    if several == 1:
-        parts.append("With --seeds 3 it can detect much smaller ones.")
-    if several > 1:
-        parts.append("The 95 % intervals cover the choice of test reviews and seeds.")
-    else:
-        parts.append(
-            "The 95 % intervals cover the choice of test reviews; the interval of the first score "
-            "also covers the choice of the seed."
-        )
-    return " ".join(parts)
+        return [" ".join(parts), Code(f"{found.command} {SEEDS}")]
+    if test:
+        within = margin(score, comparison.margin)
+        power = amount(score, test.detectable, signed=False)
+        parts.append(f"The test of no difference gives {_p(test.p)}.")
+        if test.equivalent:
+            parts.append(f"Tests at 5 % rule out a difference of {within} in either direction.")
+        elif test.no_worse:
+            parts.append(f"A test at 5 % rules out that this change is worse by {within}.")
+        parts.append(f"This comparison has 80 % power to detect a difference of {power}.")
+        parts.append(f"The 95 % intervals cover the choice of {_sampled(found)} and seeds.")
+    return [" ".join(parts)]
+
+
+def against_reference(other: Compared, head: Side) -> Text:
+    """The verdict on the main score and both fits, in one paragraph."""
+    pieces = ["Against the reference ", Code(other.side.revision.name), ": "]
+    if not other.side.results:
+        return Text([*pieces, "it has no results: ", Code(other.side.failure)])
+    said = f"the two cannot be compared: {other.incomparable}"
+    if other.comparison:
+        said = difference(other.comparison)
+    fits = " → ".join(_verdicts(side) for side in (other.side, head))
+    return Text([*pieces, f"{said}. Fit: {fits}."])
+
+
+def _sampled(found: Findings) -> str:
+    grouped = found.head.results[0].answers.groups is not None
+    return "groups of test reviews" if grouped else "test reviews"
 
 
 def check(outcome: Outcome) -> list[Block]:
     """The outcome of the gate."""
-    if outcome.broken:
-        return [
-            Text([Strong("The check fails:")]),
-            Bullets([[Code(sentence)] for sentence in outcome.broken]),
-        ]
-    return [Text([Strong("The check passes"), f" ({'; '.join(outcome.held)})."])]
+    blocks: list[Block] = []
+    for title, sentences in (
+        ("The check fails:", outcome.broken),
+        ("The check fails, because this is not decided:", outcome.undecided),
+    ):
+        if sentences:
+            blocks += [Text([Strong(title)]), Bullets([[Code(one)] for one in sentences])]
+    return blocks or [Text([Strong("The check passes"), f" ({'; '.join(outcome.held)})."])]
 
 
 def _notes(found: Findings) -> list[list[str]]:
@@ -178,8 +220,8 @@ def _notes(found: Findings) -> list[list[str]]:
     notes: list[list[str]] = []
     for side, called in ((found.head, "this change"), (found.base, "the base")):
         notes += _state(side, called)
-    if found.incomparable:
-        notes.append([f"The two sides cannot be compared: {found.incomparable}."])
+    if incomparable := found.others[0].incomparable:
+        notes.append([f"The two sides cannot be compared: {incomparable}."])
     before, after = (side.revision.params.get("gate") for side in found.sides)
     if found.base.revision.params and before != after:
         notes.append(["This change also changes the bounds of its check: see ", Code("gate"), "."])
@@ -216,8 +258,9 @@ def _some(reasons: list[str]) -> str:
 
 
 def scores_table(found: Findings) -> Table:
-    """Every score before and after, with the interval of the difference."""
-    known = found.comparison.differences if found.comparison else {}
+    """Every score before and after; with several seeds the interval of the difference."""
+    comparison = found.comparison
+    known = comparison.differences if comparison else {}
     names = known or {
         name: None
         for name, value in found.head.results[0].scores.items()
@@ -227,22 +270,32 @@ def scores_table(found: Findings) -> Table:
     for name, keys in OF_TRAINING.items():
         before, after = (_of_training(side, keys) for side in found.sides)
         if after is not None:
-            rows.append([name, *_before_and_after(before, after), ""])
+            rows.append([name, *_before_and_after(before, after), "", ""])
     verdicts = [_verdicts(side) for side in found.sides]
-    rows.append(["fit", *verdicts, "" if verdicts[0] == verdicts[1] else "changed", ""])
+    rows.append(["fit", *verdicts, "", "" if verdicts[0] == verdicts[1] else "changed", ""])
     header = [f"base {found.base.revision.short}", f"head {found.head.revision.short}"]
-    return Table(["", *header, "difference", "95 % interval"], rows)
+    header = ["", *header, "difference", "95 % interval", "verdict"]
+    return Table(*_without_empty(header, rows))
 
 
 def _score_row(found: Findings, name: str, difference: Difference | None) -> list[str]:
     if difference is None:
         values = (gate.mean(side.results, name) if side.results else None for side in found.sides)
-        return [_named(name), *map(_number, values), "", ""]
-    interval = ""
-    if difference.low is not None and found.differing:
-        interval = minus(f"{difference.low:+.4f} to {difference.high:+.4f}")
+        return [named(name), *map(_number, values), "", "", ""]
+    interval = verdict = ""
+    if found.differing:
+        if difference.low is not None:
+            interval = minus(f"{difference.low:+.4f} to {difference.high:+.4f}")
+        if name == found.comparison.score:
+            verdict = _verdict(found.comparison)
     values = (_number(difference.before), _number(difference.after))
-    return [_named(name), *values, number(difference.value, "+.4f", ""), interval]
+    return [named(name), *values, number(difference.value, "+.4f", ""), interval, verdict]
+
+
+def _without_empty(header: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """A table without the columns that have no entry."""
+    kept = [place for place, cells in enumerate(zip(*rows, strict=True)) if any(cells)]
+    return [header[place] for place in kept], [[row[place] for place in kept] for row in rows]
 
 
 def _of_training(side: Side, keys: tuple[str, str]) -> float | None:
@@ -304,24 +357,24 @@ def slices(comparison: Comparison) -> list[Block]:
     if not comparison.slices:
         return []
     score = comparison.score
-    rows = [
-        [
-            part.name,
-            f"{part.reviews[1]:,}",
-            _number(part.before),
-            _number(part.after),
-            amount(score, part.test.value),
-            _span(score, part.test.low, part.test.high),
-            "significant" if part.shown else "",
-        ]
-        for part in comparison.slices[:SLICES]
-    ]
-    header = ["slice", "reviews", "base", "head", "difference", "95 % interval", ""]
-    said = (
-        f"The {len(rows)} of {len(comparison.slices)} slices whose {_named(score)} changed most. "
-        "The last column is corrected for the number of slices (Holm)."
-    )
-    return [Heading(3, "Slices"), Text([said]), Table(header, rows)]
+    shown = comparison.slices[:SLICES]
+    rows = [_slice_row(score, part) for part in shown]
+    header = ["slice", "reviews", "base", "head", "difference", "95 % interval", "verdict"]
+    said = f"The {len(shown)} of {len(comparison.slices)} slices whose {named(score)} changed most."
+    if any(part.test for part in shown):
+        said += " The last column is corrected for the number of slices (Holm)."
+    return [Heading(3, "Slices"), Text([said]), Table(*_without_empty(header, rows))]
+
+
+def _slice_row(score: str, part: significance.Slice) -> list[str]:
+    interval, verdict = "", ""
+    if part.test:
+        interval = span(score, part.test.low, part.test.high)
+        verdict = "significant" if part.shown else ""
+    rise = amount(score, part.value)
+    counted = f"{part.reviews[1]:,}"
+    values = (_number(part.before), _number(part.after))
+    return [part.name, counted, *values, rise, interval, verdict]
 
 
 def flips(found: Findings) -> list[Block]:
@@ -376,24 +429,8 @@ def _other_metrics(found: Findings) -> list[Block]:
     return [Fold("Metrics of the other stages", [table, *_more(rows)])]
 
 
-def amount(score: str, value: float, signed: bool = True) -> str:
-    """A difference in a score, in points (hundredths) if it is a share."""
-    sign = "+" if signed else ""
-    if score in SHARES:
-        return minus(f"{100 * value:{sign}.1f} points")
-    return minus(f"{value:{sign}.3g}")
-
-
-def _span(score: str, low: float, high: float) -> str:
-    return f"{amount(score, low)} to {amount(score, high)}".replace(" points", "")
-
-
 def _p(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
-
-
-def _named(score: str) -> str:
-    return CALLED.get(score, score.replace("_", " "))
 
 
 def _number(value: float | None) -> str:

@@ -7,12 +7,15 @@ nothing runs twice.
 from dataclasses import dataclass
 
 from ajuste.errors import PipelineError
+from ajuste.evaluation.scores import MAIN
 from ajuste.repository.git import git
 from ajuste.training.environment import cores
 from pull_request import revision
 from pull_request.revision import Result, Revision, UnreadableError
 from study import collect, run
 from study.plan import Experiment, Plan
+
+SEEDS = 3  # trainings a side: with one, the effect of the seed is unknown
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,12 @@ class Side:
     results: list[Result]
     trained: bool = False
     failure: str = ""
+
+    @property
+    def score(self) -> str:
+        """The main score: `evaluate.score`, or that of the task; the side has results."""
+        chosen = self.revision.params.get("evaluate", {}).get("score")
+        return chosen or MAIN[self.results[0].answers.task]
 
 
 def results(side: Revision, seeds: int) -> Side:

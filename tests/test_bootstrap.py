@@ -110,3 +110,40 @@ def test_the_standard_error_is_that_of_the_textbook():
     )
     share = predictions.mean()
     assert found.std() == pytest.approx(np.sqrt(share * (1 - share) / 400), rel=0.05)
+
+
+def test_a_resample_of_groups_draws_all_reviews_of_a_group_equally_often():
+    groups = np.array(["b", "a", "b", "c", "a", "b"], dtype=object)
+    weights = np.concatenate(list(bootstrap.resamples(6, 500, seed=1, groups=groups)))
+    assert weights.shape == (500, 6)
+    for name in "abc":
+        members = weights[:, groups == name]
+        assert (members == members[:, :1]).all()
+    of_groups = weights[:, [1, 0, 3]]
+    assert (of_groups.sum(axis=1) == 3).all()
+    assert of_groups.var() == pytest.approx(2 / 3, abs=0.05)  # binomial: 3 draws, probability 1/3
+    assert len(set(weights.sum(axis=1))) > 1
+
+
+def test_groups_of_one_review_change_nothing():
+    plain = bootstrap.resamples(300, 20_000, seed=5)
+    grouped = bootstrap.resamples(300, 20_000, seed=5, groups=np.arange(300))
+    for batches in zip(plain, grouped, strict=True):
+        assert np.array_equal(*batches)
+
+
+def test_the_standard_error_over_groups_contains_what_their_reviews_share():
+    generator = np.random.default_rng(3)
+    groups = np.repeat(np.arange(100), 5)
+    right = (generator.random(100) < 0.8)[groups][:, None].astype(float)  # all of a film, or none
+    found = np.concatenate(
+        [
+            scores.weighted(
+                "binary", "binary_crossentropy", right, np.ones((500, 1)), LABELS["binary"], weights
+            )["accuracy"]
+            for weights in bootstrap.resamples(500, 4_000, seed=1, groups=groups)
+        ]
+    )
+    share = right.mean()
+    assert found.mean() == pytest.approx(share, abs=0.005)
+    assert found.std() == pytest.approx(np.sqrt(share * (1 - share) / 100), rel=0.05)

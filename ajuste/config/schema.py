@@ -236,6 +236,8 @@ class Gate(Params):
     """`gate`: the conditions that a pull request must meet."""
 
     bounds: dict[Name, float]
+    margin: Annotated[float, Field(gt=0)]
+    reference: Name | None
     allow: list[Literal["drop", "overfitting"]]
 
 
