@@ -1,17 +1,25 @@
 """Whether one network is better than another: statistical tests of differences of scores.
 
 The score of a training depends on two things besides the network: the test reviews and the seed.
-The test uses the same reviews for both sides, and measures the variance that remains: by McNemar's
-exact test (McNemar, 1947; Dietterich, 1998) for right and wrong predictions, and by a paired
-bootstrap for the other scores.
+One training a side cannot tell a better network from a better seed, so it is not judged. From two
+trainings a side, the variance of the difference has these parts:
 
-With several seeds a side, the variance of the difference is that over the reviews plus that over
-the seeds of each side (Bouthillier et al., 2021), with the degrees of freedom of Welch and
-Satterthwaite (1946). The effect of a seed on single reviews is in both parts, so the test is
-conservative. With one training a side this variance cannot be measured, and McNemar's test alone
-calls two seeds of the same network different far too often. Therefore the test of one training a
-side uses a measured constant (`SEED_IMBALANCE`): McNemar's test with a beta-binomial in place of
-the binomial.
+- seeds: for each side the variance of the scores of its trainings, divided by their number;
+- reviews: how differently the two networks treat the same reviews, which more trainings do not
+  reduce. It is the variance over the reviews of the difference of the means of the trainings, less
+  the part of it that differs between the trainings of a side, which the first part contains.
+
+These are the variance components of readers nested in a method and crossed with cases (Obuchowski
+and Rockette, 1995; Hillis, 2007): a training is a reader, a review is a case. For a score that is
+not a mean over the reviews, such as average precision, the bootstrap gives the variance over them.
+
+Half an interval is sqrt(sum of variance * t^2), where each part has the t of its own degrees of
+freedom (Banerjee, 1960). For normal scores it has at most 5 % false alarms, whatever the ratio of
+the parts: this is proved. A single t, with the degrees of freedom of Satterthwaite (1946) for the
+sum, gives up to 7.2 % with three trainings a side. If both sides have the same number of trainings,
+their seeds are one part, with the degrees of freedom of Welch (1947) less a half: this has more
+power, and without the half it gives up to 5.8 % (if one side varies ten times as much as the
+other). `python -m benchmarks.difference` shows the false alarms and the power.
 """
 
 import math
@@ -19,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, special
 
 from ajuste.evaluation.bootstrap import resamples
 from ajuste.evaluation.scores import MAIN, Scores, weighted
@@ -27,23 +35,19 @@ from ajuste.tasks import NUMERIC, THRESHOLD, numbers
 
 ALPHA = 0.05
 POWER = 0.8
-RESAMPLES = 2000
+MARGIN = 0.01
+FEWEST_REVIEWS = 20
+"""A slice with fewer reviews is not tested."""
+MANY = 1_000_000
+"""Trainings a side; what they cannot show, more cannot."""
+QUANTILES = 16  # of a distribution that a power is averaged over
+RESAMPLES = 1000
 RANDOM = 1  # the seed of the resamples, so that the same comparison gives the same numbers
-
-SEED_IMBALANCE = 0.15
-"""How uneven two seeds of one network are: the standard deviation of (put right - put wrong) /
-(put right + put wrong), over all reviews on which the two differ.
-
-Measured with `python -m benchmarks.difference seeds`, on 2,000 training reviews: 0.02 for nn, 0.09
-for gru (0.07 to 0.13) and bow (0.07 to 0.14). Measured earlier, with one batch order for all
-epochs: 0.08 for lstm; on 17,500 reviews 0.00 for gru (up to 0.05), 0.03 for bow (0.09) and 0.06 for
-lstm (0.27): with many training reviews the test is conservative. The value is too small if some
-seeds hardly learn: on 2,000 reviews 0.24 for rnn. Several seeds a side do not need it.
-"""
 
 LOWER_IS_BETTER = ("loss", "mean_squared_error", "mean_absolute_error", "calibration_error")
 
 BETTER, WORSE, SAME = "better", "worse", "no difference shown"
+EQUIVALENT, NOT_JUDGED = "equivalent within the margin", "not judged"
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Answers:
         targets: (n, outputs).
         predictions: (trainings, n, outputs).
         slices: for each slice a mask of its reviews, bool (n,).
+        groups: what each review is about, (n,), if reviews of one film are not independent.
     """
 
     task: str
@@ -67,6 +72,7 @@ class Answers:
     targets: np.ndarray
     predictions: np.ndarray
     slices: dict[str, np.ndarray]
+    groups: np.ndarray | None = None
 
     def sorted(self) -> "Answers":
         """The same in an order that does not depend on the order of the rows."""
@@ -78,10 +84,22 @@ class Answers:
             targets=self.targets[order],
             predictions=self.predictions[:, order],
             slices={name: members[order] for name, members in self.slices.items()},
+            groups=None if self.groups is None else self.groups[order],
+        )
+
+    def part(self, chosen: np.ndarray) -> "Answers":
+        """The same for some of the reviews, by a mask, bool (n,)."""
+        return replace(
+            self,
+            reviews=[self.reviews[place] for place in np.flatnonzero(chosen)],
+            targets=self.targets[chosen],
+            predictions=self.predictions[:, chosen],
+            slices={},
+            groups=None if self.groups is None else self.groups[chosen],
         )
 
     def quality(self) -> np.ndarray:
-        """The values whose mean is the main score, float64 (trainings, n).
+        """The values whose mean is the main score of the task, float64 (trainings, n).
 
         1 for a right prediction and 0 for a wrong one; for numbers the absolute error.
         """
@@ -98,15 +116,15 @@ class Difference:
         before: on the base, the mean over its trainings.
         after: on the head.
         value: after minus before.
-        low: the lower end of its 95 % interval.
+        low: the lower end of its 95 % interval; None with one training on a side.
         high: the upper end.
     """
 
     before: float | None
     after: float | None
     value: float | None
-    low: float | None
-    high: float | None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +136,13 @@ class Test:
         low: the lower end of the 95 % interval.
         high: the upper end. The interval leaves out 0 where `p` is at most 0.05, and only there.
         p: the p-value, for the hypothesis that the two sides do not differ.
-        detectable: the smallest difference that the test detects with 80 % power.
+        detectable: the smallest difference that the test detects with 80 % power. It is estimated,
+            as the variances are: too small as often as too large.
+        no_worse: whether the head is shown not to be worse by the margin (one-sided, 5 %).
+        equivalent: whether the head is shown to be neither worse nor better by the margin (two
+            one-sided tests at 5 %; Schuirmann, 1987).
+        seeds: the number of trainings a side that shows `no_worse` with 80 % power if there is no
+            difference; None if none does, as the test reviews are too few.
     """
 
     value: float
@@ -126,12 +150,15 @@ class Test:
     high: float
     p: float
     detectable: float
+    no_worse: bool
+    equivalent: bool
+    seeds: int | None
 
     def verdict(self, score: str) -> str:
-        """better, worse or no difference shown."""
-        if self.p > ALPHA:
-            return SAME
-        return BETTER if (self.value < 0) == (score in LOWER_IS_BETTER) else WORSE
+        """better, worse, equivalent within the margin or no difference shown."""
+        if self.p <= ALPHA:
+            return WORSE if _drop(self.value, score) > 0 else BETTER
+        return EQUIVALENT if self.equivalent else SAME
 
 
 @dataclass(frozen=True)
@@ -143,7 +170,8 @@ class Slice:
         reviews: how many it holds, on either side.
         before: the score on the base.
         after: the score on the head.
-        test: of the difference, by itself.
+        test: of the difference, by itself; None if a side has one training, or fewer than 20
+            reviews.
         shown: whether it is significant, corrected for the number of slices (Holm, 1979).
     """
 
@@ -151,8 +179,13 @@ class Slice:
     reviews: tuple[int, int]
     before: float
     after: float
-    test: Test
-    shown: bool
+    test: Test | None
+    shown: bool = False
+
+    @property
+    def value(self) -> float:
+        """After minus before."""
+        return self.after - self.before
 
 
 @dataclass(frozen=True)
@@ -175,61 +208,84 @@ class Comparison:
     """The outcome.
 
     Attributes:
-        score: the main score of the task.
+        score: the main score.
+        margin: how much worse it may be, in units of the score.
         paired: whether both sides have the same reviews.
         reviews: how many reviews, on either side.
         trainings: how many trainings, on either side.
-        test: of the main score; it decides the verdict.
-        verdict: better, worse or no difference shown.
+        test: of the main score; it decides the verdict. None with one training on a side, or if the
+            score is not defined.
+        verdict: better, worse, equivalent within the margin, no difference shown or not judged. The
+            same predictions on both sides are equivalent without a test.
         alike: whether every prediction is the same on both sides.
-        mcnemar: with one training a side, and not for numbers: how many reviews were put right, how
-            many were put wrong, and the p of McNemar's exact test.
+        flipped: with one training a side, and not for numbers: how many reviews were put right, and
+            how many were put wrong, by these two networks.
         differences: of every score, the main one first.
         slices: by the size of their difference.
     """
 
     score: str
+    margin: float
     paired: bool
     reviews: tuple[int, int]
     trainings: tuple[int, int]
-    test: Test
+    test: Test | None
     verdict: str
     alike: bool
-    mcnemar: tuple[int, int, float] | None
+    flipped: tuple[int, int] | None
     differences: dict[str, Difference]
     slices: list[Slice]
 
 
-def compare(base: Answers, head: Answers) -> Comparison:
+def compare(
+    base: Answers, head: Answers, margin: float = MARGIN, score: str | None = None
+) -> Comparison:
     """Compare two sides of the same task and labels.
 
     They are paired if they have the same reviews with the same labels, in any order.
 
+    Args:
+        base: one side.
+        head: the other.
+        margin: how much worse the head may be, in units of the score.
+        score: the main score, one of `ajuste.evaluation.scores.weighted`; None: that of the task.
+
     Raises:
-        ValueError: the task or the labels differ.
+        ValueError: the task or the labels differ, or the task has no such score.
     """
     if (base.task, base.labels) != (head.task, head.labels):
         raise ValueError("the two sides have different tasks or labels")
     base, head = base.sorted(), head.sorted()
     paired = _same_reviews(base, head)
-    before, after = base.quality(), head.quality()
-    main = judge(before, after, paired)
-    differences = _differences(base, head, paired)
-    score = MAIN[base.task]
-    first = differences[score]
-    differences[score] = Difference(first.before, first.after, main.value, main.low, main.high)
-    single = paired and len(before) == len(after) == 1 and base.task not in NUMERIC
+    if paired:
+        groups = base.groups if head.groups is None else head.groups
+        base, head = replace(base, groups=groups), replace(head, groups=groups)
+    score = score or MAIN[base.task]
+    before, after = _scores(base), _scores(head)
+    if score not in before:
+        raise ValueError(f"task {base.task} has no score {score}; it has {', '.join(before)}")
+    trainings = len(base.predictions), len(head.predictions)
+    estimated = _estimates(base, head, paired, score) if min(trainings) > 1 else {}
+    alike = paired and np.array_equal(base.predictions, head.predictions)
+    test = estimated[score].test(score, margin) if score in estimated else None
+    if test and alike:
+        test = replace(test, no_worse=True, equivalent=True)
+    verdict = test.verdict(score) if test else NOT_JUDGED
     return Comparison(
         score=score,
+        margin=margin,
         paired=paired,
         reviews=(len(base.reviews), len(head.reviews)),
-        trainings=(len(before), len(after)),
-        test=main,
-        verdict=main.verdict(score),
-        alike=paired and np.array_equal(base.predictions, head.predictions),
-        mcnemar=_mcnemar(before[0], after[0]) if single else None,
-        differences=differences,
-        slices=_slices(base, head, before, after, paired),
+        trainings=trainings,
+        test=test,
+        verdict=EQUIVALENT if alike else verdict,
+        alike=alike,
+        flipped=_flipped(base, head) if paired and max(trainings) == 1 else None,
+        differences={
+            name: _difference(before[name], after[name], estimated.get(name))
+            for name in sorted(before, key=lambda name: name != score)
+        },
+        slices=_slices(base, head, paired, score, margin),
     )
 
 
@@ -273,173 +329,322 @@ def _quality(
     return right.all(axis=1).astype(np.float64)
 
 
-def _mcnemar(before: np.ndarray, after: np.ndarray) -> tuple[int, int, float]:
-    put_right, put_wrong = int((after > before).sum()), int((after < before).sum())
-    changed = put_right + put_wrong
-    p = stats.binomtest(put_right, changed, 0.5).pvalue if changed else 1.0
-    return put_right, put_wrong, float(p)
+def _flipped(base: Answers, head: Answers) -> tuple[int, int] | None:
+    if base.task in NUMERIC:
+        return None
+    [before], [after] = base.quality(), head.quality()
+    return int((after > before).sum()), int((after < before).sum())
 
 
-def judge(before: np.ndarray, after: np.ndarray, paired: bool) -> Test:
-    """Test a difference of means; this decides the verdict of `compare`.
+def _drop(value: float, score: str) -> float:
+    """How much worse the head is."""
+    return value if score in LOWER_IS_BETTER else -value
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A difference of two means over trainings, and its variance.
+
+    Attributes:
+        value: the difference.
+        reviews: the part of the variance that more trainings do not reduce.
+        degrees: its degrees of freedom.
+        seeds: for each side the variance of the score of one training.
+        trainings: for each side their number, at least 2.
+    """
+
+    value: float
+    reviews: float
+    degrees: float
+    seeds: tuple[float, float]
+    trainings: tuple[int, int]
+
+    def reach(self, level: float, luck: Sequence[np.ndarray | float] = (1.0, 1.0)) -> np.ndarray:
+        """Half the width of the interval that misses the truth with probability `level`.
+
+        Args:
+            level: of the two ends together.
+            luck: for each side what multiplies its variance.
+        """
+        parts = [
+            np.asarray(variance * factor / count)
+            for variance, factor, count in zip(self.seeds, luck, self.trainings, strict=True)
+        ]
+        degrees = [count - 1.0 for count in self.trainings]
+        if degrees[0] == degrees[1]:
+            welch = np.maximum(_welch(*parts, degrees) - 0.5, degrees[0])
+            parts, degrees = [parts[0] + parts[1]], [welch]
+        parts, degrees = [*parts, self.reviews], [*degrees, self.degrees]
+        squares = (
+            part * special.stdtrit(free, level / 2) ** 2
+            for part, free in zip(parts, degrees, strict=True)
+        )
+        return np.sqrt(sum(squares))
+
+    @property
+    def error(self) -> float:
+        """The standard error."""
+        of_seeds = (v / count for v, count in zip(self.seeds, self.trainings, strict=True))
+        return math.sqrt(self.reviews + sum(of_seeds))
+
+    @property
+    def p(self) -> float:
+        """The smallest level whose interval leaves out 0."""
+        distance = abs(self.value)
+        if not distance:
+            return 1.0
+        least = -690.0  # the logarithm of the smallest p-value that is not 0
+        if self.reach(math.exp(least)) <= distance:
+            return 0.0
+        return math.exp(
+            optimize.brentq(lambda log: float(self.reach(math.exp(log))) - distance, least, 0.0)
+        )
+
+    def test(self, score: str, margin: float) -> Test:
+        """Test the difference of a score."""
+        reach, one_sided = float(self.reach(ALPHA)), float(self.reach(2 * ALPHA))
+        return Test(
+            value=self.value,
+            low=self.value - reach,
+            high=self.value + reach,
+            p=self.p,
+            detectable=self.typical.detectable,
+            no_worse=_drop(self.value, score) + one_sided < margin,
+            equivalent=abs(self.value) + one_sided < margin,
+            seeds=self.typical.seeds_for(margin),
+        )
+
+    @property
+    def typical(self) -> "Estimate":
+        """The same with variances over the seeds that are too small as often as too large.
+
+        The estimate of a variance from few trainings is right in the mean, but more often too small
+        than too large.
+        """
+        degrees = sum(self.trainings) - 2
+        factor = degrees / special.chdtri(degrees, 0.5)
+        return replace(self, seeds=tuple(factor * variance for variance in self.seeds))
+
+    @property
+    def detectable(self) -> float:
+        """The difference that the two-sided test shows with 80 % power."""
+        if not self.error:
+            return 0.0
+        reach = self.reach(ALPHA, self._luck())
+        return optimize.brentq(
+            lambda value: _power(value, reach, self.error) - POWER,
+            0.0,
+            float(reach.max()) + 10 * self.error,
+        )
+
+    def seeds_for(self, margin: float) -> int | None:
+        """How many trainings a side show "no worse" with 80 % power, if there is no difference."""
+
+        def enough(count: int) -> bool:
+            planned = replace(self, trainings=(count, count))
+            reach = planned.reach(2 * ALPHA, planned._luck())
+            return margin > 0 and _power(margin, reach, planned.error) >= POWER
+
+        if not enough(MANY):
+            return None
+        low, high = 1, MANY
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if enough(middle) else (middle, high)
+        return high
+
+    def _luck(self) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates of the two variances over the seeds, as multiples of the true ones.
+
+        All pairs of quantiles of their scaled chi-squared distributions. The mean of a power over
+        them is that of the noncentral t, for several variances.
+        """
+        quantiles = (np.arange(QUANTILES) + 0.5) / QUANTILES
+        first, second = (
+            special.chdtri(count - 1, quantiles) / (count - 1) for count in self.trainings
+        )
+        return first[:, None], second[None, :]
+
+
+def _power(value: float, reach: np.ndarray, error: float) -> float:
+    """The probability that an estimate of a difference exceeds its reach.
 
     Args:
-        before: the quality of each prediction of the base, (trainings, n).
-        after: that of the head, (trainings, m).
+        value: the true difference.
+        reach: equally likely values of the reach.
+        error: the standard error of the estimate.
+    """
+    if not error:
+        return float((value > reach).mean())
+    return float(special.ndtr((value - reach) / error).mean())
+
+
+def _welch(first: np.ndarray, second: np.ndarray, degrees: Sequence[float]) -> np.ndarray:
+    """The degrees of freedom of a sum of two variances (Welch, 1947); of two zeros the fewer."""
+    below = first**2 / degrees[0] + second**2 / degrees[1]
+    return np.divide(
+        (first + second) ** 2, below, out=np.full(np.shape(below), min(degrees)), where=below > 0
+    )
+
+
+def estimate(
+    before: np.ndarray,
+    after: np.ndarray,
+    paired: bool,
+    groups: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+) -> Estimate:
+    """The difference of a score that is a mean over the reviews.
+
+    Args:
+        before: the value of each review, for each of at least two trainings of the base,
+            (trainings, n).
+        after: of the head, (trainings, m).
         paired: whether column i is the same review on both sides.
+        groups: for each side what its reviews are about, (n,) and (m,), or None.
     """
-    value = float(after.mean() - before.mean())
-    if len(before) == len(after) == 1:
-        if paired and np.isin([before, after], (0, 1)).all():
-            return _beta_binomial(before[0], after[0])
-        unevenness = SEED_IMBALANCE * _mean_distance(before[0], after[0], paired)
-        variances = [_variance_over_reviews(before, after, paired), unevenness**2]
-        freedom = [math.inf, math.inf]
-    else:
-        parts = _variances_over_seeds(before.mean(axis=1), after.mean(axis=1))
-        variances = [_variance_over_reviews(before, after, paired), *(part for part, _ in parts)]
-        freedom = [math.inf, *(degrees for _, degrees in parts)]
-    return _normal(value, variances, freedom)
+    sides = zip((before, after), groups, strict=True)
+    noises = [_noise_of_mean(values, of_side) for values, of_side in sides]
+    return _estimate(before.mean(axis=1), after.mean(axis=1), noises, paired)
 
 
-def _variance_over_reviews(before: np.ndarray, after: np.ndarray, paired: bool) -> float:
-    if paired:
-        return _variance_of_mean(after.mean(axis=0) - before.mean(axis=0))
-    return sum(_variance_of_mean(side.mean(axis=0)) for side in (before, after))
+Noise = tuple[np.ndarray, int]
+"""How the score of each training deviates over the reviews, and how many are independent.
+
+float64 (trainings, any): the sum of the products of two rows is their covariance. The number is
+that of the reviews, or of the groups.
+"""
 
 
-def _variance_of_mean(values: np.ndarray) -> float:
-    return float(values.var() / max(len(values) - 1, 1))
+def _noise_of_mean(values: np.ndarray, groups: np.ndarray | None) -> Noise:
+    deviations = (values - values.mean(axis=1, keepdims=True)) / values.shape[1]
+    if groups is not None:
+        _, place = np.unique(groups, return_inverse=True)
+        deviations = np.array([np.bincount(place, weights=row) for row in deviations])
+    units = deviations.shape[1]
+    return deviations * math.sqrt(units / max(units - 1, 1)), units
 
 
-def _variances_over_seeds(before: np.ndarray, after: np.ndarray) -> list[tuple[float, float]]:
-    """The variance of a difference of means over the seeds, with its degrees of freedom.
-
-    One part for each side; a side of one training gets the variance of the other side.
-
-    Args:
-        before: the score of each training of the base.
-        after: of the head; one of the two has several.
-    """
-    several = [scores for scores in (before, after) if len(scores) > 1]
-    if len(several) == 1:
-        shares = 1 / len(before) + 1 / len(after)
-        return [(float(several[0].var(ddof=1) * shares), len(several[0]) - 1)]
-    return [(float(scores.var(ddof=1) / len(scores)), len(scores) - 1) for scores in several]
+def _noise_of_resamples(resampled: np.ndarray, units: int) -> Noise:
+    """From the score of each training on each resample, (trainings, resamples)."""
+    deviations = resampled - resampled.mean(axis=1, keepdims=True)
+    shares = units / max(units - 1, 1) / max(resampled.shape[1] - 1, 1)
+    return deviations * math.sqrt(shares), units
 
 
-def _mean_distance(before: np.ndarray, after: np.ndarray, paired: bool) -> float:
-    """The mean distance of the two sides: of the same review, or of any two if not paired."""
-    if paired:
-        return float(np.abs(after - before).mean())
-    before = np.sort(before)
-    sums = np.concatenate([[0.0], np.cumsum(before)])
-    below = np.searchsorted(before, after)
-    above = len(before) - below
-    distances = after * (below - above) - sums[below] + (sums[-1] - sums[below])
-    return float(distances.mean() / len(before))
-
-
-def _normal(value: float, variances: list[float], freedom: list[float]) -> Test:
-    """The test of a difference whose variance is a sum of parts with degrees of freedom."""
-    variance = sum(variances)
-    if variance == 0:
-        return Test(value, value, value, float(value == 0), 0.0)
-    error = math.sqrt(variance)
-    uncertain = sum(part**2 / degrees for part, degrees in zip(variances, freedom, strict=True))
-    known = stats.t(variance**2 / uncertain) if uncertain else stats.norm
-    reach = float(known.ppf(1 - ALPHA / 2)) * error
-    return Test(
-        value=value,
-        low=value - reach,
-        high=value + reach,
-        p=float(2 * known.sf(abs(value) / error)),
-        detectable=reach + float(known.ppf(POWER)) * error,
-    )
-
-
-def _beta_binomial(before: np.ndarray, after: np.ndarray) -> Test:
-    """McNemar's exact test for seeds that are uneven by `SEED_IMBALANCE`.
-
-    In McNemar's test the number put right, of those that changed, is binomial with probability 1/2.
-    Here this probability varies between pairs of seeds, with a beta distribution.
-    """
-    put_right, put_wrong, _ = _mcnemar(before, after)
-    reviews, changed = len(before), put_right + put_wrong
-    shape = (1 / SEED_IMBALANCE**2 - 1) / 2  # the beta whose variance is a quarter of the square
-    by_chance = stats.betabinom(changed, shape, shape)
-    value = (put_right - put_wrong) / reviews
-    p = min(1.0, 2 * float(by_chance.sf(max(put_right, put_wrong) - 1)))
-    # The smallest significant number put right; one more than `changed` if there is none.
-    counts = np.arange(changed + 2)
-    fewest = int(counts[2 * by_chance.sf(counts - 1) <= ALPHA][0])
-    reach = (2 * fewest - changed - 1) / reviews
-    error = math.sqrt(changed * (1 + (changed - 1) * SEED_IMBALANCE**2)) / reviews
-    return Test(
-        value, value - reach, value + reach, p, reach + float(stats.norm.ppf(POWER)) * error
-    )
-
-
-def _differences(base: Answers, head: Answers, paired: bool) -> dict[str, Difference]:
-    """Every score of the task, with its interval by the bootstrap."""
-    once = [_scores(side, np.ones((1, len(side.reviews)))) for side in (base, head)]
-    resampled = [_resampled(base, RANDOM), _resampled(head, RANDOM if paired else RANDOM + 1)]
-    return {
-        name: _difference(*(scores[name] for scores in (*once, *resampled)))
-        for name in sorted(once[0], key=lambda name: name != MAIN[base.task])
-    }
-
-
-def _scores(side: Answers, weights: np.ndarray) -> Scores:
-    """Each score of each training, (trainings, resamples)."""
-    found = [
-        weighted(side.task, side.loss, side.targets, p, side.labels, weights)
-        for p in side.predictions
+def _estimate(before: np.ndarray, after: np.ndarray, noises: list[Noise], paired: bool) -> Estimate:
+    """From the scores of the trainings, (trainings,), and their noise over the reviews."""
+    rows, units = zip(*noises, strict=True)
+    means = [each.mean(axis=0) for each in rows]
+    of_trainings = [
+        float(((each - mean) ** 2).sum()) / (len(each) * (len(each) - 1))
+        for each, mean in zip(rows, means, strict=True)
     ]
-    return {name: np.array([scores[name] for scores in found]) for name in found[0]}
+    degrees = tuple(max(count - 1.0, 1.0) for count in units)
+    if paired:
+        shared, free = float(((means[1] - means[0]) ** 2).sum()), degrees[1]
+    else:
+        parts = [np.asarray((mean**2).sum()) for mean in means]
+        shared, free = float(sum(parts)), float(_welch(*parts, degrees))
+    return Estimate(
+        value=float(after.mean() - before.mean()),
+        reviews=max(shared - sum(of_trainings), 0.0),
+        degrees=free,
+        seeds=(float(before.var(ddof=1)), float(after.var(ddof=1))),
+        trainings=(len(before), len(after)),
+    )
+
+
+def _estimates(base: Answers, head: Answers, paired: bool, score: str) -> dict[str, Estimate]:
+    """The difference of every score that is defined on both sides."""
+    before, after = _scores(base), _scores(head)
+    seeds = RANDOM, RANDOM if paired else RANDOM + 1
+    resampled = [_resampled(side, seed) for side, seed in zip((base, head), seeds, strict=True)]
+    units = [_units(side) for side in (base, head)]
+    found = {}
+    for name in before:
+        of_sides = [scores[name] for scores in resampled]
+        defined = ~np.isnan(np.concatenate(of_sides)).any(axis=0)
+        if defined.sum() > 1 and not np.isnan([before[name].mean(), after[name].mean()]).any():
+            noises = [
+                _noise_of_resamples(side[:, defined], count)
+                for side, count in zip(of_sides, units, strict=True)
+            ]
+            found[name] = _estimate(before[name], after[name], noises, paired)
+    if score == MAIN[base.task]:
+        found[score] = _of_main(base, head, paired)
+    return found
+
+
+def _of_main(base: Answers, head: Answers, paired: bool) -> Estimate:
+    """The difference of the main score of the task, which is a mean."""
+    return estimate(base.quality(), head.quality(), paired, (base.groups, head.groups))
+
+
+def _units(side: Answers) -> int:
+    return len(side.reviews) if side.groups is None else len(np.unique(side.groups))
+
+
+def _scores(side: Answers, weights: np.ndarray | None = None) -> Scores:
+    """Each score of each training, (trainings,); of weighted reviews (trainings, resamples)."""
+    once = np.ones((1, len(side.reviews))) if weights is None else weights
+    found = [
+        weighted(side.task, side.loss, side.targets, p, side.labels, once) for p in side.predictions
+    ]
+    tables = {name: np.array([scores[name] for scores in found]) for name in found[0]}
+    return {name: table[:, 0] if weights is None else table for name, table in tables.items()}
 
 
 def _resampled(side: Answers, seed: int) -> Scores:
-    """Each score of each resample, in the mean over the trainings: (resamples,)."""
-    parts = [_scores(side, weights) for weights in resamples(len(side.reviews), RESAMPLES, seed)]
-    return {name: np.concatenate([part[name].mean(axis=0) for part in parts]) for name in parts[0]}
+    """Each score of each training on each resample, (trainings, resamples)."""
+    groups = {} if side.groups is None else {"groups": side.groups}
+    parts = [
+        _scores(side, weights)
+        for weights in resamples(len(side.reviews), RESAMPLES, seed, **groups)
+    ]
+    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 
-def _difference(
-    before: np.ndarray, after: np.ndarray, resampled_before: np.ndarray, resampled_after: np.ndarray
-) -> Difference:
-    """From a score of each training of both sides, (trainings, 1), and of each resample."""
-    old, new = float(before.mean()), float(after.mean())
-    value = new - old
-    resampled = resampled_after - resampled_before
-    resampled = resampled[~np.isnan(resampled)]
-    if math.isnan(value) or not len(resampled):
-        return Difference(*(None if math.isnan(v) else v for v in (old, new)), None, None, None)
-    if len(before) == len(after) == 1:
-        low, high = np.quantile(resampled, (ALPHA / 2, 1 - ALPHA / 2))
-        return Difference(old, new, value, float(low), float(high))
-    parts = _variances_over_seeds(before[:, 0], after[:, 0])
-    variances = [float(resampled.var()), *(variance for variance, _ in parts)]
-    test = _normal(value, variances, [math.inf, *(degrees for _, degrees in parts)])
-    return Difference(old, new, value, test.low, test.high)
+def _difference(before: np.ndarray, after: np.ndarray, known: Estimate | None) -> Difference:
+    """From the score of each training of both sides, (trainings,)."""
+    means = float(before.mean()), float(after.mean())
+    old, new = (None if math.isnan(mean) else mean for mean in means)
+    value = None if old is None or new is None else new - old
+    if known is None:
+        return Difference(old, new, value)
+    reach = float(known.reach(ALPHA))
+    return Difference(old, new, value, known.value - reach, known.value + reach)
 
 
-def _slices(
-    base: Answers, head: Answers, before: np.ndarray, after: np.ndarray, paired: bool
-) -> list[Slice]:
+def _slices(base: Answers, head: Answers, paired: bool, score: str, margin: float) -> list[Slice]:
     """The slices of both sides; those of the head, if the reviews are the same."""
     found = []
     for name, chosen in head.slices.items():
         old = chosen if paired else base.slices.get(name, np.zeros(len(base.reviews), dtype=bool))
         if not (old.any() and chosen.any()):
             continue
-        parts = before[:, old], after[:, chosen]
-        means = (float(part.mean()) for part in parts)
-        counts = int(old.sum()), int(chosen.sum())
-        found.append(Slice(name, counts, *means, judge(*parts, paired), shown=False))
-    found.sort(key=lambda part: part.test.p)
+        parts = base.part(old), head.part(chosen)
+        before, after = (float(_scores(part)[score].mean()) for part in parts)
+        if not math.isnan(before + after):
+            counts = int(old.sum()), int(chosen.sum())
+            tested = _test_slice(*parts, paired, score, margin)
+            found.append(Slice(name, counts, before, after, tested))
+    tested = sorted((part for part in found if part.test), key=lambda part: part.test.p)
     shown = True
-    for rank, part in enumerate(found):
-        shown = shown and part.test.p <= ALPHA / (len(found) - rank)
-        found[rank] = replace(part, shown=shown)
-    return sorted(found, key=lambda part: -abs(part.test.value))
+    significant = set()
+    for rank, part in enumerate(tested):
+        shown = shown and part.test.p <= ALPHA / (len(tested) - rank)
+        significant |= {part.name} if shown else set()
+    found = [replace(part, shown=part.name in significant) for part in found]
+    return sorted(found, key=lambda part: -abs(part.value))
+
+
+def _test_slice(
+    base: Answers, head: Answers, paired: bool, score: str, margin: float
+) -> Test | None:
+    small = min(len(base.reviews), len(head.reviews)) < FEWEST_REVIEWS
+    if small or min(len(base.predictions), len(head.predictions)) == 1:
+        return None
+    if score == MAIN[base.task]:
+        return _of_main(base, head, paired).test(score, margin)
+    known = _estimates(base, head, paired, score).get(score)
+    return known.test(score, margin) if known else None
