@@ -167,12 +167,12 @@ def calibration(task, reviews, sharper, seed):
 def test_the_error_of_a_calibrated_network_is_at_its_floor_and_of_others_above(
     task, reviews, draws
 ):
-    error, floor = np.mean([calibration(task, reviews, 1, seed) for seed in range(draws)], axis=0)
-    # draws vary by about 40 % of the floor
-    assert error == pytest.approx(floor, rel=0.05 + 3 * 0.4 / np.sqrt(draws))
-    sharper = [calibration(task, reviews, 2, seed) for seed in range(10)]
-    error, floor = np.mean(sharper, axis=0)
-    assert error > 1.5 * floor
+    errors, floors = np.array([calibration(task, reviews, 1, seed) for seed in range(draws)]).T
+    # the error of a sample differs from its mean by about 25 %
+    assert errors.mean() == pytest.approx(floors.mean(), rel=0.02 + 3 * 0.25 / np.sqrt(draws))
+    assert (errors < 1.5 * floors).mean() > 0.88
+    errors, floors = np.array([calibration(task, reviews, 2, seed) for seed in range(10)]).T
+    assert (errors > 1.5 * floors).mean() >= 0.9
 
 
 def test_the_floor_worked_out_by_hand():
