@@ -1,4 +1,4 @@
-"""The tasks of a network: its head, its losses and the targets of each.
+"""The tasks of a network: its head, its losses, its scores and the targets of each.
 
 In all modules `targets` and `predictions` are float arrays (n, outputs), a row for each review.
 
@@ -34,23 +34,49 @@ ABSOLUTE_ERROR = "mean_absolute_error"
 
 @dataclass(frozen=True)
 class Task:
-    """The head and the losses of a task.
+    """The head, the losses and the scores of a task.
 
     Attributes:
         activation: the activation of the last layer.
         losses: the valid losses, by their names in Keras; the first is the default.
+        scores: what can be the main score (`ajuste.evaluation.scores`); the first is the default.
+            The calibration error cannot: always to predict the class frequencies makes it 0.
     """
 
     activation: str
     losses: tuple[str, ...]
+    scores: tuple[str, ...]
 
+
+_OF_PROBABILITIES = ("loss", "roc_auc", "average_precision")
+_OF_NUMBERS = (ABSOLUTE_ERROR, SQUARED_ERROR, "loss", "r2", "rank_correlation")
 
 TASKS = {
-    "binary": Task("sigmoid", (BINARY_CROSSENTROPY,)),
-    "multiclass": Task("softmax", (CATEGORICAL_CROSSENTROPY,)),
-    "multilabel": Task("sigmoid", (BINARY_CROSSENTROPY,)),
-    "regression": Task("linear", (SQUARED_ERROR, ABSOLUTE_ERROR)),
-    "unit_regression": Task("sigmoid", (SQUARED_ERROR, BINARY_CROSSENTROPY)),
+    "binary": Task(
+        activation="sigmoid",
+        losses=(BINARY_CROSSENTROPY,),
+        scores=("accuracy", "f1", "matthews", *_OF_PROBABILITIES),
+    ),
+    "multiclass": Task(
+        activation="softmax",
+        losses=(CATEGORICAL_CROSSENTROPY,),
+        scores=("accuracy", "macro_f1", "matthews", *_OF_PROBABILITIES),
+    ),
+    "multilabel": Task(
+        activation="sigmoid",
+        losses=(BINARY_CROSSENTROPY,),
+        scores=("exact_match", "accuracy", "micro_f1", "macro_f1", *_OF_PROBABILITIES),
+    ),
+    "regression": Task(
+        activation="linear",
+        losses=(SQUARED_ERROR, ABSOLUTE_ERROR),
+        scores=_OF_NUMBERS,
+    ),
+    "unit_regression": Task(
+        activation="sigmoid",
+        losses=(SQUARED_ERROR, BINARY_CROSSENTROPY),
+        scores=_OF_NUMBERS,
+    ),
 }
 
 NUMERIC = ("regression", "unit_regression")

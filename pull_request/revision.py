@@ -273,6 +273,7 @@ def _answers(files: DVCFileSystem, params: dict[str, Any]) -> Answers:
         targets=encode(task, test["label"].tolist(), labels),
         predictions=table[output_names(task, labels)].to_numpy(np.float32)[None],
         slices={name: np.array([name in row for row in members]) for name in names},
+        groups=table["group"].to_numpy() if "group" in table else None,
     )
 
 

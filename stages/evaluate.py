@@ -1,5 +1,6 @@
 """Score the trained network on the test part, over all of it and by slices."""
 
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -58,21 +59,30 @@ def slices(words: list[list[str]], counts: dict[str, int], cuts: Evaluate) -> di
     }
 
 
-def tell(task: str, overall: dict[str, scores.Score]) -> str:
-    """The main score of a task, with its interval if it has one, and the loss."""
-    name = scores.MAIN[task]
-    line = f"{name.replace('_', ' ')} {overall[name]:.3f} on {overall['reviews']:,} test reviews"
-    if f"{name}_low" in overall:
-        low, high = overall[f"{name}_low"], overall[f"{name}_high"]
+def tell(main: str, overall: dict[str, scores.Score]) -> Iterator[str]:
+    """The main score with its interval and the loss; for classes also the calibration error."""
+    value = "is not defined" if overall[main] is None else f"{overall[main]:.3f}"
+    line = f"{main.replace('_', ' ')} {value} on {overall['reviews']:,} test reviews"
+    if "groups" in overall:
+        line += f" of {overall['groups']:,} groups"
+    if f"{main}_low" in overall:
+        low, high = overall[f"{main}_low"], overall[f"{main}_high"]
         line += f" (95 % interval {low:.3f} to {high:.3f})"
-    return f"{line}, loss {overall['loss']:.3f}"
+    yield line if main == "loss" else f"{line}, loss {overall['loss']:.3f}"
+    if "calibration_error" in overall:
+        error, floor = overall["calibration_error"], overall["calibration_error_floor"]
+        yield (
+            f"calibration error {error:.3f}; a perfectly calibrated network would show about "
+            f"{floor:.3f} on as many reviews, by chance"
+        )
 
 
 def main() -> None:
     """Score the test part and judge the fit; write scores, slices, predictions and their curves.
 
     `loss` is the default loss of the task, so that networks trained with different losses can be
-    compared.
+    compared. With `split.by: group` the intervals are over groups, and the predictions have a
+    column `group`.
     """
     cuts = reader.load("evaluate", Evaluate)
     model = model_file.load(MODEL / "model.keras")
@@ -83,13 +93,18 @@ def main() -> None:
     task, labels, targets = encoder.task, encoder.labels, test["targets"]
     predictions = model_file.predict(model, test["token_ids"])
     loss = TASKS[task].losses[0]
-    overall = scores.score(task, loss, targets, predictions, labels)
+    main_score = cuts.score or scores.MAIN[task]
+    groups = reviews["group"].to_numpy() if "group" in reviews else None
+
+    def scored(chosen: np.ndarray) -> dict[str, scores.Score]:
+        films = None if groups is None else groups[chosen]
+        return scores.score(
+            task, loss, targets[chosen], predictions[chosen], labels, main_score, films
+        )
+
+    overall = scored(np.ones(len(reviews), dtype=bool))
     members = slices([tokens(text) for text in reviews["review"]], encoder.counts, cuts)
-    sliced = {
-        name: scores.score(task, loss, targets[chosen], predictions[chosen], labels)
-        for name, chosen in members.items()
-        if chosen.any()
-    }
+    sliced = {name: scored(chosen) for name, chosen in members.items() if chosen.any()}
     answers = pd.DataFrame(
         {
             "origin": reviews["origin"],
@@ -98,6 +113,8 @@ def main() -> None:
         }
     )
     answers[output_names(task, labels)] = predictions
+    if groups is not None:
+        answers["group"] = groups
     answers["slices"] = [
         SEPARATOR.join(name for name, within in zip(members, row, strict=True) if within)
         for row in zip(*members.values(), strict=True)
@@ -117,7 +134,8 @@ def main() -> None:
             table.to_csv(temporary, index=False, lineterminator="\n", float_format=digits)
     verdict = fit.judge(fit.read_curves(TRAIN_METRICS), cuts.fit).as_json()
     write_json(METRICS, significant({**overall, "fit": verdict, "slices": sliced}))
-    print(f"evaluate: {tell(task, overall)}")
+    for line in tell(main_score, overall):
+        print(f"evaluate: {line}")
     print(remedies.advise(verdict, reader.read()))
 
 

@@ -177,7 +177,11 @@ def _order(text: str, seed: int) -> str:
 
 
 def main() -> None:
-    """Divide the reviews of `fetch`; write a table for each part."""
+    """Divide the reviews of `fetch`; write a table for each part.
+
+    With `split.by: group` the tables have a column `group`, the number of the group: an interval
+    of a score needs it.
+    """
     task, split = reader.load("task", schema.Task), reader.load("split", Split)
     with reading(REVIEWS):
         reviews = pd.read_parquet(REVIEWS)
@@ -192,6 +196,9 @@ def main() -> None:
             )
         group = joined(group, reviews["group"])
     parts = divide(reviews, group, task, split)
+    if split.by == "group":
+        number = pd.Series(pd.factorize(group, sort=True)[0], index=group.index)
+        parts = {name: table.assign(group=number[table.index]) for name, table in parts.items()}
     for name, table in parts.items():
         with replacing(FOLDER / f"{name}.parquet") as temporary:
             table.to_parquet(temporary, index=False)

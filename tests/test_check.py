@@ -126,6 +126,17 @@ def test_every_section_that_is_missing_is_named():
         ("embed.stanford.width", 99, "`embed.stanford.width`: must be 50, 100, 200 or 300"),
         ("tokenize.keep", "lats", "not 'lats'; did you mean `last`?"),
         ("gate.allow", ["dorp"], "`gate.allow.0`: must be 'drop' or 'overfitting'"),
+        (
+            "evaluate.score",
+            "acuracy",
+            "did you mean `accuracy`? valid for `task: binary`: accur",
+        ),
+        (
+            "evaluate.score",
+            "r2",
+            "`evaluate.score` is 'r2'; valid for `task: binary`: ",
+        ),
+        ("evaluate.score", "calibration_error", "valid for `task: binary`: accuracy, f1, matthews"),
         ("evaluate.fit.gap", 1, "`evaluate.fit.gap` is not known; did you mean `max_gap`?"),
         ("data.csv.colour", 1, "`data.csv.colour` is not known; valid: path, separator,"),
         ("models.gru", None, "`models.gru`: expected `name: value` pairs, not null"),

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import edit
 
 from ajuste.data.text import Encoder, tokens
 from ajuste.evaluation import scores
@@ -22,6 +23,7 @@ def stage():
 @pytest.fixture
 def cuts(stage):
     return stage.Evaluate(
+        score=None,
         short_words=2,
         long_words=4,
         rare_count=3,
@@ -87,24 +89,32 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("task", "beside", "main_score"), CASES)
-def test_every_task_is_scored(stage, in_tmp, little_model, capsys, task, beside, main_score):
-    encoder = Encoder.load(little_model(task))
+def write_test_part(stage, model, task, **columns):
+    """What the stages before leave behind: 20 reviews in the test part, and the curves."""
+    encoder = Encoder.load(model)
     reviews = pd.DataFrame(
         {
             "review": ["A bad film.", "A good film."] * 10,
             "label": ACTUAL[task] * 10,
             "origin": [f"line {row}" for row in range(20)],
+            **columns,
         }
     )
     stage.TEST.parent.mkdir(parents=True)
     reviews.to_parquet(stage.TEST)
+    targets = encode(task, reviews["label"], encoder.labels)
     write_arrays(
         stage.TOKENS / "test.npz",
         token_ids=encoder.encode([tokens(text) for text in reviews["review"]]),
-        targets=encode(task, reviews["label"], encoder.labels),
+        targets=targets,
     )
     write_curves(stage)
+    return encoder.labels, targets
+
+
+@pytest.mark.parametrize(("task", "beside", "main_score"), CASES)
+def test_every_task_is_scored(stage, in_tmp, little_model, capsys, task, beside, main_score):
+    labels, targets = write_test_part(stage, little_model(task), task)
     stage.main()
     found = json.loads(stage.METRICS.read_text())
     assert found["reviews"] == 20
@@ -112,7 +122,13 @@ def test_every_task_is_scored(stage, in_tmp, little_model, capsys, task, beside,
     of_all = {name: found[name] for name in found if name not in ("fit", "slices")}
     assert found["slices"]["short"] == of_all
     said = capsys.readouterr().out
-    assert main_score.replace("_", " ") in said
+    assert said.startswith(
+        f"evaluate: {main_score.replace('_', ' ')} {found[main_score]:.3f} on 20"
+    )
+    low, high = found[f"{main_score}_low"], found[f"{main_score}_high"]
+    assert f"(95 % interval {low:.3f} to {high:.3f})" in said
+    calibrated = "a perfectly calibrated network would show about" in said
+    assert calibrated == ("calibration_error_floor" in found) == (main_score != CASES[-1][-1])
     assert found["fit"]["verdict"] == "overfitting"
     assert "\nfit: overfitting: " in said
     assert "dvc exp run -S model=gru -S models.gru.dropout=0.3" in said
@@ -120,11 +136,47 @@ def test_every_task_is_scored(stage, in_tmp, little_model, capsys, task, beside,
     assert list(answers) == ["origin", "actual", "predicted", *beside, "slices"]
     assert set(answers["slices"]) == {"short|without negation|with rare words"}
     # and they give the scores again, to the last digit that is written
-    targets = encode(task, reviews["label"], encoder.labels)
     predictions = answers[beside].to_numpy(np.float32)
-    again = scores.score(task, TASKS[task].losses[0], targets, predictions, encoder.labels)
+    again = scores.score(task, TASKS[task].losses[0], targets, predictions, labels, main_score)
     assert significant(again) == of_all
     assert answers["actual"].tolist() == ACTUAL[task] * 10
     if main_score != "mean_absolute_error":
         right = (answers["actual"] == answers["predicted"]).mean()
         assert found[main_score] == right
+
+
+def test_the_main_score_is_a_parameter(stage, in_tmp, little_model, capsys):
+    write_test_part(stage, little_model("binary"), "binary")
+    edit(in_tmp / "params.yaml", {"score: null": "score: average_precision"})
+    stage.main()
+    found = json.loads(stage.METRICS.read_text())
+    for scored in (found, found["slices"]["short"]):
+        assert scored["average_precision_low"] <= scored["average_precision_high"]
+        assert scored["accuracy_low"] < scored["accuracy"] < scored["accuracy_high"]
+    said = capsys.readouterr().out
+    assert said.startswith(f"evaluate: average precision {found['average_precision']:.3f} on 20")
+
+
+def test_a_split_by_group_has_intervals_over_groups(stage, in_tmp, little_model, capsys):
+    films = np.repeat([7, 3, 11, 5], 5)
+    labels, targets = write_test_part(stage, little_model("binary"), "binary", group=films)
+    stage.main()
+    answers = pd.read_csv(stage.REPORTS / "predictions.csv")
+    assert list(answers)[-2:] == ["group", "slices"]
+    assert answers["group"].tolist() == films.tolist()
+    found = json.loads(stage.METRICS.read_text())
+    assert found["groups"] == found["slices"]["short"]["groups"] == 4
+    given = "binary", "binary_crossentropy", targets, answers[["probability"]].to_numpy(np.float32)
+    again = significant(scores.score(*given, labels, groups=films))
+    assert {name: found[name] for name in again} == again
+    plain = significant(scores.score(*given, labels))
+    assert plain["accuracy_low"] > found["accuracy_low"]
+    assert " on 20 test reviews of 4 groups (95 % interval " in capsys.readouterr().out
+
+
+def test_the_sentence_on_a_score_that_is_not_defined(stage):
+    overall = {"reviews": 3, "roc_auc": None, "loss": 0.5}
+    assert list(stage.tell("roc_auc", overall)) == [
+        "roc auc is not defined on 3 test reviews, loss 0.500"
+    ]
+    assert list(stage.tell("loss", overall)) == ["loss 0.500 on 3 test reviews"]

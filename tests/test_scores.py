@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 
 from ajuste.evaluation import scores
-from ajuste.tasks import NUMERIC
+from ajuste.tasks import NUMERIC, TASKS
 
 TARGETS = np.array([[0], [0], [1], [1]])
 PROBABILITY = np.array([[0.1], [0.6], [0.7], [0.9]])
 CLASSES = ["negative", "positive"]
+MAE = "mean_absolute_error"
 
 
 def binary(targets, probability) -> dict[str, scores.Score]:
@@ -39,6 +40,8 @@ def test_multiclass_scores_worked_out_by_hand():
     assert found["matthews"] == pytest.approx(7 / np.sqrt(10 * 10))
     # each of the 4 probabilities of the right class against each of the 8 of a wrong one
     assert found["roc_auc"] == pytest.approx((7 + 7 + 8 + (4 + 2 / 2)) / 32)
+    # the predicted classes have 0.6 (right), 0.7 (wrong), 0.8 (right) and 0.6 (right)
+    assert found["calibration_error"] == pytest.approx((2 * 0.4 + 0.7 + 0.2) / 4)
 
 
 def test_multilabel_scores_worked_out_by_hand():
@@ -119,10 +122,10 @@ def test_numbers_have_curves_without_points(task):
     assert all(map(len, classes.values()))
 
 
-def test_several_outputs_count_every_pair_of_a_review_and_a_class():
+def test_several_labels_count_every_pair_of_a_review_and_a_label():
     targets = np.array([[1, 0], [0, 1]])
     predictions = np.array([[0.9, 0.2], [0.2, 0.6]])
-    curve = scores.calibration_curve(targets, predictions)
+    curve = scores.calibration_curve("multilabel", targets, predictions)
     assert curve.to_dict("list") == {
         "probability": [0.2, 0.6, 0.9],
         "positive": [0, 1, 1],
@@ -130,12 +133,147 @@ def test_several_outputs_count_every_pair_of_a_review_and_a_class():
     }
 
 
-def test_a_calibrated_classifier_has_almost_no_calibration_error():
+def test_a_class_of_several_counts_only_if_it_is_predicted():
+    targets = np.eye(3)[[0, 1]]
+    predictions = np.array([[0.5, 0.2, 0.3], [0.7, 0.2, 0.1]])
+    curve = scores.calibration_curve("multiclass", targets, predictions)
+    assert curve["probability"].tolist() == [0.5, 0.7]
+    assert curve["positive"].tolist() == [1, 0]
+
+
+LOSSES = {"binary": "binary_crossentropy", "multiclass": "categorical_crossentropy"}
+
+
+def softmax(logits):
+    raised = np.exp(logits)
+    return raised / raised.sum(axis=1, keepdims=True)
+
+
+def calibration(task, reviews, sharper, seed):
+    """The calibration error and its floor, for logits that are `sharper` times the true ones."""
+    chance = np.random.default_rng(seed)
+    logits = chance.normal(0, 1.5, (reviews, 3 if task == "multiclass" else 2))
+    true, predictions = softmax(logits), softmax(sharper * logits)
+    drawn = (true.cumsum(axis=1) < chance.random((reviews, 1))).sum(axis=1)
+    targets = np.eye(true.shape[1])[drawn]
+    if task == "binary":
+        targets, predictions = targets[:, 1:], predictions[:, 1:]
+    found = scores.score(task, LOSSES[task], targets, predictions, "abc"[: true.shape[1]])
+    return found["calibration_error"], found["calibration_error_floor"]
+
+
+@pytest.mark.parametrize("task", LOSSES)
+@pytest.mark.parametrize(("reviews", "draws"), [(200, 400), (2_000, 200), (25_000, 40)])
+def test_the_error_of_a_calibrated_network_is_at_its_floor_and_of_others_above(
+    task, reviews, draws
+):
+    errors, floors = np.array([calibration(task, reviews, 1, seed) for seed in range(draws)]).T
+    # the error of a sample differs from its mean by about 25 %
+    assert errors.mean() == pytest.approx(floors.mean(), rel=0.02 + 3 * 0.25 / np.sqrt(draws))
+    assert (errors < 1.5 * floors).mean() > 0.88
+    errors, floors = np.array([calibration(task, reviews, 2, seed) for seed in range(10)]).T
+    assert (errors > 1.5 * floors).mean() >= 0.9
+
+
+def test_the_floor_worked_out_by_hand():
+    # one case alone differs from its probability p by 2 p (1 - p), two of 0.5 by 0.25 each
+    assert scores.calibration_error_floor("binary", np.array([[0.1]])) == pytest.approx(0.18)
+    assert scores.calibration_error_floor("binary", np.array([[0.5]] * 2)) == pytest.approx(0.25)
+    apart = np.array([[0.1, 0.3], [0.6, 0.9]])
+    expected = np.mean([0.18, 0.42, 0.48, 0.18])
+    assert scores.calibration_error_floor("multilabel", apart) == pytest.approx(expected)
+    sure = np.array([[0.0], [1.0], [1 + 1e-7]], dtype=np.float32)
+    assert scores.calibration_error_floor("binary", sure) == 0
+
+
+def test_numbers_have_no_calibration():
+    found = scores.score("regression", "mean_squared_error", TARGETS, PROBABILITY, ["0", "1"])
+    assert not any("calibration" in name for name in found)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_main_score_is_any_but_the_calibration_error(task):
+    outputs = 2 if task.startswith("multi") else 1
+    targets = np.eye(2)[:, :outputs]
+    found = scores.weighted(
+        task, TASKS[task].losses[0], targets, targets, ["0", "1"], np.ones((1, 2))
+    )
+    assert set(found) - {"calibration_error"} == set(TASKS[task].scores)
+
+
+def rare(reviews, seed=0):
+    """Targets and predictions for a class that has 5 % of the reviews."""
+    chance = np.random.default_rng(seed)
+    targets = (chance.random((reviews, 1)) < 0.05).astype(float)
+    return targets, 1 / (1 + np.exp(2 - 1.5 * targets - chance.normal(size=(reviews, 1))))
+
+
+def test_the_chosen_score_has_an_interval():
+    given = ("binary", "binary_crossentropy")
+    once = scores.score(*given, *rare(500), CLASSES, main="average_precision")
+    low, value, high = (once[f"average_precision{end}"] for end in ("_low", "", "_high"))
+    assert low < value < high
+    without = {name: once[name] for name in once if not name.startswith("average_precision_")}
+    assert without == scores.score(*given, *rare(500), CLASSES)
+    assert list(without) == [name for name in once if name in without]
+    # four times the reviews halve it, and the order of the rows does not matter
+    targets, predictions = rare(2_000)
+    more = scores.score(*given, targets, predictions, CLASSES, "average_precision")
+    width = more["average_precision_high"] - more["average_precision_low"]
+    assert width == pytest.approx((high - low) / 2, rel=0.3)
+    turned = scores.score(*given, targets[::-1], predictions[::-1], CLASSES, "average_precision")
+    assert turned == pytest.approx(more)
+
+
+def test_a_chosen_score_that_is_not_defined_has_no_interval():
+    one = np.ones((4, 1))
+    found = scores.score("binary", "binary_crossentropy", one, one, CLASSES, "roc_auc")
+    assert found["roc_auc"] is None
+    assert "roc_auc_low" not in found
+
+
+@pytest.mark.parametrize("share", [0.85, 0.97])
+def test_an_interval_over_films_covers_what_one_over_reviews_does_not(share):
     chance = np.random.default_rng(0)
-    probability = chance.uniform(size=100_000)
-    labels = (chance.uniform(size=100_000) < probability).astype(int)
-    assert scores.expected_calibration_error(labels, probability) < 0.01
-    assert scores.expected_calibration_error(labels, probability**3) > 0.1
+    covered = {"films": 0, "reviews": 0}
+    for _ in range(400):
+        films = np.repeat(np.arange(80), 1 + chance.poisson(7, 80))
+        of_film = chance.beta(4 * share, 4 * (1 - share), 80)  # correlation 0.2 within a film
+        right = (chance.random(len(films)) < of_film[films])[:, None].astype(float)
+        for over, groups in (("films", films), ("reviews", None)):
+            found = scores.score(
+                "binary", LOSSES["binary"], right, np.ones_like(right), CLASSES, groups=groups
+            )
+            covered[over] += found["accuracy_low"] <= share <= found["accuracy_high"]
+    assert covered["films"] >= 0.92 * 400
+    assert covered["reviews"] <= 0.90 * 400
+
+
+def test_one_film_or_only_right_answers():
+    right = np.ones((20, 1))
+    given = "binary", LOSSES["binary"], right, right * 0.9, CLASSES
+    of_one = scores.score(*given, groups=np.zeros(20))
+    assert of_one["groups"] == 1
+    assert of_one["accuracy_low"] < 0.05
+    of_five = scores.score(*given, groups=np.repeat(["a", "b", "c", "d", "e"], 4))
+    assert of_one["accuracy_low"] < of_five["accuracy_low"] < scores.score(*given)["accuracy_low"]
+    assert of_five["accuracy_high"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("task", NUMERIC)
+def test_an_interval_of_another_score_is_over_films_too(task):
+    chance = np.random.default_rng(0)
+    films = np.repeat(np.arange(50), 10)
+    targets = np.linspace(0, 1, 500)[:, None]
+    predictions = targets + chance.gamma(1, 0.1, 50)[films][:, None]
+    widths = []
+    for groups in (None, films):
+        found = scores.score(
+            task, "mean_squared_error", targets, predictions, ["0", "1"], MAE, groups
+        )
+        assert found[f"{MAE}_low"] < found[MAE] < found[f"{MAE}_high"]
+        widths.append(found[f"{MAE}_high"] - found[f"{MAE}_low"])
+    assert widths[1] == pytest.approx(np.sqrt(10) * widths[0], rel=0.15)
 
 
 def test_curves_are_short_and_keep_their_ends():

@@ -191,6 +191,10 @@ def test_a_split_by_group_keeps_films_in_one_part_and_says_how_many_groups(in_tm
     parts = [pd.read_parquet(stage.FOLDER / f"{name}.parquet") for name in ("train", "test")]
     lines = [part["origin"].str.removeprefix("line ").astype(int) // 4 for part in parts]
     assert not set(lines[0]) & set(lines[1])
+    for part, film in zip(parts, lines, strict=True):  # the number of the group, one for each film
+        assert len(set(zip(part["group"], film, strict=True))) == len(set(film))
+        assert part["group"].nunique() == len(set(film))
+    assert not set(parts[0]["group"]) & set(parts[1]["group"])
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def faults(given: dict[str, Any], check_entry: CheckEntry) -> list[str]:
     task = task if isinstance(task, str) and task in TASKS else None
     found = _raised(reader.checked, given, schema.File)
     if task:
-        found += _labels(given.get("data"), task)
+        found += _labels(given.get("data"), task) + _score(given.get("evaluate"), task)
     models = given.get("models")
     if isinstance(models, dict):
         model = given.get("model")
@@ -44,6 +44,15 @@ def _raised(check: Callable[..., Any], *arguments: Any) -> list[str]:
     except FaultsError as error:
         return error.faults
     return []
+
+
+def _score(evaluate: Any, task: str) -> list[str]:
+    """Faults of the main score: it must be one of the task's."""
+    score, valid = evaluate.get("score") if isinstance(evaluate, dict) else None, TASKS[task].scores
+    if not isinstance(score, str) or not score or score in valid:
+        return []
+    advice = reader.not_one_of(score, valid, f" for `task: {task}`")
+    return [f"`evaluate.score` is {reader.shown(score)}; {advice}"]
 
 
 def _labels(data: Any, task: str) -> list[str]:

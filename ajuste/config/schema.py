@@ -222,8 +222,9 @@ class FitBounds(Params):
 
 
 class Evaluate(Params):
-    """`evaluate`: the bounds of the slices and of the verdict on the fit."""
+    """`evaluate`: the main score, and the bounds of the slices and of the verdict on the fit."""
 
+    score: Name | None
     short_words: Count
     long_words: Count
     rare_count: Positive

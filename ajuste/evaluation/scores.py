@@ -1,39 +1,44 @@
 """Scores of a network's predictions, for every task: pure functions of targets and predictions.
 
 Everywhere `targets` and `predictions` are float arrays (n, outputs), as in `ajuste.tasks`. No score
-depends on the order of the rows. If a network has several outputs, the curves and the scores of
-probabilities count every pair of a review and a class as one case (micro-average, one class against
-the rest).
+depends on the order of the rows. If a network has several outputs, `roc_auc`, `average_precision`
+and their curves count every pair of a review and a class as one case (micro-average, one class
+against the rest).
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest, rankdata
+from scipy.stats import binom, norm, rankdata, t
 from sklearn import metrics
 
-from ajuste.tasks import NUMERIC, THRESHOLD, numbers, review_losses
+from ajuste.evaluation.bootstrap import resamples
+from ajuste.tasks import NUMERIC, TASKS, THRESHOLD, numbers, probabilities, review_losses
 
 CALIBRATION_BINS = 10
 CURVE_POINTS = 200
+ENDS = np.array([0.025, 0.975])
+"""The quantiles between which an interval lies."""
+RESAMPLES, SEED = 1_000, 1
+"""Of the bootstrap: their number, and the seed that makes the interval the same every time."""
 
 Score = float | int | None
 Scores = dict[str, np.ndarray]
 """Each score of each resample, float64 (resamples,); NaN if it is not defined."""
 
-MAIN = {
-    "binary": "accuracy",
-    "multiclass": "accuracy",
-    "multilabel": "exact_match",
-    "regression": "mean_absolute_error",
-    "unit_regression": "mean_absolute_error",
-}
-"""The main score of each task: the one that is printed, and that a comparison tests."""
+MAIN = {name: task.scores[0] for name, task in TASKS.items()}
+"""The default main score of each task: the one that is printed, and that a comparison tests."""
 
 
 def score(
-    task: str, loss: str, targets: np.ndarray, predictions: np.ndarray, labels: Sequence[str]
+    task: str,
+    loss: str,
+    targets: np.ndarray,
+    predictions: np.ndarray,
+    labels: Sequence[str],
+    main: str | None = None,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Score]:
     """Every score of one set of reviews.
 
@@ -43,28 +48,91 @@ def score(
         targets: (n, outputs).
         predictions: (n, outputs).
         labels: those of the data; the ends of the range bring numbers to the scale of the source.
+        main: a score of `weighted` that gets an interval, whatever the task.
+        groups: (n,), the film of each review; then intervals are over films, since reviews of one
+            film are alike.
 
     Returns:
-        `reviews` (n) and the scores of `weighted`; `accuracy`, and for multilabel `exact_match`,
-        with its 95 % interval, `_low` and `_high` (Wilson, 1927). A score that is not defined, such
-        as `roc_auc` with a single class, is None.
+        `reviews` (n), `groups` (their number, if given) and the scores of `weighted`. A score that
+        is not defined, such as `roc_auc` with a single class, is None.
+
+        Two scores have a 95 % interval, `_low` and `_high`: `accuracy`, for multilabel
+        `exact_match` (Wilson, 1927), and `main` (percentiles of the bootstrap).
+
+        For classes, `calibration_error_floor` is beside `calibration_error`.
 
     Raises:
         ValueError: there are no rows.
     """
     if len(targets) == 0:
         raise ValueError("no rows to score")
-    once = weighted(task, loss, targets, predictions, labels, np.ones((1, len(targets))))
-    if task not in NUMERIC:
-        once |= _rounded_as_scikit_learn(targets, predictions)
+    given = task, loss, targets, predictions, labels
     found: dict[str, Score] = {"reviews": len(targets)}
-    for name, [value] in once.items():
+    if groups is not None:
+        found["groups"] = len(np.unique(groups))
+    for name, [value] in weighted(*given, np.ones((1, len(targets)))).items():
         found[name] = None if np.isnan(value) else float(value)
+        ends = ()
         if name == MAIN[task] and task not in NUMERIC:
-            count = round(value * len(targets))
-            interval = binomtest(count, len(targets)).proportion_ci(0.95, method="wilson")
-            found |= {f"{name}_low": float(interval.low), f"{name}_high": float(interval.high)}
+            ends = _wilson(_right(task, targets, predictions), groups)
+        elif name == main and found[name] is not None:
+            ends = _percentiles(name, given, groups)
+        found |= zip((f"{name}_low", f"{name}_high"), map(float, ends), strict=False)
+    if task not in NUMERIC:
+        found["calibration_error_floor"] = calibration_error_floor(task, predictions)
     return found
+
+
+def _right(task: str, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Whether each prediction is right, bool (n,); for multilabel in every label."""
+    if task == "multiclass":
+        return targets.argmax(axis=1) == predictions.argmax(axis=1)
+    return ((targets >= THRESHOLD) == (predictions >= THRESHOLD)).all(axis=1)
+
+
+def _wilson(right: np.ndarray, groups: np.ndarray | None) -> tuple[float, float]:
+    """Wilson's interval of a share.
+
+    With groups, the number of reviews is divided by the design effect, the variance of the share
+    over groups as a multiple of that over reviews, but at least 1, and Student's quantiles replace
+    the normal ones (Korn and Graubard, 1998; Dean and Pagano, 2015). If the variance cannot be
+    measured, because all or none are right or there is one group, a group counts as one review.
+    """
+    count, share, quantile = len(right), right.mean(), norm.ppf(ENDS[1])
+    if groups is not None:
+        excess = np.bincount(np.unique(groups, return_inverse=True)[1], right - share)
+        number = len(excess)
+        effect = count / number
+        if number > 1 and 0 < share < 1:
+            variance = (excess**2).sum() * number / (number - 1)
+            effect = max(1.0, variance / (count * share * (1 - share)))
+        count, quantile = count / effect, t.ppf(ENDS[1], max(number - 1, 1))
+    square = quantile**2 / count
+
+    def lower(share: float) -> float:  # exactly 0 for 0
+        reach = np.sqrt(square * (share * (1 - share) + square / 4))
+        return (share + square / 2 - reach) / (1 + square)
+
+    return lower(share), 1 - lower(1 - share)
+
+
+def _percentiles(name: str, given: tuple, groups: np.ndarray | None) -> np.ndarray:
+    """The interval of a score by the bootstrap, empty if no resample has the score.
+
+    Args:
+        name: the score.
+        given: the arguments of `weighted` without the weights.
+        groups: (n,) or None.
+    """
+    task, loss, targets, predictions, labels = given
+    # In an order of the rows that does not depend on that of the file.
+    order = np.lexsort(np.hstack([targets, predictions]).T)
+    ordered = task, loss, targets[order], predictions[order], labels
+    groups = None if groups is None else groups[order]
+    batches = resamples(len(order), RESAMPLES, SEED, groups)
+    values = np.concatenate([weighted(*ordered, weights)[name] for weights in batches])
+    values = values[~np.isnan(values)]
+    return np.quantile(values, ENDS) if len(values) else values
 
 
 def weighted(
@@ -91,8 +159,9 @@ def weighted(
         - numbers: `mean_squared_error` and `mean_absolute_error` on the scale of the source; `r2`,
           the share of the variance explained; `rank_correlation` (Spearman, 1904).
 
-        The scores of probabilities are `roc_auc`, `average_precision` and `calibration_error`
-        (Naeini, 2015).
+        The scores of probabilities are `roc_auc`, `average_precision` and `calibration_error`: the
+        mean distance of probability and frequency in ten bins, weighted by their size (Naeini,
+        2015); for multiclass of the predicted class alone.
     """
     mean_loss = _mean(review_losses(loss, targets, predictions), weights)
     if task in NUMERIC:
@@ -116,7 +185,13 @@ def weighted(
             **_class_f1(task, confusion),
             "matthews": _matthews(confusion),
         }
-    return {**of_task, **_probability_scores(targets, predictions, weights)}
+    happened, probability = _calibration_cases(task, targets, predictions)
+    often = np.repeat(weights, len(happened) // len(targets), axis=1)
+    return {
+        **of_task,
+        **_ranking_scores(targets, predictions, weights),
+        "calibration_error": _calibration_error(happened, probability, often),
+    }
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -181,22 +256,7 @@ def _matthews(confusion: np.ndarray) -> np.ndarray:
     return np.where(spread[0] == 0, np.nan, found)
 
 
-def _rounded_as_scikit_learn(targets: np.ndarray, predictions: np.ndarray) -> Scores:
-    """The scores of probabilities, equal to `weighted` except for the rounding of the last digit.
-
-    This rounding is in the files of metrics that are in Git.
-    """
-    cases, probability = _cases(targets, predictions)
-    found = {"calibration_error": expected_calibration_error(targets, predictions)}
-    if len(np.unique(cases)) == 2:
-        found["roc_auc"] = metrics.roc_auc_score(cases, probability)
-        found["average_precision"] = metrics.average_precision_score(cases, probability)
-    return {name: np.array([value]) for name, value in found.items()}
-
-
-def _probability_scores(
-    targets: np.ndarray, predictions: np.ndarray, weights: np.ndarray
-) -> Scores:
+def _ranking_scores(targets: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> Scores:
     cases, probability = _cases(targets, predictions)
     cases = cases.astype(bool)
     weights = np.repeat(weights, targets.shape[1], axis=1)
@@ -215,16 +275,56 @@ def _probability_scores(
     return {
         "roc_auc": _divide(area, positive * negative),
         "average_precision": np.where(both, average_precision, np.nan),
-        "calibration_error": _calibration_error(cases, probability, weights),
     }
 
 
+def _calibration_cases(
+    task: str, targets: np.ndarray, predictions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What happened, bool, and its predicted probability, float64.
+
+    For multiclass whether the predicted class is right, (n,): the top-label form (Guo et al., 2017;
+    Kumar et al., 2019). Otherwise whether each class is in each target, (n * outputs,).
+    """
+    happened = _right(task, targets, predictions) if task == "multiclass" else targets >= THRESHOLD
+    probability = probabilities(task, predictions).ravel().astype(np.float64)
+    return happened.ravel(), np.clip(probability, 0, 1)  # a sum in float32 can exceed 1
+
+
+def _bins(probability: np.ndarray) -> np.ndarray:
+    return np.minimum((probability * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+
+
 def _calibration_error(
-    cases: np.ndarray, probability: np.ndarray, weights: np.ndarray
+    happened: np.ndarray, probability: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    bins = np.minimum((probability * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    distance = np.eye(CALIBRATION_BINS)[bins] * (probability - cases)[:, None]
-    return np.abs(weights @ distance).sum(axis=1) / weights.sum(axis=1)
+    bins, distance = _bins(probability), probability - happened
+    within = (bins == place for place in range(CALIBRATION_BINS))
+    sums = [(weights[:, chosen] * distance[chosen]).sum(axis=1) for chosen in within]
+    return np.abs(sums).sum(axis=0) / weights.sum(axis=1)
+
+
+def calibration_error_floor(task: str, predictions: np.ndarray) -> float:
+    """The calibration error that a perfectly calibrated network is expected to show, by chance.
+
+    Its frequencies differ from its probabilities because the sample is finite. This is the mean of
+    the error over labels drawn from the predictions, each by itself. The number of cases that
+    happen in a bin is nearly binomial, and the mean absolute deviation of a binomial number is
+    known (De Moivre, 1730; Diaconis and Zabell, 1991): 2 k (1 - p) P(X = k) for n draws of
+    probability p, with k the first whole number above n p. The probabilities of a bin are not quite
+    equal, which makes the floor at most 5 % too high.
+
+    Args:
+        task: a task of classes.
+        predictions: (n, outputs), n above 0.
+    """
+    probability = np.clip(probabilities(task, predictions).ravel().astype(np.float64), 0, 1)
+    bins = _bins(probability)
+    counts = np.bincount(bins, minlength=CALIBRATION_BINS)
+    mean = np.bincount(bins, probability, CALIBRATION_BINS) / np.maximum(counts, 1)
+    above = np.floor(counts * mean) + 1
+    deviation = 2 * above * (1 - mean) * binom.pmf(above, counts, mean)
+    return float(deviation.sum() / counts.sum())
 
 
 def _number_scores(actual: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> Scores:
@@ -270,26 +370,19 @@ def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below != 0)
 
 
-def calibration_curve(targets: np.ndarray, predictions: np.ndarray) -> pd.DataFrame:
-    """How often a class occurs at each predicted probability, in ten bins of equal width.
+def calibration_curve(task: str, targets: np.ndarray, predictions: np.ndarray) -> pd.DataFrame:
+    """How often predictions come true at each probability, in ten bins of equal width.
 
     Returns:
-        A row for each bin that is not empty: `probability` (mean), `positive` (share of the class),
-        `reviews` (with several outputs, multiplied by their number).
+        A row for each bin that is not empty: `probability` (mean), `positive` (the share of the
+        class; for multiclass the share of right predictions), `reviews` (for multilabel multiplied
+        by the number of labels).
     """
-    cases, probability = _cases(targets, predictions)
-    table = pd.DataFrame({"probability": probability, "positive": cases, "reviews": 1})
-    bins = np.minimum((table["probability"] * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    groups = table.astype(float).groupby(bins)
+    happened, probability = _calibration_cases(task, targets, predictions)
+    table = pd.DataFrame({"probability": probability, "positive": happened, "reviews": 1})
+    groups = table.astype(float).groupby(_bins(probability))
     curve = groups.agg({"probability": "mean", "positive": "mean", "reviews": "size"})
     return curve.reset_index(drop=True)
-
-
-def expected_calibration_error(targets: np.ndarray, predictions: np.ndarray) -> float:
-    """Mean distance between probability and frequency, bins weighted by size (Naeini, 2015)."""
-    curve = calibration_curve(targets, predictions)
-    distance = (curve["probability"] - curve["positive"]).abs()
-    return float((distance * curve["reviews"]).sum() / curve["reviews"].sum())
 
 
 def roc_curve(targets: np.ndarray, predictions: np.ndarray) -> pd.DataFrame:
@@ -320,5 +413,5 @@ def curves(task: str, targets: np.ndarray, predictions: np.ndarray) -> dict[str,
     return {
         "roc": roc_curve(targets, predictions),
         "precision_recall": precision_recall_curve(targets, predictions),
-        "calibration": calibration_curve(targets, predictions),
+        "calibration": calibration_curve(task, targets, predictions),
     }
