@@ -12,7 +12,7 @@ repro: .venv/installed ## Set up .venv, run the stages that changed, show the me
 	@python -m ajuste.repository.recover
 	dvc repro
 	@echo
-	@python -m ajuste.evaluation.summary
+	@python -m study.summary
 	@echo
 	@echo "Metrics:         metrics/evaluate.json, metrics/train/metrics.json (dvc metrics show)"
 	@echo "Plots:           dvc plots show   (writes dvc_plots/index.html)"

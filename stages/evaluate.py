@@ -3,15 +3,25 @@
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ajuste.config import reader
-from ajuste.config.schema import Evaluate
+from ajuste.config.schema import Evaluate, FitBounds
 from ajuste.data.text import Encoder, tokens
 from ajuste.evaluation import fit, remedies, scores
-from ajuste.files import FLOATS, read_arrays, reading, replacing, significant, write_json
+from ajuste.evaluation.sentence import quality, sentence
+from ajuste.files import (
+    FLOATS,
+    read_arrays,
+    read_json,
+    reading,
+    replacing,
+    significant,
+    write_json,
+)
 from ajuste.tasks import NUMERIC, SEPARATOR, TASKS, decode, output_names
 from ajuste.training import model_file
 from stages import check
@@ -20,6 +30,7 @@ TEST = Path("data/split/test.parquet")
 TOKENS = Path("data/tokens")
 MODEL = Path("data/model")
 TRAIN_METRICS = Path("metrics/train")
+BASELINE = Path("metrics/baseline.json")
 EXACT = "%.9g"  # enough digits for the same float32 again
 METRICS = Path("metrics/evaluate.json")
 REPORTS = Path("reports/evaluate")
@@ -77,6 +88,51 @@ def tell(main: str, overall: dict[str, scores.Score]) -> Iterator[str]:
         )
 
 
+def surest_errors(
+    answers: pd.DataFrame, text: pd.Series, targets: np.ndarray, predictions: np.ndarray
+) -> pd.DataFrame:
+    """The wrong answers, the surest first; for numbers all answers, the largest errors first.
+
+    Args:
+        answers: `origin`, `actual` and `predicted` of n reviews.
+        text: their texts.
+        targets: (n, outputs).
+        predictions: (n, outputs).
+
+    Returns:
+        The columns of `answers`, `error` (how far the prediction is from the target, the largest
+        over the outputs) and `review`.
+    """
+    error = np.abs(predictions - targets).max(axis=1)
+    table = answers.assign(error=error, review=text.to_numpy())
+    wrong = table[answers["actual"] != answers["predicted"]]
+    return wrong.sort_values(["error", "origin"], ascending=[False, True])
+
+
+def fitted(
+    trained: dict[str, Any],
+    baseline: dict[str, Any],
+    loss: str,
+    settings: dict[str, Any],
+    bounds: FitBounds,
+) -> dict[str, Any]:
+    """The verdict with its numbers and its sentence: `fit` of `metrics/evaluate.json`.
+
+    Args:
+        trained: `metrics/train/metrics.json`.
+        baseline: `metrics/baseline.json`, whose `loss` is the default loss of the task.
+        loss: that loss.
+        settings: all of `params.yaml`.
+        bounds: `evaluate.fit`.
+    """
+    linear, majority = (baseline[name]["validation"] for name in ("linear", "majority"))
+    name = trained["loss_function"]
+    linear_loss = linear["loss"] if name == loss else linear.get(name)
+    found = fit.judge(fit.read_curves(TRAIN_METRICS, linear_loss), bounds).as_json()
+    known = quality(trained["validation"], linear, majority, found.get("explained", {}))
+    return {**found, "sentence": sentence(found, known, settings)}
+
+
 def main() -> None:
     """Score the test part and judge the fit; write scores, slices, predictions and their curves.
 
@@ -125,6 +181,9 @@ def main() -> None:
         "predictions": answers,
         "confusion": pairs[: 0 if numeric else None],
         "regression": pairs[: None if numeric else 0],
+        "errors": surest_errors(
+            answers[["origin", "actual", "predicted"]], reviews["review"], targets, predictions
+        ),
         "slices": pd.DataFrame(sliced).T.rename_axis("slice").reset_index(),
         **scores.curves(task, targets, predictions),
     }
@@ -132,11 +191,12 @@ def main() -> None:
         digits = EXACT if name == "predictions" else FLOATS
         with replacing(REPORTS / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n", float_format=digits)
-    verdict = fit.judge(fit.read_curves(TRAIN_METRICS), cuts.fit).as_json()
+    settings, baseline = reader.read(), read_json(BASELINE)
+    verdict = fitted(read_json(TRAIN_METRICS / "metrics.json"), baseline, loss, settings, cuts.fit)
     write_json(METRICS, significant({**overall, "fit": verdict, "slices": sliced}))
     for line in tell(main_score, overall):
         print(f"evaluate: {line}")
-    print(remedies.advise(verdict, reader.read()))
+    print(remedies.advise(verdict, settings))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from conftest import edit
 from ajuste.data.text import Encoder, tokens
 from ajuste.evaluation import scores
 from ajuste.files import significant, write_arrays, write_json
-from ajuste.tasks import TASKS, encode
+from ajuste.tasks import NUMERIC, TASKS, encode
 
 pytestmark = pytest.mark.slow
 
@@ -62,10 +62,19 @@ def test_slices(stage, cuts):
     }
 
 
-def write_curves(stage):
-    """What a training that overfits leaves behind."""
-    metrics = {"kept_epoch": 5, "baseline_loss": 0.7, "standard_error": 0.01}
+def write_curves(stage, task):
+    """What a training that overfits leaves behind, and the baselines."""
+    accuracy = {} if task in NUMERIC else {"accuracy": 0.75}
+    metrics = {
+        "loss_function": TASKS[task].losses[0],
+        "kept_epoch": 5,
+        "baseline_loss": 0.7,
+        "standard_error": 0.01,
+        "validation": {"loss": 0.6, **accuracy},
+    }
     write_json(stage.TRAIN_METRICS / "metrics.json", metrics)
+    scored = {"validation": {"loss": 0.35, **accuracy}}
+    write_json(stage.BASELINE, {"linear": scored, "majority": scored})
     for part, losses in (("train", [0.6, 0.4, 0.2, 0.1, 0.0]), ("validation", [0.6] * 5)):
         path = stage.TRAIN_METRICS / f"plots/metrics/{part}/loss.tsv"
         curve = pd.DataFrame({"step": range(1, 6), "loss": losses})
@@ -108,7 +117,7 @@ def write_test_part(stage, model, task, **columns):
         token_ids=encoder.encode([tokens(text) for text in reviews["review"]]),
         targets=targets,
     )
-    write_curves(stage)
+    write_curves(stage, task)
     return encoder.labels, targets
 
 
@@ -130,7 +139,11 @@ def test_every_task_is_scored(stage, in_tmp, little_model, capsys, task, beside,
     calibrated = "a perfectly calibrated network would show about" in said
     assert calibrated == ("calibration_error_floor" in found) == (main_score != CASES[-1][-1])
     assert found["fit"]["verdict"] == "overfitting"
-    assert "\nfit: overfitting: " in said
+    sentence = found["fit"]["sentence"]
+    assert sentence.startswith("Overfitting (99 % sure); ")
+    assert ("75 % right in validation" in sentence) == (main_score != CASES[-1][-1])
+    assert ("where the linear baseline explains 50 %" in sentence) == (task in NUMERIC)
+    assert f"\n{sentence}\nThe fit: validation is worse than training" in said
     assert "dvc exp run -S model=gru -S models.gru.dropout=0.3" in said
     answers = pd.read_csv(stage.REPORTS / "predictions.csv", dtype=str, keep_default_na=False)
     assert list(answers) == ["origin", "actual", "predicted", *beside, "slices"]
@@ -143,6 +156,38 @@ def test_every_task_is_scored(stage, in_tmp, little_model, capsys, task, beside,
     if main_score != "mean_absolute_error":
         right = (answers["actual"] == answers["predicted"]).mean()
         assert found[main_score] == right
+
+
+def test_the_wrong_answers_are_listed_the_surest_first(stage):
+    answers = pd.DataFrame({"origin": list("abcd"), "actual": "x", "predicted": list("xyyy")})
+    text = pd.Series(["one", "two", "three", "four"])
+    predictions = np.array([[0.9], [0.3], [0.1], [0.3]])
+    found = stage.surest_errors(answers, text, np.ones((4, 1)), predictions)
+    assert found["origin"].tolist() == ["c", "b", "d"]
+    assert found["review"].tolist() == ["three", "two", "four"]
+    assert found["error"].tolist() == pytest.approx([0.9, 0.7, 0.7])
+
+
+def test_the_wrong_answers_are_in_a_file_with_their_text(stage, in_tmp, little_model):
+    write_test_part(stage, little_model("binary"), "binary")
+    stage.main()
+    wrong = pd.read_csv(stage.REPORTS / "errors.csv")
+    answers = pd.read_csv(stage.REPORTS / "predictions.csv")
+    missed = answers[answers["actual"] != answers["predicted"]]
+    assert sorted(wrong["origin"]) == sorted(missed["origin"])
+    assert set(wrong["review"]) <= {"A bad film.", "A good film."}
+
+
+def test_another_loss_is_judged_by_the_linear_baseline_of_that_loss(stage, in_tmp, little_model):
+    write_test_part(stage, little_model("regression"), "regression")
+    trained = {**json.loads((stage.TRAIN_METRICS / "metrics.json").read_text())}
+    trained["loss_function"] = "mean_absolute_error"
+    write_json(stage.TRAIN_METRICS / "metrics.json", trained)
+    scored = {"validation": {"loss": 9.0, "mean_absolute_error": 0.35}}
+    write_json(stage.BASELINE, {"linear": scored, "majority": scored})
+    stage.main()
+    explained = json.loads(stage.METRICS.read_text())["fit"]["explained"]
+    assert explained["linear"] == pytest.approx(1 - 0.5**2)
 
 
 def test_the_main_score_is_a_parameter(stage, in_tmp, little_model, capsys):

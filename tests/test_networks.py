@@ -118,6 +118,24 @@ def test_padding_is_ignored(networks, model_file, name):
     assert np.allclose(long, model_file.predict(build(networks, name)[0], token_ids), atol=1e-6)
 
 
+@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("name", ["nn", "rnn", "lstm", "gru"])
+def test_pooling_ignores_padding_and_survives_a_review_without_words(
+    networks, model_file, tmp_path, name, pooling
+):
+    token_ids, _ = reviews()
+    token_ids[0] = 0
+    model = build(networks, name, pooling=pooling)[0]
+    found = model_file.predict(model, token_ids)
+    assert np.isfinite(found).all()
+    longer = np.pad(token_ids, ((0, 0), (0, 5)))
+    long = build(networks, name, length=LENGTH + 5, pooling=pooling)[0]
+    assert np.allclose(model_file.predict(long, longer), found, atol=1e-6)
+    model_file.save(model, tmp_path / "model.keras")
+    again = model_file.predict(model_file.load(tmp_path / "model.keras"), token_ids)
+    assert np.array_equal(again, found)
+
+
 def test_a_frozen_embedding_does_not_change_and_a_trained_one_does(networks):
     for embedding in ("frozen", "trained"):
         model = trained(networks, "gru", steps=2, embedding=embedding)

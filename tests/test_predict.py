@@ -223,7 +223,7 @@ def test_the_folder_of_the_model_is_all_that_is_needed(folder, tmp_path, monkeyp
 
 
 def test_the_summary_shows_the_three_parts(reproduced, tmp_path, monkeypatch, capsys):
-    from ajuste.evaluation import summary
+    from study import summary
 
     for name in ("metrics", "reports", "data/model"):
         shutil.copytree(reproduced[1] / name, tmp_path / name)

@@ -89,6 +89,16 @@ def test_the_order_of_the_rows_changes_nothing(rows):
         assert one[name]["label"].tolist() == other[name]["label"].tolist()
 
 
+def test_a_share_of_the_training_part_leaves_the_other_parts_as_they_are():
+    reviews = table(200)
+    some = SPLIT.model_copy(update={"train_share": 0.25})
+    whole = divide(reviews)
+    part = stage.divide(reviews, group_of(reviews), "binary", some)
+    assert part["train"].equals(whole["train"].head(40))
+    assert part["validation"].equals(whole["validation"])
+    assert part["test"].equals(whole["test"])
+
+
 def test_the_parts_are_not_ordered_by_label():
     labels = divide(table(200))["train"]["label"]
     changes = (labels != labels.shift()).sum()
