@@ -1,9 +1,9 @@
 """Resamples for the bootstrap (Efron and Tibshirani, 1993).
 
 A resample is a row of weights: how often each review was drawn. It draws n of n reviews with
-replacement; or, because reviews of the same film are alike, G of G films with all their reviews
-(cluster bootstrap: Davison and Hinkley, 1997). The weights of such a row do not sum to
-n. `ajuste.evaluation.scores.weighted` scores many rows at once and divides by their sums.
+replacement; or, because reviews of one film are alike, G of G films with all their reviews (cluster
+bootstrap: Davison and Hinkley, 1997). The weights of such a row do not sum to n.
+`ajuste.evaluation.scores.weighted` scores many rows at once and divides by their sums.
 """
 
 from collections.abc import Iterator
