@@ -130,7 +130,7 @@ def test_a_loss_that_falls_to_the_end_was_stopped_too_soon():
     assert "stopped too soon" in found.reason
 
 
-def test_three_epochs_that_early_stopping_ended_are_enough():
+def test_three_epochs_are_enough_also_if_early_stopping_ended_them():
     stopped = curves(
         train_loss=np.array([0.36, 0.2, 0.1]),
         validation_loss=np.array([0.38, 0.4, 0.5]),
@@ -266,10 +266,17 @@ def test_a_value_far_from_its_bound_is_sure_and_one_at_it_is_not():
     assert (found.verdict, found.certainty) == (fit.OVERFITTING, pytest.approx(0.55, abs=0.05))
 
 
-def test_few_epochs_are_no_curve():
-    found = fit.judge(curves(epochs=3), BOUNDS)
+def test_two_epochs_are_no_curve():
+    found = fit.judge(curves(epochs=2), BOUNDS)
     assert (found.verdict, found.numbers) == (fit.UNDECIDED, {})
-    assert fit.judge(curves(epochs=4), BOUNDS).numbers
+    assert fit.judge(curves(epochs=3), BOUNDS).numbers
+
+
+def test_a_training_whose_two_losses_rise_does_not_overfit():
+    """A learning rate that is too high: the network unlearns."""
+    losses = np.array([0.6, 0.35, 0.2, 0.2, 0.3, 0.4, 0.5, 0.55])
+    lost = curves(train_loss=losses, validation_loss=losses + 0.02, kept_epoch=8, linear_loss=0.2)
+    assert fit.judge(lost, BOUNDS).verdict == fit.UNDERFITTING
 
 
 def test_the_numbers_behind_a_verdict():

@@ -45,8 +45,7 @@ from ajuste.tasks import ABSOLUTE_ERROR
 UNDERFITTING, OVERFITTING, OPTIMAL = "underfitting", "overfitting", "optimal"
 UNDECIDED = "undecided"
 
-MIN_EPOCHS = 4
-MIN_EPOCHS_STOPPED = 3  # early stopping ended the training past its best: more would not help
+MIN_EPOCHS = 3
 LINEAR_KNOWS = 0.02  # a linear baseline that explains less says nothing about the data
 
 NORMAL_SCATTER = 3.18  # 1 / median(|x - smooth(x)|) of standard normal x, by simulation
@@ -167,7 +166,7 @@ def judge(curves: Curves, bounds: FitBounds) -> Fit:
         - `jumps`: how far the training loss jumps from epoch to epoch.
     """
     epochs, stopped = len(curves.train_loss), curves.kept_epoch < len(curves.train_loss)
-    if epochs < (MIN_EPOCHS_STOPPED if stopped else MIN_EPOCHS):
+    if epochs < MIN_EPOCHS:
         few = f"{epochs} epochs are too few for a verdict"
         more = "lower the learning rate" if stopped else f"train for {MIN_EPOCHS}"
         return Fit(UNDECIDED, f"{few}, {more}", {})
@@ -189,7 +188,7 @@ def judge(curves: Curves, bounds: FitBounds) -> Fit:
         "explained": explained,
         "gap": float(validation[kept] - train[kept]),
         "margin": 2 * errors["gap"],
-        "rise": float(validation[kept] - validation[: kept + 1].min()),
+        "rise": _rise(train[: kept + 1], validation[: kept + 1]),
         "progress": float(validation[-1 - last_sixth] - validation[-1]) * thirds,
         "jumps": shares.scatter[0],
     }
@@ -212,10 +211,16 @@ def _shares(curves: Curves) -> _Shares:
     if curves.linear_loss is not None:
         least = curves.least_loss[1]
         linear = ((curves.linear_loss - least) / (curves.baseline_loss - least)) ** power
-    if len(train) < MIN_EPOCHS:  # of three epochs, a median of three leaves a single value
+    if len(train) == MIN_EPOCHS:  # of three epochs, a median of three leaves a single value
         return _Shares(train, validation, (0.0, 0.0), sampling, linear)
     scatter = SMOOTHED * noise(train), SMOOTHED * noise(validation)
     return _Shares(smooth(train), smooth(validation), scatter, sampling, linear)
+
+
+def _rise(train: np.ndarray, validation: np.ndarray) -> float:
+    """How far validation rose since its best, beyond what training rose, which is no overfitting."""
+    best = int(validation.argmin())
+    return float(validation[-1] - validation[best] - max(0.0, train[-1] - train[best]))
 
 
 def _expected(linear: float | None, bounds: FitBounds) -> float:
@@ -275,7 +280,7 @@ def _decide(numbers: dict[str, Any], bounds: FitBounds) -> tuple[str, str]:
     low = f"training explains {explained:.2f} of the baseline loss (expected: {expected:.2f})"
     if explained < expected / 2:
         return UNDERFITTING, low
-    if margin > bounds.max_gap and abs(gap - bounds.max_gap) < margin - bounds.max_gap / 2:
+    if margin > 2 * bounds.max_gap and abs(gap - bounds.max_gap) < margin:
         return UNDECIDED, (
             f"the gap between validation and training is {gap - margin:.2f} to {gap + margin:.2f} "
             f"of the baseline loss (allowed: {bounds.max_gap}), too uncertain to judge; add "
