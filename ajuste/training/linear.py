@@ -52,11 +52,7 @@ class NoNGramsError(ValueError):
 
 
 def ngrams(text: str) -> list[str]:
-    """The words of a text, then its pairs of adjacent words.
-
-    >>> ngrams("Not good!")
-    ['not', 'good', 'not good']
-    """
+    """The words of a text, then its pairs of adjacent words."""
     words = tokens(text)
     return [*words, *map(" ".join, pairwise(words))]
 
