@@ -47,7 +47,7 @@ ENVIRONMENTS = [
 ]
 EMULATED = ["-cpu EPYC-Milan", "-cpu Haswell"]
 """Processors with AVX2 and without AVX-512, for QEMU; a quarter of an hour each."""
-FLOAT_STAGES = ("embed", "words", "train", "evaluate")
+FLOAT_STAGES = ("baseline", "embed", "words", "train", "evaluate")
 """The stages that compute with floats. Only these run in QEMU, in which `split` crashes (7.2)."""
 
 

@@ -154,7 +154,16 @@ def test_on_a_full_disk_every_stage_says_so_and_keeps_its_outputs(whole, disk):
     with (disk[0] / "filler").open("wb", buffering=0) as filler, suppress(OSError):
         while filler.write(bytes(4096)):
             pass
-    for name in ("validate", "evaluate", "fetch", "split", "tokenize", "embed", "words"):
+    for name in (
+        "validate",
+        "evaluate",
+        "fetch",
+        "split",
+        "tokenize",
+        "baseline",
+        "embed",
+        "words",
+    ):
         line = stage_failure(name, folder)
         assert line.startswith(f"{name}: ")
         assert "No space left on device" in line
@@ -206,6 +215,7 @@ def test_outputs_that_are_read_only_are_named_and_stay(copy, whole):
         ("split", "data/raw/reviews.parquet", cut),
         ("tokenize", "data/split/train.parquet", cut),
         ("tokenize", "data/raw/labels.json", cut),
+        ("baseline", "data/split/validation.parquet", cut),
         ("embed", "data/tokens/vocabulary.tsv", cut),
         ("words", "data/embedding/matrix.npy", cut),
         ("train", "data/tokens/train.npz", rot),

@@ -17,7 +17,9 @@ from in_process import dvc
 
 pytestmark = pytest.mark.slow
 
-STAGES = ["fetch", "validate", "split", "tokenize", "embed", "words", "train", "evaluate"]
+STAGES = [
+    "fetch", "validate", "split", "tokenize", "baseline", "embed", "words", "train", "evaluate"
+]  # fmt: skip
 
 
 def ran(output: str) -> list[str]:
@@ -77,7 +79,7 @@ def test_the_order_of_the_rows_changes_no_metric(copy):
     lines.sample(frac=1, random_state=1).to_csv(copy / "data/slice.csv", index=False)
     # what `train` reads has the same bytes, so it does not run again
     again = run("dvc", "repro", cwd=copy)
-    assert ran(again.stdout) == ["fetch", "validate", "split", "tokenize", "evaluate"]
+    assert ran(again.stdout) == ["fetch", "validate", "split", "tokenize", "baseline", "evaluate"]
     assert made() == first
     assert {"metrics/evaluate.json", "data/tokens/train.npz", "data/model/model.keras"} < set(first)
     assert {"data/split/test.parquet", "reports/evaluate/predictions.csv"} < set(first)
