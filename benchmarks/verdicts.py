@@ -1,25 +1,32 @@
-"""Whether a verdict that is called 90 % sure is right nine times of ten, on simulated curves.
+"""How often the rule of the fit agrees with people, and whether it is as sure as it should be.
 
-`python -m benchmarks.verdicts` draws true curves, those of an endless sample and without scatter,
-and adds what a real run adds: the choice of the reviews, which shifts each part as a whole and
-changes a little from epoch to epoch, and the scatter of the training. A verdict is right if it is
-that of the true curves.
+`python -m benchmarks.verdicts` first compares the rule with the labelled curves in `tests/`. Then it
+checks on simulated curves whether a verdict that is called 90 % sure is right nine times of ten. It
+draws true curves, those of an endless sample and without scatter, and adds what a real run adds:
+the choice of the reviews, which shifts each part as a whole and changes a little from epoch to
+epoch, and the scatter of the training. A verdict is right if it is that of the true curves.
 """
 
 import argparse
+import json
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 
 from ajuste.config import reader
 from ajuste.config.schema import FitBounds
-from ajuste.evaluation.fit import UNDECIDED, Curves, judge
+from ajuste.evaluation.fit import OPTIMAL, OVERFITTING, UNDECIDED, UNDERFITTING, Curves, judge
 from ajuste.report.numbers import number
 
 BINS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.01)
 LIKENESS = 0.9  # of the losses of one review in two epochs: their correlation
+VERDICTS = (UNDERFITTING, OVERFITTING, OPTIMAL, UNDECIDED)
 KINDS = ("exponential", "power law")
 
 
@@ -90,13 +97,94 @@ def table(found: list[tuple[float, bool]]) -> list[str]:
     return lines
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """A set of curves with the verdicts of people.
+
+    Attributes:
+        name: of the set.
+        cases: its curves.
+        labels: for each the verdicts that were given.
+        defended: for each those, and the verdicts that a labeller could defend.
+    """
+
+    name: str
+    cases: list[Curves]
+    labels: list[set[str]]
+    defended: list[set[str]]
+
+
+def labelled(folder: Path) -> Iterator[Labelled]:
+    """The sets in a folder, `tests`; the one of two labellers in two parts."""
+    for name in ("fit_drawn", "fit_runs", "fit_labelled"):
+        cases = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        parts = {name: cases}
+        if name == "fit_labelled":
+            parts = {
+                f"{name}, {'held out' if held else 'the rest'}": [
+                    case for case in cases if case["held_out"] == held
+                ]
+                for held in (False, True)
+            }
+        for part, chosen in parts.items():
+            given = [case.get("labels", [case]) for case in chosen]
+            labels = [{label["verdict"] for label in one} for one in given]
+            seconds = [{label.get("second", "") for label in one} for one in given]
+            pairs = zip(labels, seconds, strict=True)
+            yield Labelled(
+                part, [_curves(case) for case in chosen], labels, [a | b for a, b in pairs]
+            )
+
+
+def _curves(case: dict[str, Any]) -> Curves:
+    return Curves(
+        np.array(case["train_loss"], dtype=np.float64),
+        np.array(case["validation_loss"], dtype=np.float64),
+        case["kept_epoch"],
+        case["baseline_loss"],
+        case["standard_error"],
+        case.get("linear_loss"),
+        (case.get("least_loss", 0.0),) * 2,
+        case.get("loss", ""),
+    )
+
+
+def agreement(sets: list[Labelled], bounds: FitBounds) -> list[str]:
+    """Lines of Markdown: how often the rule agrees, and its confusions with undisputed labels."""
+    lines = [
+        "| curves | rule as labelled | 95 % interval | or defended | labellers disagree |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    confused: Counter[tuple[str, str]] = Counter()
+    for one in sets:
+        verdicts = [judge(curves, bounds).verdict for curves in one.cases]
+        agrees = sum(map(set.__contains__, one.labels, verdicts))
+        defended = sum(map(set.__contains__, one.defended, verdicts))
+        n = len(verdicts)
+        interval = binomtest(agrees, n).proportion_ci(0.95, method="wilson")
+        disputed = sum(len(labels) > 1 for labels in one.labels)
+        lines.append(
+            f"| {one.name} | {agrees} of {n} | {100 * interval.low:.0f} to "
+            f"{100 * interval.high:.0f} % | {defended} | {disputed} |"
+        )
+        undisputed = zip(one.labels, verdicts, strict=True)
+        confused.update((*labels, found) for labels, found in undisputed if len(labels) == 1)
+    header = ["labelled", *VERDICTS]
+    lines += ["", f"| {' | '.join(header)} |", f"| {' | '.join(['---'] * len(header))} |"]
+    for label in VERDICTS:
+        row = (str(confused[label, found]) for found in VERDICTS)
+        lines.append(f"| {label} | {' | '.join(row)} |")
+    return lines
+
+
 def main() -> None:
-    """Print the table for each kind of curve."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verdicts", description=__doc__)
     parser.add_argument("--runs", type=int, default=20_000, help="of each kind (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the simulation (%(default)s)")
     asked = parser.parse_args()
     bounds = reader.load("evaluate.fit", FitBounds)
+    print(*agreement(list(labelled(Path("tests"))), bounds), sep="\n")
     for kind in KINDS:
         found = list(outcomes(asked.runs, asked.seed, kind, bounds))
         print(f"\n{kind}\n", *table(found), sep="\n")

@@ -218,7 +218,7 @@ def _shares(curves: Curves) -> _Shares:
 
 
 def _rise(train: np.ndarray, validation: np.ndarray) -> float:
-    """How far validation rose since its best, beyond what training rose, which is no overfitting."""
+    """How far validation rose since its best; if training rose as well, only what is beyond."""
     best = int(validation.argmin())
     return float(validation[-1] - validation[best] - max(0.0, train[-1] - train[best]))
 
