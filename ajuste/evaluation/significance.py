@@ -367,7 +367,7 @@ class Estimate:
             luck: for each side what multiplies its variance.
         """
         parts = [
-            np.asarray(variance * factor / count)
+            variance * factor / count
             for variance, factor, count in zip(self.seeds, luck, self.trainings, strict=True)
         ]
         degrees = [count - 1.0 for count in self.trainings]
@@ -393,7 +393,7 @@ class Estimate:
         distance = abs(self.value)
         if not distance:
             return 1.0
-        least = -690.0  # the logarithm of the smallest p-value that is not 0
+        least = -300.0  # of the logarithm; below, the square of a t would overflow
         if self.reach(math.exp(least)) <= distance:
             return 0.0
         return math.exp(
@@ -421,8 +421,8 @@ class Estimate:
         The estimate of a variance from few trainings is right in the mean, but more often too small
         than too large.
         """
-        degrees = sum(self.trainings) - 2
-        factor = degrees / special.chdtri(degrees, 0.5)
+        degrees = _welch(*self.seeds, [count - 1.0 for count in self.trainings])
+        factor = float(degrees / special.chdtri(degrees, 0.5))
         return replace(self, seeds=tuple(factor * variance for variance in self.seeds))
 
     @property
@@ -479,8 +479,11 @@ def _power(value: float, reach: np.ndarray, error: float) -> float:
     return float(special.ndtr((value - reach) / error).mean())
 
 
-def _welch(first: np.ndarray, second: np.ndarray, degrees: Sequence[float]) -> np.ndarray:
+def _welch(
+    first: np.ndarray | float, second: np.ndarray | float, degrees: Sequence[float]
+) -> np.ndarray:
     """The degrees of freedom of a sum of two variances (Welch, 1947); of two zeros the fewer."""
+    first, second = np.asarray(first), np.asarray(second)
     below = first**2 / degrees[0] + second**2 / degrees[1]
     return np.divide(
         (first + second) ** 2, below, out=np.full(np.shape(below), min(degrees)), where=below > 0
@@ -543,8 +546,8 @@ def _estimate(before: np.ndarray, after: np.ndarray, noises: list[Noise], paired
     if paired:
         shared, free = float(((means[1] - means[0]) ** 2).sum()), degrees[1]
     else:
-        parts = [np.asarray((mean**2).sum()) for mean in means]
-        shared, free = float(sum(parts)), float(_welch(*parts, degrees))
+        parts = [float((mean**2).sum()) for mean in means]
+        shared, free = sum(parts), float(_welch(*parts, degrees))
     return Estimate(
         value=float(after.mean() - before.mean()),
         reviews=max(shared - sum(of_trainings), 0.0),
