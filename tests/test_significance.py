@@ -144,6 +144,26 @@ def test_the_parts_of_the_variance_have_their_own_t():
     assert found.reach(0.1) == pytest.approx(np.sqrt(expected))
 
 
+@pytest.mark.parametrize("trainings", [(2, 2), (3, 3), (5, 5), (2, 5), (3, 5)])
+@pytest.mark.parametrize("reviews", [0.0, 0.3, 3.0])
+def test_at_most_5_percent_false_alarms_for_any_ratio_of_the_variances(trainings, reviews):
+    generator = np.random.default_rng(1)
+    draws = 40_000
+    for uneven in (0.03, 0.1, 0.3, 1, 3, 10, 30):
+        true = np.array([1.0, uneven**2])
+        degrees = np.array(trainings) - 1
+        of_seeds = [
+            variance * generator.chisquare(free, draws) / free
+            for variance, free in zip(true, degrees, strict=True)
+        ]
+        error = np.sqrt(reviews + (true / trainings).sum())
+        found = estimated(0.0, reviews, of_seeds, trainings)
+        values = generator.normal(0, error, draws)
+        for level, alarms in ((0.05, np.abs(values)), (0.1, values)):
+            count = int((alarms > found.reach(level)).sum())
+            assert stats.binomtest(count, draws, 0.05, alternative="greater").pvalue > 1e-3
+
+
 def test_the_variance_over_the_reviews_leaves_out_what_the_seeds_have():
     """A network's own difficulty of a review stays, a training's own noise does not."""
     generator = np.random.default_rng(2)
