@@ -553,8 +553,9 @@ def _estimate(before: np.ndarray, after: np.ndarray, noises: list[Noise], paired
     else:
         parts = [float((mean**2).sum()) for mean in means]
         shared, free = sum(parts), float(_welch(*parts, degrees))
+    old, new = float(before.mean()), float(after.mean())
     return Estimate(
-        value=float(after.mean() - before.mean()),
+        value=0.0 if math.isclose(old, new, rel_tol=1e-12) else new - old,  # the order of a sum
         reviews=max(shared - sum(of_trainings), 0.0),
         degrees=free,
         seeds=(float(before.var(ddof=1)), float(after.var(ddof=1))),
