@@ -1,307 +1,305 @@
-"""How reliable the verdict on a difference is (ajuste/evaluation/significance.py), by training.
+"""How reliable the verdict on a difference is (ajuste/evaluation/significance.py), by simulation.
 
-After `dvc repro`, one of:
+    python -m benchmarks.difference
 
-    python -m benchmarks.difference seeds        how uneven two seeds of a network are
-    python -m benchmarks.difference same         how often two seeds are called different
-    python -m benchmarks.difference different    how often a difference of 2 points is found
-
-Each pair of sides has its own draw of training and test reviews from all reviews of the pipeline;
-both sides share it. Draws and seeds depend on `--random` and on the command, so that `same` checks
-on other draws what `seeds` has measured.
+Pairs of sides are drawn, not trained. Every review has a difficulty, which all trainings share; a
+network finds some reviews harder than another network does; a training adds its own noise, and its
+seed shifts its score. A training that failed gives the same answer to every review. Of each pair
+the test sees what it sees of a pull request: the value of each review in each training.
 """
 
 import argparse
+import math
 import multiprocessing
-import os
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
-from ajuste.config import reader
-from ajuste.errors import PipelineError, run
-from ajuste.evaluation import significance
-from ajuste.files import read_arrays
-from ajuste.tasks import THRESHOLD
-from ajuste.training import backend, loop, model_file, networks
+from ajuste.errors import run
+from ajuste.evaluation.significance import (
+    ALPHA,
+    BETTER,
+    MARGIN,
+    WORSE,
+    Answers,
+    Comparison,
+    Estimate,
+    compare,
+    estimate,
+)
+from ajuste.tasks import NUMERIC
 
-if TYPE_CHECKING:
-    from ajuste.training.backend import keras
+ACCURACIES = (0.6, 0.75, 0.85, 0.95)
+DEVIATIONS = (0.003, 0.01, 0.03)
+REVIEWS = (200, 2_500, 25_000)
+TRAININGS = (3, 5)
+FAILING = 0.1
+FIXED = 0.05
+RARE_REVIEWS = 500
 
-PARTS = tuple(Path(f"data/tokens/{part}.npz") for part in ("train", "validation", "test"))
-MATRIX = Path("data/embedding/matrix.npy")
+CHANCE = {"binary": 0.5, "multiclass": 0.25, "multilabel": 0.125}
+"""The score of a training that failed; for numbers its mean error is half of their range."""
 
-COMMANDS = ("seeds", "same", "different")  # the position is part of the seed
-TEST_REVIEWS = 5000
-OTHER_REVIEWS = 5000  # in neither part; they show the true difference
-
-ONE_THREAD = ("TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+SHARES = (0.8, 0.1, 0.1)
+"""The variance of the difficulty of a review: for all trainings, for a network, for a training. Two
+trainings of a network with accuracy 0.85 then differ in 8 % of their answers, two networks in 12 %.
+"""
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """A network to train.
+class Case:
+    """What pairs are drawn from.
 
     Attributes:
-        model: an entry of `models`.
-        reviews: the number of training reviews.
-        changes: options of the entry and their new values.
+        task: a key of `ajuste.tasks.TASKS`.
+        accuracy: the mean score of a training that did not fail; for numbers 1 less the mean error,
+            as a share of their range.
+        deviations: for each side the standard deviation of this score over the seeds.
+        reviews: the number of test reviews.
+        trainings: on each side.
+        failing: the share of trainings that fail.
+        per_film: the number of reviews of each film, which a network finds equally hard.
     """
 
-    model: str
+    task: str
+    accuracy: float
+    deviations: tuple[float, float]
     reviews: int
-    changes: tuple[tuple[str, Any], ...] = ()
+    trainings: int
+    failing: float = 0.0
+    per_film: int = 1
 
-
-# A network that trains in half a second, until more epochs give no gain; and the same with a
-# vocabulary so small that it loses about 2 points. Its size was found on other draws and seeds.
-QUICK = (("batch_size", 128), ("epochs", 6))
-HEAD = Recipe("bow", 2000, (*QUICK, ("max_features", 2000)))
-BASE = Recipe("bow", 2000, (*QUICK, ("max_features", 955)))
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two sides to train on one draw, each with several seeds.
-
-    Attributes:
-        base: the first side.
-        head: the second side.
-        seeds: the number of trainings a side.
-        test: the number of test reviews.
-        others: the number of reviews in neither part.
-        random: the seed of the draw and of the trainings.
-    """
-
-    base: Recipe
-    head: Recipe
-    seeds: int
-    test: int
-    others: int
-    random: tuple[int, ...]
+    @property
+    def worst(self) -> float:
+        """The score of a training that failed."""
+        return CHANCE.get(self.task, 0.5)
 
 
 @dataclass(frozen=True)
-class Sides:
-    """The result of a pair: whether the predictions of a side are right, bool (seeds, reviews).
+class Rates:
+    """What the tests say in a case, out of `pairs`.
 
     Attributes:
-        before: of the base, on the test reviews.
-        after: of the head.
-        before_elsewhere: of the base, on reviews in neither part.
-        after_elsewhere: of the head.
+        case: what was drawn.
+        pairs: how many.
+        same: how often two sides of one network are called different.
+        equal: how often two networks with the same true score are.
+        difference: the median of `detectable`; where trainings fail, 5 points.
+        found: how often a head that is worse by this is called worse.
+        covered: how often the 95 % interval then has the true difference.
+        at_margin: how often a difference of exactly the margin is called equivalent.
+        worse_at_margin: how often a head that is worse by exactly the margin is called no worse.
+        equivalent: how often two networks with the same true score are called equivalent.
+        no_worse: how often of those the head is called no worse.
     """
 
-    before: np.ndarray
-    after: np.ndarray
-    before_elsewhere: np.ndarray
-    after_elsewhere: np.ndarray
+    case: Case
+    pairs: int
+    same: int
+    equal: int
+    difference: float
+    found: int
+    covered: int
+    at_margin: int
+    worse_at_margin: int
+    equivalent: int
+    no_worse: int
 
 
-@cache
-def reviews() -> tuple[np.ndarray, np.ndarray]:
-    """All token ids, int32 (n, max_length), and targets, float32 (n, 1)."""
-    parts = [read_arrays(path) for path in PARTS]
-    return tuple(
-        np.concatenate([part[name] for part in parts]) for name in ("token_ids", "targets")
+def cases() -> list[Case]:
+    """All that `main` draws."""
+    found = [
+        Case("binary", accuracy, (deviation, deviation), reviews, trainings, failing)
+        for trainings, failing, reviews, deviation, accuracy in product(
+            TRAININGS, (0.0, FAILING), REVIEWS, DEVIATIONS, ACCURACIES
+        )
+        if not failing or reviews < REVIEWS[-1] or accuracy in (ACCURACIES[0], ACCURACIES[-1])
+    ]
+    for task, trainings, failing in product(
+        (*list(CHANCE)[1:], *NUMERIC), TRAININGS, (0.0, FAILING)
+    ):
+        for reviews, deviation in product(REVIEWS[:2], DEVIATIONS):
+            found.append(Case(task, 0.75, (deviation, deviation), reviews, trainings, failing))
+    for trainings, number in product(TRAININGS, REVIEWS[1:]):
+        found.append(Case("binary", 0.85, (0.003, 0.003), number, trainings, per_film=10))
+    uneven = DEVIATIONS[0], DEVIATIONS[-1]
+    for trainings, reviews, accuracy in product(TRAININGS, REVIEWS, ACCURACIES):
+        found.append(Case("binary", accuracy, uneven, reviews, trainings))
+    return found
+
+
+def scores(
+    generator: np.random.Generator, case: Case, side: int, shift: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The true scores of the trainings of a side, float64 (trainings,), and which failed, bool.
+
+    They have a beta distribution. Failed trainings included, their mean is shifted by `shift`.
+    """
+    mean = case.accuracy + shift / (1 - case.failing)
+    size = mean * (1 - mean) / case.deviations[side] ** 2 - 1
+    drawn = generator.beta(mean * size, (1 - mean) * size, case.trainings)
+    failed = generator.random(case.trainings) < case.failing
+    return np.where(failed, case.worst, drawn), failed
+
+
+@dataclass(frozen=True)
+class Reviews:
+    """The difficulty of the reviews of a pair.
+
+    Attributes:
+        of_networks: for a training of each of two networks, float32 (2, trainings, n), each with
+            variance 1.
+        of_one: for as many trainings of the first, as a second side, float32 (trainings, n).
+        constant: what decides whether an answer that is always the same is right, in 0..1, (n,).
+    """
+
+    of_networks: np.ndarray
+    of_one: np.ndarray
+    constant: np.ndarray
+
+
+def reviews(generator: np.random.Generator, case: Case) -> Reviews:
+    """Draw the reviews of a pair."""
+
+    def normal(share: float, *shape: int) -> np.ndarray:
+        drawn = generator.standard_normal((*shape, case.reviews), dtype=np.float32)
+        return drawn * np.float32(math.sqrt(share))
+
+    shared, of_network, of_training = SHARES
+    difficulty = normal(shared)
+    own = normal(of_network, 2, 1)[:, :, np.arange(case.reviews) // case.per_film]
+    noise = normal(of_training, 2, case.trainings)
+    constant = generator.random(case.reviews, dtype=np.float32)
+    return Reviews(difficulty + own + noise, difficulty + own[0] + noise[1], constant)
+
+
+def values(
+    task: str, difficulty: np.ndarray, constant: np.ndarray, true: np.ndarray, failed: np.ndarray
+) -> np.ndarray:
+    """The value of each review in each training of a side, float64 (trainings, n).
+
+    1 for a right answer and 0 for a wrong one; for numbers minus the absolute error. The mean of a
+    training over all reviews there can be is its true score, for numbers 1 less.
+    """
+    if task in NUMERIC:
+        scale = math.sqrt(math.pi / 2) * (1 - true)
+        found = -scale[:, None] * np.abs(difficulty)
+        found[failed] = -constant
+        return found
+    found = difficulty < special.ndtri(true).astype(np.float32)[:, None]
+    found[failed] = constant < true[failed, None]
+    return found.astype(np.float64)
+
+
+def pair(
+    generator: np.random.Generator,
+    case: Case,
+    given: Reviews,
+    shifts: tuple[float, float] = (0.0, 0.0),
+    one: bool = False,
+) -> Estimate:
+    """Draw the seeds of both sides of a pair, and estimate the difference.
+
+    Args:
+        generator: of the seeds.
+        case: what to draw from.
+        given: the reviews.
+        shifts: for each side how much higher its mean score is.
+        one: whether both sides are the same network.
+    """
+    difficulties = given.of_networks[0], given.of_one if one else given.of_networks[1]
+    before, after = (
+        values(case.task, difficulty, given.constant, *scores(generator, case, side, shift))
+        for side, (difficulty, shift) in enumerate(zip(difficulties, shifts, strict=True))
+    )
+    films = np.arange(case.reviews) // case.per_film if case.per_film > 1 else None
+    return estimate(before, after, paired=True, groups=(films, films))
+
+
+def measure(case: Case, pairs: int, random: tuple[int, ...], margin: float = MARGIN) -> Rates:
+    """Draw pairs and count."""
+    generator = np.random.default_rng(random)
+    same, equal, at_margin = [], [], []
+    for _ in range(pairs):
+        given = reviews(generator, case)
+        same.append(pair(generator, case, given, one=True))
+        equal.append(pair(generator, case, given))
+        at_margin.append(pair(generator, case, given, (margin / 2, -margin / 2)))
+    detectable = float(np.median([each.typical.detectable for each in equal]))
+    # A failed training makes `detectable` as large as a score can be.
+    difference = FIXED if case.failing else detectable
+    up = min(difference / 2, (1 - case.accuracy) / 4)  # no score is above 1
+    shifts = up, up - difference
+    apart = [pair(generator, case, reviews(generator, case), shifts) for _ in range(pairs)]
+    drop, reach = drops(apart, ALPHA)
+    drop_at_margin, one_sided_at_margin = drops(at_margin, 2 * ALPHA)
+    drop_of_equal, one_sided = drops(equal, 2 * ALPHA)
+    return Rates(
+        case=case,
+        pairs=pairs,
+        same=different(same),
+        equal=different(equal),
+        difference=difference,
+        found=int((drop > reach).sum()),
+        covered=int((np.abs(drop - difference) <= reach).sum()),
+        at_margin=int((np.abs(drop_at_margin) + one_sided_at_margin < margin).sum()),
+        worse_at_margin=int((drop_at_margin + one_sided_at_margin < margin).sum()),
+        equivalent=int((np.abs(drop_of_equal) + one_sided < margin).sum()),
+        no_worse=int((drop_of_equal + one_sided < margin).sum()),
     )
 
 
-@cache
-def entry(name: str) -> dict[str, Any]:
-    """An entry of `models`."""
-    return reader.load(f"models.{name}", dict[str, Any])
+def _measured(task: tuple[Case, int, tuple[int, ...]]) -> Rates:
+    return measure(*task)
 
 
-@cache
-def matrix() -> np.ndarray:
-    """The word vectors."""
-    return np.load(MATRIX, allow_pickle=False)
+def drops(found: list[Estimate], level: float) -> tuple[np.ndarray, np.ndarray]:
+    """How much worse the heads are, (pairs,), and half their intervals."""
+    return (
+        np.array([-each.value for each in found]),
+        np.array([float(each.reach(level)) for each in found]),
+    )
 
 
-def check(models: list[str]) -> None:
-    """Check the input.
-
-    Raises:
-        PipelineError: a file is missing, the task is not binary, or `models` has no such entry.
-    """
-    for path in (*PARTS, MATRIX):
-        if not path.exists():
-            raise PipelineError(f"{path}: not found; run `dvc repro` first")
-    reader.load("task", Literal["binary"])
-    for model in models:
-        entry(model)
+def different(found: list[Estimate]) -> int:
+    """How many are called different."""
+    drop, reach = drops(found, ALPHA)
+    return int((np.abs(drop) > reach).sum())
 
 
-def untrained(recipe: Recipe) -> tuple["keras.Model", networks.Options]:
-    """A compiled network with the initial weights of the stage train."""
-    length = reviews()[0].shape[1]
-    options = {**entry(recipe.model), **dict(recipe.changes)}
-    model, options = networks.build(recipe.model, options, matrix(), length)
-    steps = loop.steps_per_epoch(recipe.reviews, options.batch_size)
-    networks.compile_model(model, options, steps * options.epochs)
-    model.optimizer.build(model.trainable_variables)
-    return model, options
-
-
-traced = cache(untrained)
-"""The only network of a recipe that runs, so that TensorFlow traces it once for all seeds."""
-
-
-def answers(recipe: Recipe, seed: int, train: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Train as the pipeline does; whether the predictions for other reviews are right.
-
-    Args:
-        recipe: the network.
-        seed: of the initial weights and the batch order.
-        train: the positions of the training reviews.
-        asked: the positions of the test reviews.
-
-    Returns:
-        bool (asked,).
-    """
-    token_ids, targets = reviews()
-    model, options = traced(recipe)
-    backend.seed(seed)
-    start, _ = untrained(recipe)
-    for kept, first in zip(_state(model), _state(start), strict=True):
-        kept.assign(first)
-    part = {"token_ids": token_ids[train], "targets": targets[train]}
-    loop.run_epochs(model, options, part, seed)
-    positive = model_file.predict(model, token_ids[asked]) >= THRESHOLD
-    return (positive == (targets[asked] >= THRESHOLD))[:, 0]
-
-
-def _state(model: "keras.Model") -> list[Any]:
-    return [*model.variables, *model.optimizer.variables]
-
-
-def trained(pair: Pair) -> Sides:
-    """Draw the reviews of a pair, train both sides and test them."""
-    generator = np.random.default_rng(pair.random)
-    order = generator.permutation(len(reviews()[0]))
-    largest = max(pair.base.reviews, pair.head.reviews)
-    rest = order[largest:]
-    asked = rest[: pair.test + pair.others]
-    found = []
-    for recipe in (pair.base, pair.head):
-        seeds = generator.integers(2**31, size=pair.seeds).tolist()
-        train = order[: recipe.reviews]
-        found.append(np.array([answers(recipe, seed, train, asked) for seed in seeds]))
-    before, after = found
-    test = pair.test
-    return Sides(before[:, :test], after[:, :test], before[:, test:], after[:, test:])
-
-
-def train_all(pair: Pair, pairs: int, jobs: int) -> list[Sides]:
-    """Train many pairs like `pair`, each on its own draw, in `jobs` processes of one thread.
-
-    The progress goes to standard error.
-    """
-    os.environ |= dict.fromkeys(ONE_THREAD, "1")
-    asked = [replace(pair, random=(*pair.random, number)) for number in range(pairs)]
-    began = time.monotonic()
-    done = []
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        for sides in pool.imap(trained, asked):
-            done.append(sides)
-            wall = time.monotonic() - began
-            print(f"{pair.head.model}: {len(done)} of {pairs} pairs, {wall:.0f} s", file=sys.stderr)
-    return done
-
-
-def seeds(models: list[str], train: int, pairs: int, random: int, jobs: int) -> Iterator[list[str]]:
-    """How uneven two seeds of each network are: a row for each network.
-
-    The imbalance is the root of the mean square of (put right - put wrong) / changed, over all
-    reviews outside training. For two equally good seeds the expectation of this square is
-    1 / changed, which is subtracted. The interval is that of the variance of a normal distribution.
-    """
-    for model in models:
-        recipe = Recipe(model, train)
-        test = len(reviews()[0]) - train
-        pair = Pair(recipe, recipe, 1, test, 0, (random, COMMANDS.index("seeds")))
-        found = train_all(pair, pairs, jobs)
-        right = np.array([(side.before.mean(), side.after.mean()) for side in found])
-        changed = np.array([max((side.before != side.after).sum(), 1) for side in found])
-        uneven = test * (right[:, 1] - right[:, 0]) / changed
-        ends = pairs / stats.chi2.ppf((0.975, 0.025), pairs)
-        squares = (uneven**2).mean() * np.array([1, *ends]) - (1 / changed).mean()
-        imbalance, low, high = np.sqrt(squares.clip(0))
-        yield [
-            f"`{model}`",
-            f"{train:,}",
-            str(pairs),
-            f"{100 * right.mean():.1f} %",
-            f"{100 * changed.mean() / test:.1f} %",
-            f"{imbalance:.3f} ({low:.3f} to {high:.3f})",
-            f"{np.abs(uneven).max():.2f}",
-        ]
-
-
-def same(found: list[Sides], trainings: list[int]) -> Iterator[list[str]]:
-    """How often sides that differ only in the seed are called different, by trainings a side."""
-    for count in trainings:
-        verdicts = [test.verdict("accuracy") for test in tests(found, count)]
-        alone = [
-            stats.binomtest(
-                int((after > before).sum()), max(int((after != before).sum()), 1)
-            ).pvalue
-            for before, after in ((side.before[0], side.after[0]) for side in found)
-        ]
-        yield [
-            str(count),
-            rate(sum(verdict != significance.SAME for verdict in verdicts), len(found)),
-            rate(sum(p <= significance.ALPHA for p in alone), len(found)) if count == 1 else "",
-        ]
-
-
-def different(found: list[Sides], trainings: list[int], truly: float) -> Iterator[list[str]]:
-    """How often a true difference is found, and how often the test itself expects to find it."""
-    for count in trainings:
-        tested = list(tests(found, count))
-        verdicts = [test.verdict("accuracy") for test in tested]
-        detectable = np.array([test.detectable for test in tested])
-        reach = np.array([test.high - test.value for test in tested])
-        errors = (detectable - reach) / stats.norm.ppf(significance.POWER)
-        yield [
-            str(count),
-            rate(verdicts.count(significance.BETTER), len(found)),
-            f"{100 * stats.norm.cdf((truly - reach) / errors).mean():.0f} %",
-            rate(verdicts.count(significance.WORSE), len(found)),
-            f"{100 * np.median(detectable):.1f}",
-        ]
-
-
-def tests(found: list[Sides], trainings: int) -> Iterator[significance.Test]:
-    """The test of each pair, as in a report, with the first `trainings` of each side."""
-    for side in found:
-        before, after = (
-            right[:trainings].astype(np.float64) for right in (side.before, side.after)
+def rare(generator: np.random.Generator, trainings: int, positive: float = 0.1) -> Comparison:
+    """Compare two equally good networks by average precision, where one class is rare."""
+    case = Case("binary", 0.85, (0.01, 0.01), RARE_REVIEWS, trainings)
+    targets = (generator.random((case.reviews, 1)) < positive).astype(np.float32)
+    sides = []
+    for difficulty in reviews(generator, case).of_networks:
+        skill = generator.normal(2.0, 0.1, (trainings, 1, 1))
+        noise = difficulty[:, :, None]
+        sides.append(
+            Answers(
+                task="binary",
+                loss="binary_crossentropy",
+                labels=["negative", "positive"],
+                reviews=[str(place) for place in range(case.reviews)],
+                targets=targets,
+                predictions=special.expit(skill * targets - 2 + noise),
+                slices={},
+            )
         )
-        yield significance.judge(before, after, paired=True)
-
-
-def true_difference(found: list[Sides]) -> tuple[float, float]:
-    """Head minus base, on reviews in neither part, and its standard error."""
-    values = [side.after_elsewhere.mean() - side.before_elsewhere.mean() for side in found]
-    return float(np.mean(values)), float(stats.sem(values))
+    return compare(*sides, score="average_precision")
 
 
 def rate(count: int, total: int) -> str:
-    """A share with its 95 % interval (Clopper and Pearson, 1934)."""
+    """A share in percent, with its 95 % interval (Clopper and Pearson, 1934)."""
     low, high = (100 * end for end in stats.binomtest(count, total).proportion_ci())
-    return f"{count} of {total}: {100 * count / total:.1f} % ({low:.1f} to {high:.1f})"
+    return f"{100 * count / total:.1f} ({low:.1f} to {high:.1f})"
 
 
-def table(header: list[str], rows: Iterator[list[str]]) -> None:
+def table(header: list[str], rows: Iterable[list[str]]) -> None:
     """Print a Markdown table, each row at once."""
     for row in (header, ["---"] * len(header)):
         print(f"| {' | '.join(row)} |")
@@ -309,54 +307,102 @@ def table(header: list[str], rows: Iterator[list[str]]) -> None:
         print(f"| {' | '.join(row)} |", flush=True)
 
 
-def arguments() -> argparse.Namespace:
-    """Parse the command line."""
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (%(default)s)")
-    shared.add_argument(
-        "--random", type=int, default=1, help="seed of draws and trainings (%(default)s)"
+def label(case: Case) -> str:
+    """The row of a case in the tables, which does not name the trainings and the accuracy."""
+    base, head = (f"{100 * deviation:.1f}" for deviation in case.deviations)
+    points = base if base == head else f"{base} and {head}"
+    if case.task != "binary":
+        return case.task.replace("_", " ") + (", one in ten fails" if case.failing else "")
+    of_films = ", films" if case.per_film > 1 else ""
+    fails = ", one in ten fails" if case.failing else ""
+    return f"{case.reviews:,} reviews, {points} points{fails}{of_films}"
+
+
+def rows(found: list[Rates], names: list[str], power: bool = False) -> Iterator[list[str]]:
+    """Rates of similar cases together, for each number of trainings.
+
+    Args:
+        found: of all cases.
+        names: what to count, fields of `Rates`; the columns, once for each number of trainings.
+        power: whether to begin with the true difference, in points.
+    """
+    for name in dict.fromkeys(label(rates.case) for rates in found):
+        row = [name]
+        for trainings in TRAININGS:
+            alike = [
+                rates
+                for rates in found
+                if label(rates.case) == name and rates.case.trainings == trainings
+            ]
+            if power:
+                row.append(f"{100 * np.mean([rates.difference for rates in alike]):.1f}")
+            total = sum(rates.pairs for rates in alike)
+            row += [rate(sum(getattr(rates, name) for rates in alike), total) for name in names]
+        yield row
+
+
+def highest(found: list[Rates], name: str) -> str:
+    """The highest rate of all cases, and whether one is above 5 % (Holm's correction)."""
+    worst = max(found, key=lambda rates: getattr(rates, name))
+    p = [
+        stats.binomtest(getattr(rates, name), rates.pairs, ALPHA, alternative="greater").pvalue
+        for rates in found
+    ]
+    above = sum(value <= ALPHA for value in p)
+    case = worst.case
+    return (
+        f"{rate(getattr(worst, name), worst.pairs)}, at {label(case)}, accuracy "
+        f"{case.accuracy:g}, {case.trainings} trainings; above 5 % at p = 0.05: {above} of "
+        f"{len(found)} cases, corrected for their number: {int(min(p) <= ALPHA / len(found))}"
     )
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.difference", description=__doc__.splitlines()[0]
+
+
+def header(*names: str) -> list[str]:
+    """The columns of `rows`."""
+    return ["", *(f"{count} seeds: {name}" for count in TRAININGS for name in names)]
+
+
+def report(found: list[Rates]) -> None:
+    """Print what was counted."""
+    print("\nCalled different, although the true scores are equal:\n")
+    table(header("one network", "two networks"), rows(found, ["same", "equal"]))
+    for name in ("same", "equal"):
+        print(f"\nHighest, {name}: {highest(found, name)}.")
+    print("\nThe head is worse by the median of `detectable` (5 points where trainings fail):\n")
+    table(
+        header("points", "found", "in the 95 % interval"), rows(found, ["found", "covered"], True)
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, pairs in zip(COMMANDS, (20, 200, 200), strict=True):
-        command = commands.add_parser(name, parents=[shared])
-        command.add_argument("--pairs", type=int, default=pairs, help="how many (%(default)s)")
-    of_seeds = commands.choices["seeds"]
-    of_seeds.add_argument("--models", nargs="+", default=["nn", "bow", "gru", "lstm"])
-    of_seeds.add_argument("--train", type=int, default=2000, help="training reviews (%(default)s)")
-    for name in ("same", "different"):
-        commands.choices[name].add_argument(
-            "--seeds", nargs="+", type=int, default=[1, 3, 5], help="trainings a side (%(default)s)"
-        )
-    return parser.parse_args()
+    print(f"\nThe margin is {100 * MARGIN:g} point; the head is worse by as much:\n")
+    table(header("equivalent", "no worse"), rows(found, ["at_margin", "worse_at_margin"]))
+    for name in ("at_margin", "worse_at_margin"):
+        print(f"\nHighest, {name}: {highest(found, name)}.")
+    print("\nThe two networks are equally good:\n")
+    table(header("equivalent", "no worse"), rows(found, ["equivalent", "no_worse"]))
 
 
 def main() -> None:
     """Measure and print."""
-    asked = arguments()
-    check(asked.models if asked.command == "seeds" else [HEAD.model])
-    if asked.command == "seeds":
-        if not 0 < asked.train < (there := len(reviews()[0])):
-            raise PipelineError(
-                f"--train {asked.train}: must be less than the number of reviews, {there}"
-            )
-        rows = seeds(asked.models, asked.train, asked.pairs, asked.random, asked.jobs)
-        table(["model", "trained on", "pairs", "accuracy", "changed", "imbalance", "largest"], rows)
-        return
-    base, others = (HEAD, 0) if asked.command == "same" else (BASE, OTHER_REVIEWS)
-    random = asked.random, COMMANDS.index(asked.command)
-    pair = Pair(base, HEAD, max(asked.seeds), TEST_REVIEWS, others, random)
-    found = train_all(pair, asked.pairs, asked.jobs)
-    if asked.command == "same":
-        header = ["trainings a side", "called different", "by McNemar's test alone"]
-        table(header, same(found, asked.seeds))
-        return
-    truly, error = true_difference(found)
-    print(f"True difference: {100 * truly:.2f} points, standard error {100 * error:.2f}.\n")
-    header = ["trainings a side", "found", "its own estimate", "wrong way", "median detectable"]
-    table(header, different(found, asked.seeds, truly))
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.difference", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--pairs", type=int, default=400, help="of each case (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (%(default)s)")
+    parser.add_argument("--random", type=int, default=1, help="seed (%(default)s)")
+    asked = parser.parse_args()
+    drawn = cases()
+    tasks = [(case, asked.pairs, (asked.random, number)) for number, case in enumerate(drawn)]
+    found = []
+    with multiprocessing.Pool(asked.jobs) as pool:
+        for rates in pool.imap(_measured, tasks):
+            found.append(rates)
+            print(f"{len(found)} of {len(drawn)} cases", end="\r", file=sys.stderr)
+    report(found)
+    print("\nAverage precision, 500 reviews of which 1 in 10 is positive:\n")
+    for trainings in TRAININGS:
+        generator = np.random.default_rng((asked.random, len(drawn), trainings))
+        verdicts = [rare(generator, trainings).verdict for _ in range(asked.pairs // 4)]
+        alarms = sum(verdict in (BETTER, WORSE) for verdict in verdicts)
+        print(f"- {trainings} seeds a side: called different {rate(alarms, len(verdicts))}")
 
 
 if __name__ == "__main__":
