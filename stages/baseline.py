@@ -78,8 +78,12 @@ def main() -> None:
         words = linear.words(model, vectorizer.get_feature_names_out(), labels, SHOWN)
         words.to_csv(temporary, index=False, lineterminator="\n", float_format=FLOATS)
     size = {"features": train.shape[1], "penalty": model.penalty}
-    write_json(METRICS, significant({**found, **size}))
     main_score = scores.MAIN[task]
+    found["majority"] = {
+        part: {name: of_part[name] for name in ("loss", main_score)}
+        for part, of_part in found["majority"].items()
+    }
+    write_json(METRICS, significant({**found, **size}))
     told = ", ".join(
         f"{name} {of_parts['validation'][main_score]:.3f} ({of_parts['validation']['loss']:.3f})"
         for name, of_parts in found.items()
