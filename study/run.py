@@ -31,7 +31,7 @@ from study import collect, plan
 from study.collect import FOLDER, JOURNAL, LOGS, Base, Result
 from study.plan import Experiment, Plan
 
-SHARED = "embed"  # most experiments share the stages up to this one
+SHARED = ("embed", "baseline")  # most experiments share the stages up to these
 RECORD = Path("data/record/train.json")  # seconds and environment of the last training
 DVC = [sys.executable, "-m", "dvc"]
 
@@ -155,10 +155,10 @@ class _Study:
 
     async def _prepare(self) -> None:
         """Run the shared stages once, so that the workers find their outputs in the cache."""
-        _say(f"start the stages that all share (dvc repro {SHARED})")
+        _say(f"start the stages that all share (dvc repro {' '.join(SHARED)})")
         began = time.monotonic()
         worker = await self._worker(1)
-        await self._dvc(worker, "repro", SHARED, threads=cores())
+        await self._dvc(worker, "repro", *SHARED, threads=cores())
         _say(f"done, {time.monotonic() - began:.0f} s")
 
     async def _worker(self, number: int) -> Path:

@@ -73,6 +73,10 @@ stages:
     cmd: python embed.py
     deps: [given.txt]
     outs: [data/embed.json]
+  baseline:
+    cmd: mkdir -p data && echo known > data/baseline
+    deps: [data/embed.json]
+    outs: [data/baseline]
   train:
     cmd: python train.py
     deps: [train.py, data/embed.json]
