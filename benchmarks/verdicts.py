@@ -1,6 +1,6 @@
 """How often the rule of the fit agrees with people, and whether it is as sure as it should be.
 
-`python -m benchmarks.verdicts` first compares the rule with the labelled curves in `tests/`. Then it
+`python -m benchmarks.verdicts` first compares the rule with the labelled curves. Then it
 checks on simulated curves whether a verdict that is called 90 % sure is right nine times of ten. It
 draws true curves, those of an endless sample and without scatter, and adds what a real run has: the
 choice of the reviews, which shifts each part as a whole and changes a little from epoch to epoch,
