@@ -27,7 +27,12 @@ from ajuste.report.numbers import number
 BINS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.01)
 LIKENESS = 0.9  # of the losses of one review in two epochs: their correlation
 VERDICTS = (UNDERFITTING, OVERFITTING, OPTIMAL, UNDECIDED)
-KINDS = ("exponential", "power law")
+KINDS = {
+    "exponential": lambda time, speed: np.exp(-speed * time),
+    "power law": lambda time, speed: (1 + time) ** (-2 * speed),
+    "logistic": lambda time, speed: 1 / (1 + np.exp(speed * (time - 4))),
+}
+"""What is left of the learnable loss, by epoch. The last was not used to make the rule."""
 
 
 def true_curves(chance: np.random.Generator, kind: str) -> Curves:
@@ -35,7 +40,7 @@ def true_curves(chance: np.random.Generator, kind: str) -> Curves:
     epochs = int(chance.integers(5, 31))
     time = np.arange(1, epochs + 1)
     speed = chance.uniform(0.05, 1.5)
-    fall = np.exp(-speed * time) if kind == "exponential" else (1 + time) ** (-2 * speed)
+    fall = KINDS[kind](time, speed)
     floor = chance.uniform(0.02, 0.95)
     train = floor + (1 - floor) * fall
     gap = chance.choice([0.0, 1.0]) * chance.exponential(0.2) * (1 - fall)
