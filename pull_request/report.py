@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ajuste.evaluation import significance
-from ajuste.evaluation.significance import EQUIVALENT, NOT_JUDGED, Comparison, Difference
+from ajuste.evaluation.significance import BETTER, EQUIVALENT, NOT_JUDGED, Comparison, Difference
 from ajuste.report import charts
 from ajuste.report.document import Block, Bullets, Code, Fold, Heading, Strong, Table, Text
 from ajuste.report.numbers import minus, number
@@ -179,7 +179,7 @@ def evidence(found: Findings) -> list[str]:
         parts.append(f"The test of no difference gives {_p(test.p)}.")
         if test.equivalent:
             parts.append(f"Tests at 5 % rule out a difference of {within} in either direction.")
-        elif test.no_worse:
+        elif test.no_worse and comparison.verdict != BETTER:
             parts.append(f"A test at 5 % rules out that this change is worse by {within}.")
         parts.append(f"This comparison has 80 % power to detect a difference of {power}.")
         parts.append(f"The 95 % intervals cover the choice of {_sampled(found)} and seeds.")

@@ -161,6 +161,7 @@ def test_the_evidence_of_several_seeds_has_the_test_and_the_power():
     assert re.search(r"80 % power to detect a difference of \d+\.\d points\.", text)
     assert "intervals cover the choice of test reviews and seeds" in text
     assert "optimal (3)" in text
+    assert "rule" not in text.split("80 % power")[0]  # "better" says that it is no worse
 
 
 def test_the_table_has_each_score_with_the_interval_of_its_difference():
