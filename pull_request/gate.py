@@ -76,6 +76,11 @@ def verdict(results: Sequence[Result]) -> str:
     return Counter(result.verdict for result in results).most_common(1)[0][0]
 
 
+def typical(results: Sequence[Result]) -> Result:
+    """The first training with the most frequent verdict."""
+    return next(result for result in results if result.verdict == verdict(results))
+
+
 def mean(results: Sequence[Result], score: str) -> float | None:
     """The mean of a score of the stage `evaluate` over the trainings; None if one lacks it."""
     found = [result.scores.get(score) for result in results]

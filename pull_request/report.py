@@ -85,6 +85,8 @@ def content(found: Findings) -> list[Block]:
         blocks.append(Bullets(notes))
     blocks += check(found.outcome)  # a paragraph, which separates the two lists
     if found.head.results:
+        if sentence := gate.typical(found.head.results).sentence:
+            blocks.append(Text(["This change: ", sentence]))
         blocks.append(scores_table(found))
     if not found.unchanged:
         blocks += what_changed(found)

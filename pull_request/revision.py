@@ -104,6 +104,11 @@ class Result:
         """underfitting, overfitting, optimal or undecided; empty in older results."""
         return self.scores.get("fit", {}).get("verdict", "")
 
+    @property
+    def sentence(self) -> str:
+        """How it fits, how good it is and what to try; empty in older results."""
+        return self.scores.get("fit", {}).get("sentence", "")
+
 
 def find(root: Path, name: str) -> Revision:
     """A revision by a name of Git or of a DVC experiment.

@@ -299,7 +299,7 @@ def test_the_command_lists_the_faults_and_fails(tmp_path):
 
 
 def test_a_stage_does_nothing_if_another_section_has_a_fault(tmp_path):
-    text = TEXT.replace("    max_gap: 0.15", "    max_gap: 15")
+    text = TEXT.replace("    max_gap: 0.13", "    max_gap: 15")
     done = answer(tmp_path, "-m", "stages.tokenize", text=text.encode())
     assert done.returncode == 1
     assert done.stderr.startswith("tokenize: params.yaml: `evaluate.fit.max_gap`: ")

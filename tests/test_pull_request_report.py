@@ -54,7 +54,11 @@ def result(said, verdict="optimal", units=32, model="a", loss=0.3):
         lock=lock(units, model),
         metrics={
             "metrics/embed.json": {"coverage": 0.9, "words": 1000 + units},
-            EVALUATE: {"accuracy": accuracy, "loss": loss, "fit": {"verdict": verdict}},
+            EVALUATE: {
+                "accuracy": accuracy,
+                "loss": loss,
+                "fit": {"verdict": verdict, "sentence": f"It is {verdict}."},
+            },
             TRAIN: {
                 "train": {"loss": loss - 0.05, "accuracy": 0.9},
                 "validation": {"loss": loss, "accuracy": 0.88},
@@ -128,6 +132,16 @@ def test_the_answer_is_in_the_first_line():
     assert re.match(".*; the check fails\n", worse)
     assert re.match(".*; the check fails for lack of evidence\n", same)
     assert not re.match(".*check fails", better)
+
+
+def test_the_report_has_the_sentence_of_the_most_frequent_verdict():
+    base, head = sides(verdict="overfitting")
+    first = head.results[0].scores["fit"]
+    first |= {"verdict": "undecided", "sentence": "It is undecided."}
+    assert "\n\nThis change: It is overfitting.\n\n" in written(base, head)
+    for one in head.results:
+        del one.scores["fit"]["sentence"]  # as in older results
+    assert "This change: " not in written(base, head)
 
 
 def test_two_sides_can_be_equivalent():
