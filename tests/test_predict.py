@@ -220,23 +220,3 @@ def test_the_folder_of_the_model_is_all_that_is_needed(folder, tmp_path, monkeyp
     assert one == other
     with pytest.raises(PipelineError, match="no such file or directory; run `dvc repro`, or `dvc"):
         score(SENTENCE)
-
-
-def test_the_summary_shows_the_three_parts(reproduced, tmp_path, monkeypatch, capsys):
-    from study import summary
-
-    for name in ("metrics", "reports", "data/model"):
-        shutil.copytree(reproduced[1] / name, tmp_path / name)
-    shutil.copy(reproduced[1] / "params.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    summary.main()
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[:4]] == ["gru", "training", "validation", "test"]
-    assert "95 % interval" in lines[3]
-    assert lines[5].startswith("fit: ")
-    assert not any("describes the training of another model" in line for line in lines)
-    # after a change of the model that DVC's run cache served
-    summary.MODEL.write_bytes(b"another")
-    summary.main()
-    expected = "note: reports/train/environment.json describes the training of another model"
-    assert capsys.readouterr().out.splitlines()[-1] == expected
