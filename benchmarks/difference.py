@@ -342,7 +342,7 @@ def rows(found: list[Rates], names: list[str], power: bool = False) -> Iterator[
 
 
 def highest(found: list[Rates], name: str) -> str:
-    """The highest rate of some cases, and whether one is above 5 % (Holm's correction)."""
+    """The highest rate of all cases, and whether one is above 5 % (Holm's correction)."""
     worst = max(found, key=lambda rates: getattr(rates, name))
     p = [
         stats.binomtest(getattr(rates, name), rates.pairs, ALPHA, alternative="greater").pvalue
@@ -357,15 +357,6 @@ def highest(found: list[Rates], name: str) -> str:
     )
 
 
-def _print_highest(found: list[Rates], *names: str) -> None:
-    even = [rates for rates in found if len(set(rates.case.deviations)) == 1]
-    uneven = [rates for rates in found if rates not in even]
-    for name in names:
-        for called, part in (("even", even), ("uneven", uneven)):
-            if part:
-                print(f"\nHighest, {name}, {called} seeds: {highest(part, name)}.")
-
-
 def header(*names: str) -> list[str]:
     """The columns of `rows`."""
     return ["", *(f"{count} seeds: {name}" for count in TRAININGS for name in names)]
@@ -375,14 +366,16 @@ def report(found: list[Rates]) -> None:
     """Print what was counted."""
     print("\nCalled different, although the true scores are equal:\n")
     table(header("one network", "two networks"), rows(found, ["same", "equal"]))
-    _print_highest(found, "same", "equal")
+    for name in ("same", "equal"):
+        print(f"\nHighest, {name}: {highest(found, name)}.")
     print("\nThe head is worse by the median of `detectable` (5 points where trainings fail):\n")
     table(
         header("points", "found", "in the 95 % interval"), rows(found, ["found", "covered"], True)
     )
     print(f"\nThe margin is {100 * MARGIN:g} point; the head is worse by as much:\n")
     table(header("equivalent", "no worse"), rows(found, ["at_margin", "worse_at_margin"]))
-    _print_highest(found, "at_margin", "worse_at_margin")
+    for name in ("at_margin", "worse_at_margin"):
+        print(f"\nHighest, {name}: {highest(found, name)}.")
     print("\nThe two networks are equally good:\n")
     table(header("equivalent", "no worse"), rows(found, ["equivalent", "no_worse"]))
 

@@ -119,4 +119,4 @@ def test_the_tables(capsys):
     printed = capsys.readouterr().out
     assert "| 100 reviews, 1.0 points | 75.0 (34.9 to 96.8) | 0.0 (0.0 to 36.9) |" in printed
     assert "| 100 reviews, 1.0 points | 5.0 | 50.0 (15.7 to 84.3) |" in printed
-    assert "Highest, same, even seeds: 75.0 (19.4 to 99.4), at 100 reviews, 1.0 points" in printed
+    assert "Highest, same: 75.0 (19.4 to 99.4), at 100 reviews, 1.0 points" in printed
