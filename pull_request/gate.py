@@ -24,7 +24,7 @@ class Outcome:
 
     Attributes:
         broken: the bounds that are broken, and by how much.
-        undecided: the bounds of which the results show neither, and what would decide them.
+        undecided: bounds that are shown neither to hold nor to be broken, and what would decide.
         held: the bounds that are kept.
     """
 
@@ -177,14 +177,14 @@ def _remedy(comparison: Comparison) -> str:
             "the other shows it in four of five cases"
         )
     return (
-        f"a network that is as good as the other shows it in four of five cases, so a small drop "
-        f"is likely; more seeds can tell (--seeds {2 * trained})"
+        f"{trained} seeds show it in four of five cases if the networks are equally good; train "
+        f"more (--seeds {2 * trained})"
     )
 
 
 def _overfitting(outcome: Outcome, gate: Gate, called: str, before: str, after: str) -> None:
     if not (before == "optimal" and after == "overfitting"):
-        outcome.held.append(f"the fit is not overfitting after optimal on {called}")
+        outcome.held.append(f"the fit did not change from optimal on {called} to overfitting")
     elif "overfitting" in gate.allow:
         outcome.held.append("overfitting, which gate.allow allows")
     else:

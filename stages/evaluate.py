@@ -129,7 +129,10 @@ def fitted(
     name = trained["loss_function"]
     linear_loss = linear["loss"] if name == loss else linear.get(name)
     found = fit.judge(fit.read_curves(TRAIN_METRICS, linear_loss), bounds).as_json()
-    known = quality(trained["validation"], linear, majority, found.get("explained", {}))
+    network = trained["validation"]
+    if settings["evaluate"]["score"]:  # accuracy says little then, and training has no other score
+        network = {"loss": network["loss"]}
+    known = quality(network, linear, majority, found.get("explained", {}))
     return {**found, "sentence": sentence(found, known, settings)}
 
 

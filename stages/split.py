@@ -125,8 +125,6 @@ def divide(
 ) -> dict[str, pd.DataFrame]:
     """The reviews of each part (see `assign`), in an order by seed and text.
 
-    Of the training part only the first `split.train_share`, for a learning curve.
-
     Raises:
         PipelineError: there are too few reviews, and a part is empty or has no review of a class.
     """
@@ -136,15 +134,13 @@ def divide(
     parts = {}
     for name in (TRAIN, VALIDATION, TEST):
         chosen = shuffled[part[shuffled] == name]
-        if name == TRAIN:
-            chosen = chosen[: math.ceil(split.train_share * len(chosen))]
         parts[name] = reviews.loc[chosen, ["review", "label", "origin"]]
         missing = _classes(task, reviews["label"]) - _classes(task, parts[name]["label"])
         if missing or parts[name].empty:
             which = f" with the label {min(missing)!r}" if missing else ""
             raise PipelineError(
                 f"{REVIEWS}: too few reviews, the {name} part has none{which}; add reviews, or "
-                f"raise `split.{VALIDATION}`, `split.{TEST}` or `split.train_share`"
+                f"raise `split.{VALIDATION}` and `split.{TEST}`"
             )
     return parts
 
@@ -196,6 +192,9 @@ def main() -> None:
             )
         group = joined(group, reviews["group"])
     parts = divide(reviews, group, task, split)
+    kept = pd.concat([table["origin"] for table in parts.values()])
+    left_out = reviews["origin"][~reviews["origin"].isin(kept)]
+    parts[TRAIN] = parts[TRAIN].head(math.ceil(split.train_share * len(parts[TRAIN])))
     if split.by == "group":
         number = pd.Series(pd.factorize(group, sort=True)[0], index=group.index)
         parts = {name: table.assign(group=number[table.index]) for name, table in parts.items()}
@@ -203,8 +202,6 @@ def main() -> None:
         with replacing(FOLDER / f"{name}.parquet") as temporary:
             table.to_parquet(temporary, index=False)
     sizes = {name: len(table) for name, table in parts.items()}
-    kept = pd.concat([table["origin"] for table in parts.values()])
-    left_out = reviews["origin"][~reviews["origin"].isin(kept)]
     counts = {**sizes, "left_out": len(left_out), **together, "groups": group.nunique()}
     write_json(METRICS, counts)
     print("split: " + ", ".join(f"{size:,} {name}" for name, size in sizes.items()))

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from ajuste import tasks
+from ajuste.evaluation.sentence import sure
 from ajuste.report import charts
 from ajuste.report.document import Block, Bullets, Code, Fold, Heading, Picture, Table, Text
 from ajuste.report.numbers import NONE, many, number
@@ -32,9 +33,9 @@ TEST = (
 )
 PROMISE = (
     "The first remedy proposed for each experiment that overfits or underfits. What matters is "
-    "validation: a remedy helps if it lowers the loss there. Brackets: the 95 % interval of the "
-    "difference over the choice of the validation reviews. It is about these two networks; another "
-    "seed would give others."
+    "validation: a remedy helps if the whole 95 % interval of the change in loss is below 0. The "
+    "intervals (in brackets) cover the choice of the validation reviews. They are about these two "
+    "networks; another seed would give others."
 )
 CURVES = (
     "Both losses are measured after each epoch, without dropout, and on the same number of "
@@ -122,10 +123,10 @@ def summary(results: list[Result]) -> str:
         text += f" The lowest validation loss: {best[0].experiment.name}."
     if tried := [result for result in done.values() if result.experiment.remedy_of]:
         pairs = [(done[after.experiment.remedy_of], after) for after in tried]
-        helped = sum(helps(*pair) for pair in pairs)
+        helped = sum(helps(*pair) == "yes" for pair in pairs)
         well = sum(after.verdict == "optimal" for after in tried)
         text += (
-            f" {helped} of {many(len(tried), 'remedy', 'remedies')} lowered the validation loss, "
+            f" {helped} of {many(len(tried), 'remedy', 'remedies')} helped in validation, "
             f"{well} ended optimal."
         )
     return text
@@ -143,7 +144,6 @@ def results_table(results: list[Result]) -> Table:
     rows, marked = [], set()
     for place, result in enumerate(_ordered(results)):
         train, counts = result.train, result.train.get("parameters", {})
-        sure = result.fit.get("probability", {}).get(result.verdict)
         row = [
             result.experiment.name,
             _scores(train.get("train", {})),
@@ -153,7 +153,7 @@ def results_table(results: list[Result]) -> Table:
             number(counts.get("trainable"), ","),
             number(result.seconds, ".0f"),
             "failed" if result.log else result.verdict or NONE,
-            NONE if sure is None else f"{100 * sure:.0f} %",
+            (sure(result.fit) if result.verdict else "") or NONE,
         ]
         if expecting:
             expected = result.experiment.expected
@@ -202,8 +202,8 @@ def comparison(result: Result, gaps: dict[str, float | None]) -> str:
     if expected.verdict:
         said = "as expected"
         if agreement(result) != "agrees":
-            said = f"expected {expected.verdict}"
-            said += f", because {result.fit['reason']}" if "reason" in result.fit else ""
+            said = f"not {expected.verdict} as expected"
+            said += f" ({result.fit['reason']})" if "reason" in result.fit else ""
         parts.append(f"verdict {result.verdict or 'not known'}, {said}")
     for part, word in (("validation", "validation"), ("train", "training")):
         scores = result.train.get(part, {})
@@ -232,7 +232,8 @@ def remedies_table(remedies: list[Result], done: list[Result]) -> Table:
     rows, marked = [], set()
     for place, after in enumerate(remedies):
         before = originals[after.experiment.remedy_of]
-        if not helps(before, after):
+        helped = helps(before, after)
+        if helped == "no":
             marked.add(place)
         changes = differences(before, after)
         rows.append(
@@ -243,16 +244,16 @@ def remedies_table(remedies: list[Result], done: list[Result]) -> Table:
                 *(_change(before, after, score, changes) for score in ("loss", "accuracy")),
                 f"{number(_gap(before), '.3f')} → {number(_gap(after), '.3f')}",
                 f"{before.verdict} → {after.verdict or NONE}",
-                "no" if place in marked else "yes",
+                helped,
             ]
         )
     return Table(header, rows, marked)
 
 
-def helps(before: Result, after: Result) -> bool:
-    """Whether a remedy lowers the validation loss."""
-    old, new = (one.train.get("validation", {}).get("loss") for one in (before, after))
-    return old is not None and new is not None and new < old
+def helps(before: Result, after: Result) -> str:
+    """Whether a remedy lowers the validation loss: yes, no, or not shown by the interval."""
+    low, high = differences(before, after).get("loss", (-math.inf, math.inf))
+    return "yes" if high < 0 else "no" if low > 0 else "not shown"
 
 
 def differences(before: Result, after: Result) -> dict[str, tuple[float, float]]:
@@ -269,7 +270,7 @@ def differences(before: Result, after: Result) -> dict[str, tuple[float, float]]
         return {}
     losses, right = (
         [measure(side["targets"], side["predictions"]) for side in (old, new)]
-        for measure in (partial(tasks.review_losses, loss), _right)
+        for measure in (partial(tasks.review_losses, loss), partial(_right, loss))
     )
     pairs = {"loss": losses[1] - losses[0], "accuracy": right[1] - right[0]}
     found = {}
@@ -279,9 +280,9 @@ def differences(before: Result, after: Result) -> dict[str, tuple[float, float]]
     return found
 
 
-def _right(targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """The share of the labels of each review that is right, float64 (n,)."""
-    if targets.shape[1] > 1 and (targets.sum(axis=1) == 1).all():
+def _right(loss: str, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """The share of the labels of each review that is right, float64 (n,); of no use for numbers."""
+    if loss == tasks.CATEGORICAL_CROSSENTROPY:
         return (targets.argmax(axis=1) == predictions.argmax(axis=1)).astype(np.float64)
     return ((predictions >= tasks.THRESHOLD) == (targets >= tasks.THRESHOLD)).mean(axis=1)
 

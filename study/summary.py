@@ -9,13 +9,16 @@ from ajuste.config import reader
 from ajuste.errors import PipelineError, run
 from ajuste.evaluation import remedies
 from ajuste.files import ENVIRONMENT, read_json, recorded
+from ajuste.repository import integrity
 from ajuste.repository.git import git, show
+from ajuste.repository.integrity import LOCK
 from study import collect
 
 TRAIN = Path(collect.TRAIN)
 TEST = Path(collect.EVALUATE)
 BASELINE = Path("metrics/baseline.json")
 MODEL = Path("data/model/model.keras")
+VALIDATION = "data/split/validation.parquet"
 
 
 def table(
@@ -50,28 +53,39 @@ def _pair(scores: dict[str, float]) -> str:
     return "  ".join(f"{scores[name]:.3f}" for name in ("loss", "accuracy") if name in scores)
 
 
-def best(root: Path, trained: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """The run with the lowest validation loss among the last commit and all experiments here.
+def best(root: Path, trained: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The run with the lowest validation loss: this one, the last commit, or an experiment here.
 
-    Only runs with the same data and the same loss count: those with equal `baseline_loss`.
+    Only runs with the same loss on the same validation reviews count.
+
+    Args:
+        root: the repository.
+        trained: `metrics/train/metrics.json` of this run.
 
     Returns:
-        Its name and its `metrics/train/metrics.json`; None if there is no such run.
+        Its name and its `metrics/train/metrics.json`.
     """
-    known = [
-        (name, found)
-        for name, found in _runs(root)
-        if all(found.get(key) == trained[key] for key in ("baseline_loss", "loss_function"))
-    ]
-    return min(known, key=lambda one: one[1]["validation"]["loss"], default=None)
+    now = (root / LOCK).read_text(encoding="utf-8") if (root / LOCK).exists() else ""
+    known = [("this run", trained)]
+    for name, found, lock in _runs(root):
+        if found.get("loss_function") == trained["loss_function"]:
+            known += [(name, found)] if _validation(lock) == _validation(now) else []
+    return min(known, key=lambda one: one[1]["validation"]["loss"])
 
 
-def _runs(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _validation(lock: str) -> str | None:
+    """The hash of the validation reviews in a `dvc.lock`."""
+    stages = integrity.stages(lock) if lock else {}
+    outs = stages.get("split", {}).get("outs", [])
+    return next((out["md5"] for out in outs if out["path"] == VALIDATION), None)
+
+
+def _runs(root: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
     references = git(root, "for-each-ref", "--format=%(refname)", "refs/exps").split()
     names = {reference: reference.split("/")[-1] for reference in references}
     for reference, name in {"HEAD": "the last commit", **names}.items():
         if text := show(root, reference, collect.TRAIN):
-            yield name, json.loads(text)
+            yield name, json.loads(text), show(root, reference, LOCK)
 
 
 def main() -> None:
@@ -82,13 +96,15 @@ def main() -> None:
         print(table(settings["model"], trained, tested, read_json(BASELINE)))
         print()
         print(remedies.advise(tested["fit"], settings))
-        if found := best(Path.cwd(), trained):
-            name, scores = found
-            print(f"The lowest validation loss so far: {_pair(scores['validation'])}, {name}")
+        name, found = best(Path.cwd(), trained)
+        scored = ", ".join(f"{score} {value:.3f}" for score, value in found["validation"].items())
+        print(f"The lowest validation loss so far: {name} ({scored})")
         if MODEL.exists() and recorded(ENVIRONMENT, MODEL) is None:
             print(f"note: {ENVIRONMENT} describes the training of another model")
     except FileNotFoundError as error:
         raise PipelineError(f"{error.filename}: no metrics; run `dvc repro`") from None
+    except KeyError as error:
+        raise PipelineError(f"{TEST}: no {error}, from an older version; run `dvc repro`") from None
 
 
 if __name__ == "__main__":

@@ -293,8 +293,23 @@ def test_a_value_far_from_its_bound_is_sure_and_one_at_it_is_not():
 
 def test_two_epochs_are_no_curve():
     found = fit.judge(curves(epochs=2), BOUNDS)
-    assert (found.verdict, found.numbers) == (fit.UNDECIDED, {})
-    assert fit.judge(curves(epochs=3), BOUNDS).numbers
+    assert (found.verdict, found.numbers) == (fit.UNDECIDED, {"cause": "epochs"})
+    assert "probability" in fit.judge(curves(epochs=3), BOUNDS).numbers
+    one = fit.judge(curves(epochs=1), BOUNDS)
+    assert one.reason == "1 epoch is too few for a verdict, train for 3"
+
+
+def test_targets_that_are_all_alike_leave_nothing_to_learn():
+    for alike in ({"baseline_loss": 0.0}, {"least_loss": (0.7, 0.6)}):
+        found = fit.judge(curves(**alike), BOUNDS)
+        assert found.numbers == {"cause": "constant"}
+    huge = curves(train=1e200, validation=1e200, baseline_loss=1.0, loss="mean_absolute_error")
+    assert fit.judge(huge, BOUNDS).numbers == {"cause": "loss"}
+
+
+def test_a_sure_gap_is_decided_however_uncertain_it_is():
+    wide = curves(train=0.05, validation=0.05 + 0.39 * np.log(2), standard_error=0.135 * np.log(2))
+    assert fit.judge(wide, BOUNDS).verdict == fit.OVERFITTING
 
 
 def test_a_training_whose_two_losses_rise_does_not_overfit():

@@ -294,7 +294,7 @@ def test_every_remedy_for_every_entry_is_valid(networks, name):
             "improving": False,
             "best_epoch": 1,
             "kept_epoch": 2,
-            "jumps": 0.1,
+            "scatter": 0.1,
         }
         fit["explained"] = {"train": 0.2, "validation": 0.1, "linear": 0.5}
         proposed = remedies.propose(fit, {**SETTINGS, "model": name})

@@ -335,7 +335,7 @@ def test_the_gate_passes():
     assert found.held == [
         "accuracy: minimum 0.5",
         "accuracy is no worse than on the base, within 1 point",
-        "the fit is not overfitting after optimal on the base",
+        "the fit did not change from optimal on the base to overfitting",
     ]
 
 
@@ -389,7 +389,7 @@ def test_what_is_not_shown_fails_with_the_seeds_that_it_takes():
     ("seeds", "said"),
     [
         (9, "with 9 seeds a side (--seeds 9) a network that is as good"),
-        (3, "a small drop is likely; more seeds can tell (--seeds 6)"),
+        (3, "if the networks are equally good; train more (--seeds 6)"),
         (1234, "it would take 1,234 seeds a side, so use more test reviews"),
         (None, "more seeds cannot show it"),
     ],

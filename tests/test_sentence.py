@@ -14,18 +14,20 @@ def test_a_sentence_says_how_it_fits_how_good_it_is_and_what_is_next():
     known = quality({"loss": 0.36, "accuracy": 0.844}, BETTER, USUAL, judged["explained"])
     assert sentence(judged, known, PARAMS) == (
         "Optimal fit (93 % sure); 84 % right in validation, where the linear baseline gets 92 % "
-        "and the most frequent label 50 %: pooling or a longer input is worth trying."
+        "and the label frequencies 50 %. Try pooling or a longer input."
     )
 
 
 def test_nothing_is_surer_than_99_percent():
     judged = {**fit("overfitting"), "probability": {"overfitting": 0.99999}}
-    assert sentence(judged, "good", PARAMS).startswith("Overfitting (99 % sure); good: dropout or ")
+    assert sentence(judged, "good", PARAMS).startswith(
+        "Overfitting (99 % sure); good. Try dropout or "
+    )
 
 
 def test_an_undecided_fit_has_no_certainty():
-    judged = {**fit("undecided"), "probability": {"optimal": 0.4}}
-    assert sentence(judged, "good", PARAMS).startswith("Undecided; good: a larger validation part")
+    judged = {**fit("undecided"), "cause": "noise", "probability": {"optimal": 0.4}}
+    assert sentence(judged, "good", PARAMS) == "Undecided; good. Try a larger validation part."
 
 
 def test_numbers_are_good_by_the_share_of_the_loss_that_is_explained():

@@ -89,14 +89,21 @@ def test_the_order_of_the_rows_changes_nothing(rows):
         assert one[name]["label"].tolist() == other[name]["label"].tolist()
 
 
-def test_a_share_of_the_training_part_leaves_the_other_parts_as_they_are():
-    reviews = table(200)
-    some = SPLIT.model_copy(update={"train_share": 0.25})
-    whole = divide(reviews)
-    part = stage.divide(reviews, group_of(reviews), "binary", some)
-    assert part["train"].equals(whole["train"].head(40))
-    assert part["validation"].equals(whole["validation"])
-    assert part["test"].equals(whole["test"])
+def test_a_share_of_the_training_part_leaves_the_other_parts_as_they_are(in_tmp, capsys):
+    stage.REVIEWS.parent.mkdir(parents=True)
+    table(200).to_parquet(stage.REVIEWS)
+    found = {}
+    for share in ("1.0", "0.25"):
+        edit(in_tmp / "params.yaml", {"train_share: 1.0": f"train_share: {share}"})
+        stage.main()
+        parts = ("train", "validation", "test")
+        found[share] = [pd.read_parquet(stage.FOLDER / f"{part}.parquet") for part in parts]
+    whole, some = found.values()
+    assert some[0].equals(whole[0].head(40))
+    assert some[1].equals(whole[1])
+    assert some[2].equals(whole[2])
+    assert read_json(stage.METRICS)["left_out"] == 0
+    assert "left out" not in capsys.readouterr().out
 
 
 def test_the_parts_are_not_ordered_by_label():

@@ -215,10 +215,10 @@ WIDE = {
 UNDERFITTING = {
     "verdict": "underfitting",
     "improving": False,
-    "jumps": 0.0,
+    "scatter": 0.0,
     "explained": {"train": 0.2, "validation": 0.2},
 }
-OVERFITTING = {"verdict": "overfitting", "best_epoch": 9, "kept_epoch": 9}
+OVERFITTING = {"verdict": "overfitting", "best_epoch": 9, "kept_epoch": 9, "scatter": 0.0}
 
 
 def test_the_first_remedy_becomes_an_experiment():
@@ -241,7 +241,8 @@ def test_an_optimal_or_unknown_fit_has_no_remedy(fit):
 
 def test_a_remedy_that_changes_the_model_drops_the_options_of_the_old_one():
     """DVC would ignore them without a word."""
-    values = {**WIDE, "model": "rnn", "models": {"rnn": {"network": "simple_rnn", "units": 32}}}
+    values = {**WIDE, "model": "rnn", "models": {}}
+    values["models"] = {"rnn": {"network": "simple_rnn", "units": 32}, "gru": {"network": "gru"}}
     values["embed"] = {"source": "bundled"}
     tried = Experiment("rnn", {"model": "rnn", "models.rnn.units": 8, "tokenize.max_length": 50})
     made = plan.remedy(tried, UNDERFITTING, values)

@@ -63,7 +63,7 @@ write("data/record/train.json", {
 gap = json.loads(Path("metrics/train/metrics.json").read_text())["generalization_gap"]["loss"]
 verdict = "overfitting" if gap > 0.1 else "optimal"
 write("metrics/evaluate.json", {"accuracy": 0.84, "fit": {
-    "verdict": verdict, "best_epoch": 9, "kept_epoch": 9,
+    "verdict": verdict, "best_epoch": 9, "kept_epoch": 9, "scatter": 0.0,
 }})
 """,
 }

@@ -2,30 +2,33 @@ import json
 import shutil
 
 import pytest
+import yaml
 from conftest import commit, run
 
 from study import summary
 
 
-def test_the_best_run_is_the_one_with_the_lowest_validation_loss_on_the_same_data(
-    tmp_path, monkeypatch
-):
-    def trained(loss, baseline=0.69):
-        scores = {"validation": {"loss": loss}, "baseline_loss": baseline, "loss_function": "l"}
+def test_the_best_run_has_the_lowest_validation_loss_on_the_same_reviews(tmp_path):
+    def trained(loss, reviews="a1", function="l"):
+        scores = {"validation": {"loss": loss}, "loss_function": function}
         path = tmp_path / summary.TRAIN
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(scores))
+        outs = [{"path": summary.VALIDATION, "md5": reviews}]
+        lock = {"schema": "2.0", "stages": {"split": {"cmd": "split", "outs": outs}}}
+        (tmp_path / "dvc.lock").write_text(yaml.safe_dump(lock))
         return scores
 
     run("git", "init", "--quiet", cwd=tmp_path)
-    for name, scores in {"good": (0.2,), "bad": (0.5,), "other-data": (0.1, 0.3)}.items():
+    runs = {"good": (0.2,), "bad": (0.5,), "others": (0.1, "b2"), "another-loss": (0.1, "a1", "m")}
+    for name, scores in runs.items():
         trained(*scores)
         commit(tmp_path, name)
         run("git", "update-ref", f"refs/exps/ab/cd/{name}", "HEAD", cwd=tmp_path)
     now = trained(0.4)
     commit(tmp_path, "now")
     assert summary.best(tmp_path, now)[0] == "good"
-    assert summary.best(tmp_path, trained(0.1, 0.5)) is None
+    assert summary.best(tmp_path, trained(0.1)) == ("this run", trained(0.1))
 
 
 @pytest.mark.slow

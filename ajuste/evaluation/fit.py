@@ -23,10 +23,10 @@ The curves are smoothed by a running median of three (Tukey, 1977), so that one 
 nothing. Each value has a standard error, from the scatter of the curves and the sample of reviews.
 So each condition has a probability, and each verdict too (see `_probabilities`).
 
-`undecided` is for curves that cannot be read: too few epochs, a loss that is not finite or jumps,
-validation better than training by more than `max_gap` (then the split is at fault), noise that
-allows a gap of less than half and of more than one and a half times the bound, or a verdict that is
-more likely wrong than right.
+`undecided` is for curves that cannot be read: too few epochs, a loss that is not finite, a training
+loss that scatters widely, validation better than training by more than `max_gap` (then the split is
+at fault), a gap whose standard error is larger than `max_gap` and that may as well be half as one
+and a half times `max_gap`, or a verdict that is more likely wrong than right.
 """
 
 import math
@@ -49,6 +49,7 @@ MIN_EPOCHS = 3
 LINEAR_KNOWS = 0.02  # a linear baseline that explains less says nothing about the data
 
 NORMAL_SCATTER = 3.18  # 1 / median(|x - smooth(x)|) of standard normal x, by simulation
+WILD = 3  # times `max_gap`: a scatter in which no curve is seen
 SMOOTHED = 0.67  # the standard deviation of a median of three standard normal values
 FREEDOM = 5  # of Student's t: the scatter is estimated from few epochs
 PAIRED = 1 / 3
@@ -160,28 +161,34 @@ def judge(curves: Curves, bounds: FitBounds) -> Fit:
         - `explained`: by which the network lowers it, in `train` and `validation`; by which the
           `linear` baseline does in validation, if it is known; and what is `expected` in training;
         - `gap`, that of the losses, and `margin`, two standard errors of it;
-        - `rise`: of the validation loss from its best to the epoch kept;
+        - `rise`: of the validation loss from its best epoch before the one kept, less what training
+          rose since then;
         - `progress`: how far the validation loss would fall in a third of the epochs at the rate of
           the last sixth, and `improving`, whether that is more than `min_progress`;
-        - `jumps`: how far the training loss jumps from epoch to epoch.
+        - `scatter`: the standard deviation of the training loss around its smoothed curve;
+
+        and if the verdict is `undecided`, `cause`: epochs, constant, loss, scatter, noise or split.
     """
     epochs, stopped = len(curves.train_loss), curves.kept_epoch < len(curves.train_loss)
     if epochs < MIN_EPOCHS:
-        few = f"{epochs} epochs are too few for a verdict"
+        few = f"{epochs} epoch{'s are' if epochs > 1 else ' is'} too few for a verdict"
         more = "lower the learning rate" if stopped else f"train for {MIN_EPOCHS}"
-        return Fit(UNDECIDED, f"{few}, {more}", {})
-    if not np.isfinite([curves.train_loss, curves.validation_loss]).all():
-        return Fit(UNDECIDED, "a loss is not finite; lower the learning rate", {})
-    shares = _shares(curves)
+        return _unread(f"{few}, {more}", "loss" if stopped else "epochs")
+    if curves.baseline_loss <= max(curves.least_loss):
+        return _unread("all targets are alike; there is nothing to learn", "constant")
+    with np.errstate(over="ignore", invalid="ignore"):
+        shares = _shares(curves)
+    if not np.isfinite([shares.train, shares.validation]).all():
+        return _unread("a loss is not finite; lower the learning rate", "loss")
     train, validation = shares.train, shares.validation
     kept, best = curves.kept_epoch - 1, int(validation.argmin())
     last_sixth = max(1, round(epochs / 6))
-    thirds = epochs / 3 / last_sixth
+    spans = epochs / 3 / last_sixth  # in a third of the epochs
     explained = {"train": float(1 - train[kept]), "validation": float(1 - validation[kept])}
     if shares.linear is not None:
         explained["linear"] = 1 - shares.linear
     explained["expected"] = _expected(explained.get("linear"), bounds)
-    errors = _standard_errors(shares, thirds)
+    errors = _standard_errors(shares, spans)
     numbers = {
         "kept_epoch": curves.kept_epoch,
         "best_epoch": best + 1,
@@ -189,12 +196,17 @@ def judge(curves: Curves, bounds: FitBounds) -> Fit:
         "gap": float(validation[kept] - train[kept]),
         "margin": 2 * errors["gap"],
         "rise": _rise(train[: kept + 1], validation[: kept + 1]),
-        "progress": float(validation[-1 - last_sixth] - validation[-1]) * thirds,
-        "jumps": shares.scatter[0],
+        "progress": float(validation[-1 - last_sixth] - validation[-1]) * spans,
+        "scatter": shares.scatter[0] / SMOOTHED,
     }
     numbers["improving"] = not stopped and numbers["progress"] > bounds.min_progress
     numbers["probability"] = _probabilities(numbers, errors, stopped, bounds)
-    return Fit(*_decide(numbers, bounds), numbers)
+    verdict, reason, cause = _decide(numbers, bounds)
+    return Fit(verdict, reason, numbers | ({"cause": cause} if cause else {}))
+
+
+def _unread(reason: str, cause: str) -> Fit:
+    return Fit(UNDECIDED, reason, {"cause": cause})
 
 
 def _shares(curves: Curves) -> _Shares:
@@ -230,14 +242,14 @@ def _expected(linear: float | None, bounds: FitBounds) -> float:
     return bounds.min_of_linear * linear
 
 
-def _standard_errors(shares: _Shares, thirds: float) -> dict[str, float]:
+def _standard_errors(shares: _Shares, spans: float) -> dict[str, float]:
     train, validation = shares.scatter
     change = math.hypot(math.sqrt(2) * validation, PAIRED * shares.sampling)
     return {
         "gap": math.hypot(train, validation, shares.sampling),
         "explained": math.hypot(train, shares.sampling / math.sqrt(2)),  # of one part
         "rise": change,
-        "progress": thirds * change,
+        "progress": spans * change,
     }
 
 
@@ -268,33 +280,39 @@ def _probabilities(
     return {UNDERFITTING: nothing + rest - optimal, OVERFITTING: over, OPTIMAL: optimal}
 
 
-def _decide(numbers: dict[str, Any], bounds: FitBounds) -> tuple[str, str]:
-    """The verdict and its reason."""
+def _decide(numbers: dict[str, Any], bounds: FitBounds) -> tuple[str, str, str]:
+    """The verdict, its reason, and the cause if it is undecided."""
     gap, margin = numbers["gap"], numbers["margin"]
     explained, expected = numbers["explained"]["train"], numbers["explained"]["expected"]
-    if numbers["jumps"] > 2 * bounds.max_gap:
-        return UNDECIDED, (
-            f"the training loss jumps by {numbers['jumps']:.2f} of the baseline loss from epoch to "
-            "epoch; lower the learning rate"
+    if numbers["scatter"] > WILD * bounds.max_gap:
+        wild = (
+            f"the training loss scatters by {numbers['scatter']:.2f} of the baseline loss from "
+            "epoch to epoch; lower the learning rate"
         )
+        return UNDECIDED, wild, "scatter"
     low = f"training explains {explained:.2f} of the baseline loss (expected: {expected:.2f})"
     if explained < expected / 2:
-        return UNDERFITTING, low
-    if margin > 2 * bounds.max_gap and abs(gap - bounds.max_gap) < margin:
-        return UNDECIDED, (
+        return UNDERFITTING, low, ""
+    wide = margin > 2 * bounds.max_gap
+    if wide and abs(gap - bounds.max_gap) < margin - bounds.max_gap / 2:
+        uncertain = (
             f"the gap between validation and training is {gap - margin:.2f} to {gap + margin:.2f} "
             f"of the baseline loss (allowed: {bounds.max_gap}), too uncertain to judge; add "
             "validation reviews or lower the learning rate"
         )
+        return UNDECIDED, uncertain, "noise"
     verdict, reason = _compare(numbers, low, bounds)
+    if verdict == UNDECIDED:
+        return verdict, reason, "split"
     chances = numbers["probability"]
-    if verdict != UNDECIDED and chances[verdict] < 0.5:
+    if chances[verdict] < 0.5:
         likely = ", ".join(f"{name} {100 * chance:.0f} %" for name, chance in chances.items())
-        return UNDECIDED, (
+        noisy = (
             f"the curves are too noisy for one verdict ({likely}); add validation reviews or lower "
             "the learning rate"
         )
-    return verdict, reason
+        return UNDECIDED, noisy, "noise"
+    return verdict, reason, ""
 
 
 def _compare(numbers: dict[str, Any], low: str, bounds: FitBounds) -> tuple[str, str]:
@@ -322,10 +340,11 @@ def _compare(numbers: dict[str, Any], low: str, bounds: FitBounds) -> tuple[str,
             f"{numbers['progress']:.2f} of the baseline loss in a third of the epochs (allowed: "
             f"{bounds.min_progress})"
         )
+    where = "above" if gap >= 0 else "below"
     return OPTIMAL, (
-        f"validation is within {max(gap, 0):.2f} of training, in shares of the baseline loss "
-        f"(allowed: {bounds.max_gap}), and training explains {explained:.2f} of it (expected: "
-        f"{expected:.2f})"
+        f"the validation loss is {abs(gap):.2f} {where} the training loss (allowed: "
+        f"{bounds.max_gap}), and training explains {explained:.2f} (expected: {expected:.2f}); "
+        "both are shares of the baseline loss"
     )
 
 

@@ -20,7 +20,7 @@ PATIENCE = 2
 CLIP_NORM = 1.0
 FIRST_LAYER = 32  # units, for a network without a hidden layer
 HARDLY_MOVES = 0.1  # the share of the loss that training explains, if the learning rate is too low
-JUMPS = 0.05  # how far the training loss jumps, if the learning rate is too high
+SCATTERS = 0.075  # how far the training loss scatters, if the learning rate is too high
 KNOWS_LITTLE = 0.3  # the share that the linear baseline explains, if the labels may be at fault
 HOLDING_BACK = {
     "dropout": "dropout",
@@ -28,10 +28,9 @@ HOLDING_BACK = {
     "l1": "L1 penalty",
     "l2": "L2 penalty",
 }
-# Their networks have them, also if their entries do not.
-EVERYWHERE = ("l2", "patience", "clip_norm", "pooling")
+# Entries may leave these out; `pooling` is proposed only for networks that have it.
+OPTIONAL = ("l2", "patience", "clip_norm", "dropout", "pooling")
 RECURRENT = ("simple_rnn", "lstm", "gru")
-LEARNING_CURVE = "make study STUDY=studies/learning-curve.yaml"
 ERRORS = "reports/evaluate/errors.csv"
 
 
@@ -76,8 +75,7 @@ def propose(fit: dict[str, Any], settings: dict[str, Any]) -> list[Remedy]:
     """What to try next, in this order.
 
     Args:
-        fit: the verdict and its numbers, as `Fit.as_json` gives them; `explained` and others may be
-            missing, if the curves could not be read.
+        fit: the verdict and its numbers, as `Fit.as_json` gives them.
         settings: the parameters of the run, all of `params.yaml`.
     """
     model = settings["model"]
@@ -93,16 +91,17 @@ def propose(fit: dict[str, Any], settings: dict[str, Any]) -> list[Remedy]:
     found = []
     for options, what, why in changes:
         own = {key for key in options if "." not in key}
-        if own <= {*entry, *EVERYWHERE}:
+        if own <= {*entry, *OPTIONAL}:
             prefix = f"models.{model}."
             values = {prefix + key if key in own else key: options[key] for key in options}
             new = frozenset(prefix + key for key in own if key not in entry)
             found.append(Remedy(what, why, model, values, new))
     if fit["verdict"] == UNDERFITTING and entry.get("network") == "simple_rnn":
-        at = 1 if fit.get("jumps", 0) > JUMPS else 0
-        gated = Remedy("a GRU", "its gates carry the gradient over many words", "gru")
-        found.insert(at, gated)
-    found += _beyond_the_network(fit)
+        grus = [key for key, one in settings["models"].items() if one.get("network") == "gru"]
+        gated = [Remedy("a GRU", "its gates carry the gradient over many words", *grus[:1])]
+        at = 1 if fit["scatter"] > SCATTERS else 0
+        found[at:at] = gated if grus else []
+    found += _beyond_the_network(fit, model)
     if not found:
         seed = {"seed": settings["seed"] + 1}
         found = [Remedy("another seed", "shows how much is chance", model, seed)]
@@ -110,7 +109,7 @@ def propose(fit: dict[str, Any], settings: dict[str, Any]) -> list[Remedy]:
 
 
 def beats_linear(fit: dict[str, Any]) -> bool:
-    """Whether the validation loss is at most that of the linear baseline, if that is known."""
+    """Whether the validation loss is at most that of the linear baseline; no if none is known."""
     explained = fit.get("explained", {})
     return explained.get("validation", 0) >= explained.get("linear", 1)
 
@@ -126,6 +125,8 @@ def advise(fit: dict[str, Any], settings: dict[str, Any]) -> str:
 def _against_overfitting(entry: dict[str, Any], fit: dict[str, Any]) -> Iterator[Change]:
     units, patience = entry.get("units"), entry.get("patience")
     turned = fit["kept_epoch"] > fit["best_epoch"]
+    if fit["scatter"] > SCATTERS:
+        yield _slower(entry, 10)
     if entry.get("network") == "dense" and entry.get("pooling", "none") == "none":
         yield {"pooling": "average"}, "pooling", "one weight for each dimension, not for each place"
     if turned and not patience:
@@ -145,7 +146,7 @@ def _against_overfitting(entry: dict[str, Any], fit: dict[str, Any]) -> Iterator
 def _against_underfitting(
     entry: dict[str, Any], settings: dict[str, Any], fit: dict[str, Any]
 ) -> Iterator[Change]:
-    if fit["jumps"] > JUMPS:
+    if fit["scatter"] > SCATTERS:
         yield _slower(entry, 10)
         if entry.get("network") in RECURRENT and not entry.get("clip_norm"):
             yield {"clip_norm": CLIP_NORM}, "clipped gradients", "no step is too large"
@@ -181,26 +182,26 @@ def _larger(entry: dict[str, Any], settings: dict[str, Any]) -> Iterator[Change]
 def _to_read_it(
     entry: dict[str, Any], settings: dict[str, Any], fit: dict[str, Any]
 ) -> Iterator[Change]:
-    """What makes a verdict possible, if there is none."""
-    if "explained" not in fit:
-        if entry.get("patience"):
-            yield _slower(entry, 10)
-        else:
-            yield {"epochs": 10}, "more epochs", "a curve needs a few"
-    elif fit["jumps"] > JUMPS:
+    """What makes a verdict possible, by the cause that there is none."""
+    split, cause = settings["split"], fit["cause"]
+    if cause == "epochs":
+        yield {"epochs": 10}, "more epochs", "a curve needs a few"
+    if cause in ("loss", "scatter"):
         yield _slower(entry, 10)
-    share = settings["split"]["validation"]
-    if share < 0.2:
-        yield {"split.validation": 2 * share}, "a larger validation part", "less noise in the gap"
+    if cause == "split":
+        yield {"split.seed": split["seed"] + 1}, "another split", "shows whether it was chance"
+    if cause == "noise" and split["validation"] < 0.2:
+        more = {"split.validation": 2 * split["validation"]}
+        yield more, "a larger validation part", "less noise in the gap"
 
 
-def _beyond_the_network(fit: dict[str, Any]) -> Iterator[Remedy]:
+def _beyond_the_network(fit: dict[str, Any], model: str) -> Iterator[Remedy]:
     explained = fit.get("explained", {})
     if fit["verdict"] != OVERFITTING and explained.get("linear", 1) < KNOWS_LITTLE:
         yield Remedy("a look at the labels", "the surest errors come first", instead=ERRORS)
     if fit["verdict"] == OVERFITTING or (fit["verdict"] == OPTIMAL and beats_linear(fit)):
-        why = "the scores with 25, 50 and 100 % of it say whether it helps"
-        yield Remedy("more data", why, instead=LEARNING_CURVE)
+        half = {"split.train_share": 0.5}
+        yield Remedy("more data", "it helps if half of it is clearly worse", model, half)
 
 
 def _slower(entry: dict[str, Any], factor: int) -> Change:

@@ -17,10 +17,16 @@ def sentence(fit: dict[str, Any], quality: str, settings: dict[str, Any]) -> str
         settings: the parameters of the run, all of `params.yaml`.
     """
     verdict = fit["verdict"].capitalize() + (" fit" if fit["verdict"] == OPTIMAL else "")
-    if chance := fit.get("probability", {}).get(fit["verdict"]):
-        verdict += f" ({_percent(min(chance, MOST_SURE))} sure)"
+    if chance := sure(fit):
+        verdict += f" ({chance} sure)"
     named = " or ".join(remedy.what for remedy in propose(fit, settings)[:2])
-    return f"{verdict}; {quality}: {named} is worth trying."
+    return f"{verdict}; {quality}. Try {named}."
+
+
+def sure(fit: dict[str, Any]) -> str:
+    """The probability of the verdict, such as `93 %`; empty if it is undecided."""
+    chance = fit.get("probability", {}).get(fit["verdict"])
+    return "" if chance is None else _percent(min(chance, MOST_SURE))
 
 
 def quality(
@@ -43,8 +49,8 @@ def quality(
             _percent(scores["accuracy"]) for scores in (network, linear, majority)
         )
         return (
-            f"{known} right in validation, where the linear baseline gets {beside} and the most "
-            f"frequent label {usual}"
+            f"{known} right in validation, where the linear baseline gets {beside} and the label "
+            f"frequencies {usual}"
         )
     if "validation" not in explained:
         return f"the validation loss is {network['loss']:.3g}"

@@ -42,7 +42,7 @@ ALPHA = 0.05
 POWER = 0.8
 MARGIN = 0.01
 FEWEST_REVIEWS = 20
-"""A slice with fewer reviews is not tested."""
+"""A slice with fewer reviews (with groups: fewer groups) is not tested."""
 MANY = 1_000_000
 """Trainings a side; what they cannot show, more cannot."""
 QUANTILES = 16  # of a distribution that a power is averaged over
@@ -650,7 +650,7 @@ def _slices(base: Answers, head: Answers, paired: bool, score: str, margin: floa
 def _test_slice(
     base: Answers, head: Answers, paired: bool, score: str, margin: float
 ) -> Test | None:
-    small = min(len(base.reviews), len(head.reviews)) < FEWEST_REVIEWS
+    small = min(_units(base), _units(head)) < FEWEST_REVIEWS
     if small or min(len(base.predictions), len(head.predictions)) == 1:
         return None
     if score == MAIN[base.task]:
