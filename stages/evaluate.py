@@ -106,7 +106,7 @@ def surest_errors(
     error = np.abs(predictions - targets).max(axis=1)
     table = answers.assign(error=error, review=text.to_numpy())
     wrong = table[answers["actual"] != answers["predicted"]]
-    return wrong.sort_values(["error", "origin"], ascending=[False, True])
+    return wrong.sort_values(["error", "review"], ascending=[False, True])
 
 
 def fitted(

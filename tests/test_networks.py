@@ -300,6 +300,10 @@ def test_every_remedy_for_every_entry_is_valid(networks, name):
         proposed = remedies.propose(fit, {**SETTINGS, "model": name})
         assert proposed
         for remedy in proposed:
-            changes = {key.split(".")[-1]: value for key, value in remedy.changes.items()}
-            changes.pop("max_length", None)
+            start = f"models.{name}."
+            changes = {
+                key.removeprefix(start): value
+                for key, value in remedy.changes.items()
+                if key.startswith(start)
+            }
             networks.options(name, MODELS[name] | changes)

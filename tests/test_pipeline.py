@@ -50,7 +50,7 @@ def test_reproduce_then_experiment(copy):
     rows = {row["Experiment"] or row["rev"]: row for row in csv.DictReader(io.StringIO(shown))}
     assert rows["lstm"]["model"] == "lstm"
     assert {row["fit.verdict"] for row in rows.values()} == {"undecided"}  # after one epoch
-    assert "\nfit: undecided: " in experiment.stdout
+    assert "\nUndecided; " in experiment.stdout
     assert len({row["loss"] for row in rows.values()} - {""}) == 2
 
     # no stage depends on an option of a network that is not in use
@@ -69,7 +69,7 @@ def test_the_order_of_the_rows_changes_no_metric(copy):
             name = path.relative_to(copy).as_posix()
             if name.startswith("data/split/"):
                 found[name] = pd.read_parquet(path).drop(columns="origin").to_csv()
-            elif name == "reports/evaluate/predictions.csv":
+            elif name in ("reports/evaluate/predictions.csv", "reports/evaluate/errors.csv"):
                 found[name] = pd.read_csv(path).drop(columns="origin").to_csv()
             elif not name.startswith(listing):
                 found[name] = path.read_bytes()

@@ -350,7 +350,6 @@ def test_any_curves_have_a_verdict_that_json_can_hold(pairs, baseline, error, da
     assert found.verdict in ("overfitting", "underfitting", "optimal", "undecided")
     assert found.reason.isprintable()
     json.dumps(found.as_json(), allow_nan=False)
-    if found.numbers:
-        assert found.numbers["rise"] >= 0
+    if "probability" in found.numbers:
         assert 0 <= found.certainty <= 1
         assert 1 <= found.numbers["best_epoch"] <= len(pairs)
