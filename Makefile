@@ -57,7 +57,7 @@ verify: .venv/installed ## Run the last commit again in a clone and compare all 
 WORKERS ?= auto
 PARALLEL = --numprocesses $(WORKERS) --dist loadfile # whole files: each has fixtures of its own
 .PHONY: test
-test: .venv/installed-dev ## Set up, lint, run the tests: 15 minutes on two cores (WORKERS=N)
+test: .venv/installed-dev ## Set up, lint, run the tests: half an hour on two cores (WORKERS=N)
 	ruff check .
 	ruff format --check .
 	pytest $(PARALLEL)
