@@ -14,7 +14,7 @@ import great_expectations.expectations as gxe
 
 from ajuste.config import reader, schema
 from ajuste.config.schema import Validate
-from ajuste.data.text import TAGS, text_key
+from ajuste.data.text import has_markup, text_key
 from ajuste.errors import PipelineError
 from ajuste.files import read_json, reading, write_json, write_text
 from ajuste.report.document import Heading, Table, Text, page
@@ -27,7 +27,6 @@ METRICS = Path("metrics/validate.json")
 REPORT = Path("reports/validate/index.html")
 ORIGINS_SHOWN = 5
 
-OTHER_MARKUP = rf"(?i)</?(?:{TAGS})\b[^<>]*>"
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]"
 NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 
@@ -76,8 +75,8 @@ def suite(bounds: Validate, task: str, labels: list[str]) -> gx.ExpectationSuite
         "one label for one text": gxe.ExpectColumnValuesToBeInSet(
             column="conflict", value_set=[False], mostly=1 - bounds.max_conflicts
         ),
-        "no markup but line breaks": gxe.ExpectColumnValuesToNotMatchRegex(
-            column="review", regex=OTHER_MARKUP, mostly=1 - bounds.max_markup
+        "no markup but line breaks": gxe.ExpectColumnValuesToBeInSet(
+            column="markup", value_set=[False], mostly=1 - bounds.max_markup
         ),
         "no control or replacement characters": gxe.ExpectColumnValuesToNotMatchRegex(
             column="review", regex=CONTROL, mostly=1 - bounds.max_control
@@ -125,6 +124,7 @@ def facts(reviews: pd.DataFrame, task: str, labels: list[str]) -> pd.DataFrame:
     - `words`: the number of words of the review, separated by white space;
     - `duplicate` (bool): whether an earlier row has the same text (see `text_key`);
     - `conflict` (bool): whether another row has the same text with another label;
+    - `markup` (bool): see `has_markup`;
     - `unknown`: the part of its label that is not in `labels`, or is not a number;
     - for numbers `number` (float); for classes `classes`, the same in every row: `all`, or which
       classes are absent; and `class_share`, the share of its class among the reviews with a label
@@ -152,6 +152,7 @@ def facts(reviews: pd.DataFrame, task: str, labels: list[str]) -> pd.DataFrame:
         words=filled["review"].str.split().str.len(),
         duplicate=text.duplicated().reindex(filled.index, fill_value=False),
         conflict=meaning.reindex(filled.index).groupby(text).transform("nunique") > 1,
+        markup=filled["review"].dropna().map(has_markup).reindex(filled.index, fill_value=False),
         unknown=unknown,
         **of_labels,
     )

@@ -1,8 +1,10 @@
 """Properties of texts, readers, the split, token ids and statistics that hold for every input."""
 
 import csv
+import html
 import io
 import json
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -81,6 +83,95 @@ def test_the_key_does_not_depend_on_what_separates_the_words(text, between):
     assume(words)
     assert text_key(between.join(words)) == text_key(text)
     assert text_key(f"{between}{text} {between}") == text_key(text)
+
+
+invisible = (
+    "\xad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202e\u2060\u2064\ufe0f\ufeff"
+)
+NOT_NORMALIZED = [*map(chr, [*range(0x3131, 0x318F), *range(0xFFA0, 0xFFDD)]), "\u2139"]
+"""Korean letters and an emoji, for which NFKC has others that are less in use."""
+APOSTROPHES = (
+    "'`\xb4\u02b9\u02bb\u02bc\u02bd\u02ca\u02cb\u055a\u05f3\u1fbd\u1fef\u1ffd\u2018\u2019"
+    "\u201b\u2032\u2035\u275b\u275c\ua78b\ua78c\uff07\uff40"
+)
+digits = st.text("0123456789", min_size=1, max_size=4)
+
+
+@quick
+@given(st.text(invisible), st.integers(0, 4))
+def test_characters_without_a_width_change_nothing(hidden, place):
+    assert tokens("fine"[:place] + hidden + "fine"[place:]) == ["fine"]
+
+
+compatible = [
+    character
+    for character in map(chr, range(sys.maxunicode + 1))
+    if unicodedata.decomposition(character).startswith("<") and character not in NOT_NORMALIZED
+    if unicodedata.category(character)[0] == "L" or unicodedata.category(character) == "Nd"
+]
+
+
+@settings(max_examples=200)
+@given(st.text(st.sampled_from(compatible)))
+def test_letters_that_look_different_are_the_same(text):
+    assert tokens(text) == tokens(unicodedata.normalize("NFKC", text))
+
+
+@quick
+@given(st.text("".join(map(chr, range(32, 0x2200))), max_size=20))
+def test_words_are_composed(text):
+    for token in tokens(text):
+        assert unicodedata.is_normalized("NFC", token)
+
+
+@quick
+@given(digits, st.characters(categories=["No"]), digits)
+def test_a_sign_with_a_number_is_no_part_of_the_number_beside_it(before, sign, after):
+    found = tokens(before + sign + after)
+    assert (found[0], found[-1]) == (before, after)
+
+
+@quick
+@given(st.text(plain.filter(lambda character: character not in "'\"")), st.integers(1, 8))
+def test_entities_and_tags_are_resolved_however_often_they_were_escaped(text, times):
+    markup = f"{text}<br/>it's &eacute;<i>"
+    expected = tokens(markup)
+    for _ in range(times):
+        markup = html.escape(markup)
+    assert tokens(markup) == expected
+
+
+@quick
+@given(
+    st.sampled_from(
+        [("<!--", "-->"), ("<script>", "</script>"), ('<STYLE type="text/css">', "</Style >")]
+    ),
+    unicode_text,
+)
+def test_what_a_page_does_not_show_has_no_words(ends, text):
+    start, end = ends
+    assume(not any(mark in f"{start}{text}".lower()[1:] for mark in ("<", "-->", "&")))
+    assert tokens(f"good{start}{text}{end}film") == ["good", "film"]
+
+
+@quick
+@given(
+    st.sampled_from(["\\n", "\\r\\n", "\\t", "\\\\n"]),
+    st.lists(st.text("abcxyz", min_size=2), min_size=2),
+)
+def test_an_escaped_line_end_is_white_space(end, words):
+    assert tokens(end.join(words)) == words
+
+
+@quick
+@given(st.sampled_from("CDe"), st.lists(st.text("nrtabc", min_size=2), min_size=1))
+def test_a_path_keeps_its_names(drive, names):
+    assert tokens("\\".join([f"in {drive}:", *names])) == ["in", drive.lower(), *names]
+
+
+@pytest.mark.parametrize("apostrophe", APOSTROPHES)
+def test_an_apostrophe_of_any_kind_is_inside_a_word(apostrophe):
+    assert tokens(f"{apostrophe}don{apostrophe}t{apostrophe}") == ["don't"]
 
 
 # Readers

@@ -1,9 +1,10 @@
 import random
+import time
 
 import numpy as np
 import pytest
 
-from ajuste.data.text import PADDING, UNKNOWN, Encoder, count_words, text_key, tokens
+from ajuste.data.text import PADDING, UNKNOWN, Encoder, count_words, has_markup, text_key, tokens
 from ajuste.errors import PipelineError
 
 
@@ -23,6 +24,19 @@ from ajuste.errors import PipelineError
         ("हिन्दी", ["हिन्दी"]),
         ("我喜欢", ["我", "喜", "欢"]),
         ("so good 😀❤\ufe0f", ["so", "good", "😀", "❤"]),
+        ("a \ufb01ne \uff26\uff29\uff2c\uff2d \U0001d406", ["a", "fine", "film", "g"]),
+        ("2\xbd \xbd/10 10\xb2 m\xb2 x\u2026y",
+         ["2", "1/2", "1/2", "10", "10", "2", "m2", "x", "y"]),
+        ("Oscar\u2122 \u21165 \u314b\u314b \uff76\uff9e",
+         ["oscar", "\u2122", "no", "5", "\u314b\u314b", "\u30ac"]),
+        ("su\xadper \u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \U0001f468\u200d\U0001f467",
+         ["super", "\u0645\u06cc\u062e\u0648\u0627\u0647\u0645", "\U0001f468", "\U0001f467"]),
+        ("a<!-- b -->c<!--> d <script>e</script", ["a", "c", "d", "e", "script"]),
+        ("<a href=x>link</a> <a real shame> <x-y id='z'>w <x-y>",
+         ["link", "a", "real", "shame", "w", "x", "y"]),
+        (r"a\nb\\r\\ncd Q:\nIs C:\new\temp isn\'t",
+         ["a", "b", "cd", "q", "is", "c", "new", "temp", "isn't"]),
+        ("R&amp;amp;D a=1&amp;copy=2", ["r", "d", "a", "1", "copy", "2"]),
         ("  ...!?  ", []),
         ("", []),
     ],
@@ -33,6 +47,22 @@ def test_tokens(text, words):
 
 def test_composed_and_decomposed_letters_are_the_same_word():
     assert tokens("cafe\u0301") == tokens("café")
+
+
+ENDLESS = [
+    "&amp;", "&#38;", "<!--", "<script>", "</script ", "<style><script>", "<a ", "x=", '<a ="=',
+    "<br", "a-", "\\", "\\n", "C:\\n", "\uff9e\u093c", "\u0344", "\u200d\u0301\u0323", "\xbd", " ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("start", ["", "<a ", "</script>", "<x-", "<o:", "C:", "a"])
+@pytest.mark.parametrize("part", ENDLESS)
+def test_long_texts_without_an_end_take_no_longer_than_others(start, part):
+    text = start + part * (60_000 // len(part))
+    begin = time.process_time()
+    tokens(text)
+    has_markup(text)
+    assert time.process_time() - begin < 1
 
 
 def test_only_copies_have_the_same_key():

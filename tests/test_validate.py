@@ -59,6 +59,10 @@ def test_good_reviews_pass():
         ({"review": {1: "The same.", 2: "the  SAME"}}, "one label for one text",
          ["line 3", "line 4"]),
         ({"review": {2: "See <a href='x'>this</a>."}}, "no markup but line breaks", ["line 4"]),
+        ({"review": {2: "<!-- a", 3: "<style>p {}", 4: "<x-y id='z'>", 5: "&lt;u&gt;", 6: "<o:p>"}},
+         "no markup but line breaks", [f"line {row}" for row in range(4, 9)]),
+        ({"review": {2: "It&amp;#39;s.", 3: "a&amp;amp;lt;br&amp;amp;gt;b"}},
+         "no markup but line breaks", ["line 4", "line 5"]),
         ({"review": {2: "caf\ufffd"}}, "no control or replacement characters", ["line 4"]),
         ({"review": {2: "a\x96b"}}, "no control or replacement characters", ["line 4"]),
     ],
@@ -172,7 +176,10 @@ def test_labels_with_the_same_meaning_are_no_conflict(task, one, same, other):
 
 
 def test_line_breaks_and_angle_brackets_in_prose_are_no_markup():
-    assert failed(table(review={1: "a<BR>b", 2: "I <3 it <sigh>"})) == {}
+    assert (
+        failed(table(review={1: "a<BR>b", 2: "I <3 it <sigh>, <a pity>", 3: "a&lt;br /&gt;b"}))
+        == {}
+    )
 
 
 def test_too_few_reviews_are_refused():
