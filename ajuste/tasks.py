@@ -18,8 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 
 THRESHOLD = 0.5
+"""The probability from which a label is given, unless training chooses another one."""
 SEPARATOR = "|"
 """The separator between the labels of one review, for `multilabel`."""
+
+Threshold = Sequence[float] | np.ndarray | float
+"""Of `binary`, or one for each label of `multilabel`; the other tasks do not use it."""
 
 SMALLEST = 1e-7
 """The minimum probability in a cross-entropy, Keras' `epsilon`."""
@@ -41,41 +45,52 @@ class Task:
         losses: the valid losses, by their names in Keras; the first is the default.
         scores: what can be the main score (`ajuste.evaluation.scores`); the first is the default.
             The calibration error cannot: always to predict the class frequencies makes it 0.
+        class_weights: the valid values of the option `class_weight` of a network.
+        thresholds: the valid values of its option `threshold`: scores of one output.
     """
 
     activation: str
     losses: tuple[str, ...]
     scores: tuple[str, ...]
+    class_weights: tuple[str, ...] = ("balanced",)
+    thresholds: tuple[str, ...] = ()
 
 
 _OF_PROBABILITIES = ("loss", "roc_auc", "average_precision")
+ORDERED = (ABSOLUTE_ERROR, "quadratic_weighted_kappa")
+"""Scores of `multiclass` if all labels are numbers, such as stars."""
+_OF_ONE_OUTPUT = ("accuracy", "balanced_accuracy", "f1", "matthews")
 _OF_NUMBERS = (ABSOLUTE_ERROR, SQUARED_ERROR, "loss", "r2", "rank_correlation")
 
 TASKS = {
     "binary": Task(
         activation="sigmoid",
         losses=(BINARY_CROSSENTROPY,),
-        scores=("accuracy", "f1", "matthews", *_OF_PROBABILITIES),
+        scores=("accuracy", "f1", "macro_f1", "matthews", *_OF_PROBABILITIES),
+        thresholds=(*_OF_ONE_OUTPUT, "macro_f1"),
     ),
     "multiclass": Task(
         activation="softmax",
         losses=(CATEGORICAL_CROSSENTROPY,),
-        scores=("accuracy", "macro_f1", "matthews", *_OF_PROBABILITIES),
+        scores=("accuracy", "macro_f1", "matthews", *ORDERED, *_OF_PROBABILITIES),
     ),
     "multilabel": Task(
         activation="sigmoid",
         losses=(BINARY_CROSSENTROPY,),
         scores=("exact_match", "accuracy", "micro_f1", "macro_f1", *_OF_PROBABILITIES),
+        thresholds=_OF_ONE_OUTPUT,
     ),
     "regression": Task(
         activation="linear",
         losses=(SQUARED_ERROR, ABSOLUTE_ERROR),
         scores=_OF_NUMBERS,
+        class_weights=(),
     ),
     "unit_regression": Task(
         activation="sigmoid",
         losses=(SQUARED_ERROR, BINARY_CROSSENTROPY),
         scores=_OF_NUMBERS,
+        class_weights=(),
     ),
 }
 
@@ -115,6 +130,14 @@ def check_range(low: float, high: float) -> None:
         )
 
 
+def ordered(task: str, labels: Sequence[str]) -> bool:
+    """Whether the classes are in an order, because all labels are numbers."""
+    try:
+        return task == "multiclass" and all(math.isfinite(float(label)) for label in labels)
+    except ValueError:
+        return False
+
+
 def encode(task: str, texts: Sequence[str], labels: Sequence[str]) -> np.ndarray:
     """The targets of reviews, float32 (n, outputs).
 
@@ -149,7 +172,14 @@ def split_labels(task: str, text: str) -> list[str]:
     return [label.strip() for label in text.split(SEPARATOR) if label.strip()]
 
 
-def decode(task: str, predictions: np.ndarray, labels: Sequence[str]) -> list[str]:
+def positive(outputs: np.ndarray, threshold: Threshold = THRESHOLD) -> np.ndarray:
+    """Whether each of the targets or predictions (n, outputs) is a yes, bool (n, outputs)."""
+    return outputs >= np.asarray(threshold, dtype=np.float64)
+
+
+def decode(
+    task: str, predictions: np.ndarray, labels: Sequence[str], threshold: Threshold = THRESHOLD
+) -> list[str]:
     """The label that predictions (n, outputs) give each review, as text.
 
     The inverse of `encode`. A number is rounded to a thousandth of its range or finer: for a range
@@ -161,20 +191,23 @@ def decode(task: str, predictions: np.ndarray, labels: Sequence[str]) -> list[st
         values = np.round(numbers(task, predictions, labels), decimals) + 0.0  # no `-0.00`
         return [f"{value:.{decimals}f}" for value in values]
     if task == "binary":
-        return [labels[int(value >= THRESHOLD)] for value in predictions[:, 0]]
+        return [labels[int(yes)] for yes in positive(predictions, threshold)[:, 0]]
     if task == "multiclass":
         return [labels[place] for place in predictions.argmax(axis=1)]
     return [
         SEPARATOR.join(label for label, value in zip(labels, row, strict=True) if value)
-        for row in predictions >= THRESHOLD
+        for row in positive(predictions, threshold)
     ]
 
 
 def numbers(task: str, outputs: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-    """Numbers on the scale of the source, float64 (n,), from targets or predictions (n, 1)."""
+    """Numbers on the scale of the source, float64 (n,), from targets or predictions (n, 1).
+
+    A prediction beyond the range of the labels becomes the end of the range.
+    """
     values = outputs[:, 0].astype(np.float64)
     low, high = map(float, labels)
-    return low + values * (high - low) if task == "unit_regression" else values
+    return (low + values * (high - low) if task == "unit_regression" else values).clip(low, high)
 
 
 def probability_names(task: str, labels: Sequence[str]) -> list[str]:
@@ -204,7 +237,9 @@ def output_names(task: str, labels: Sequence[str]) -> list[str]:
     return ["probability"] if task == "binary" else [f"probability_{label}" for label in labels]
 
 
-def accuracy(task: str, targets: np.ndarray, predictions: np.ndarray) -> float | None:
+def accuracy(
+    task: str, targets: np.ndarray, predictions: np.ndarray, threshold: Threshold = THRESHOLD
+) -> float | None:
     """The share of correct labels; for `multilabel` over all labels of all reviews.
 
     None for tasks of numbers: no number is correct to the last digit.
@@ -213,10 +248,47 @@ def accuracy(task: str, targets: np.ndarray, predictions: np.ndarray) -> float |
         return None
     if task == "multiclass":
         return float((predictions.argmax(axis=1) == targets.argmax(axis=1)).mean())
-    return float(((predictions >= THRESHOLD) == (targets >= THRESHOLD)).mean())
+    return float((positive(predictions, threshold) == positive(targets)).mean())
 
 
-def review_losses(loss: str, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+def class_weights(task: str, targets: np.ndarray) -> np.ndarray:
+    """The weights that make all classes count equally, as in Keras and scikit-learn (`balanced`).
+
+    A class has the weight n / (k n_c) if n_c of n reviews are of it and k classes occur; their mean
+    over the reviews is 1. A class that does not occur has the weight 1. For multilabel each label
+    is a task of its own, with the classes yes and no.
+
+    Args:
+        task: one of the tasks of classes.
+        targets: of the training part, (n, outputs).
+
+    Returns:
+        float64 (2, outputs): the weight of a target of 0, which multiclass does not use, and of 1.
+    """
+    ones = targets.sum(axis=0, dtype=np.float64)
+    counts = np.stack([0 * ones if task == "multiclass" else len(targets) - ones, ones])
+    classes = (counts > 0).sum(axis=None if task == "multiclass" else 0)
+    return np.divide(len(targets), classes * counts, out=np.ones_like(counts), where=counts > 0)
+
+
+def reweighted(loss: str, predictions: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Probabilities (n, outputs), or (outputs,), for reviews that count by their class.
+
+    By Bayes' rule, they are proportional to the probability times the weight (Saerens, Latinne and
+    Decaestecker, 2002). None changes nothing.
+    """
+    if weights is None:
+        return predictions
+    no, yes = weights
+    found = predictions * yes
+    if loss == CATEGORICAL_CROSSENTROPY:
+        return found / found.sum(axis=-1, keepdims=True)
+    return found / (found + (1 - predictions) * no)
+
+
+def review_losses(
+    loss: str, targets: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
     """The loss of each review, float64 (n,); training minimizes its mean.
 
     Penalties on the weights are not included: they do not depend on the review.
@@ -226,6 +298,7 @@ def review_losses(loss: str, targets: np.ndarray, predictions: np.ndarray) -> np
             cross-entropy is the sum.
         targets: (n, outputs).
         predictions: (n, outputs).
+        weights: those of `class_weights`, for a cross-entropy.
     """
     targets, predictions = targets.astype(np.float64), predictions.astype(np.float64)
     if loss == SQUARED_ERROR:
@@ -233,12 +306,13 @@ def review_losses(loss: str, targets: np.ndarray, predictions: np.ndarray) -> np
     if loss == ABSOLUTE_ERROR:
         return np.abs(targets - predictions).mean(axis=1)
     p = np.clip(predictions, SMALLEST, 1 - SMALLEST)
+    no, yes = (1.0, 1.0) if weights is None else weights
     if loss == CATEGORICAL_CROSSENTROPY:
-        return -(targets * np.log(p)).sum(axis=1)
-    return -(targets * np.log(p) + (1 - targets) * np.log1p(-p)).mean(axis=1)
+        return -(yes * targets * np.log(p)).sum(axis=1)
+    return -(yes * targets * np.log(p) + no * (1 - targets) * np.log1p(-p)).mean(axis=1)
 
 
-def baseline_loss(loss: str, targets: np.ndarray) -> float:
+def baseline_loss(loss: str, targets: np.ndarray, weights: np.ndarray | None = None) -> float:
     """The loss of the best prediction that does not depend on the review.
 
     The prediction is the class frequencies, or the mean; for the absolute error the median. For two
@@ -247,10 +321,12 @@ def baseline_loss(loss: str, targets: np.ndarray) -> float:
     Args:
         loss: one of the losses of `TASKS`.
         targets: the targets of the training part, (n, outputs).
+        weights: those of `class_weights`.
     """
     middle = np.median if loss == ABSOLUTE_ERROR else np.mean
-    answer = np.broadcast_to(middle(targets.astype(np.float64), axis=0), targets.shape)
-    return float(review_losses(loss, targets, answer).mean())
+    answer = reweighted(loss, middle(targets.astype(np.float64), axis=0), weights)
+    answers = np.broadcast_to(answer, targets.shape)
+    return float(review_losses(loss, targets, answers, weights).mean())
 
 
 def least_loss(loss: str, targets: np.ndarray) -> float:

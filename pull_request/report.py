@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ajuste.evaluation import significance
 from ajuste.evaluation.significance import BETTER, EQUIVALENT, NOT_JUDGED, Comparison, Difference
 from ajuste.report import charts
@@ -390,7 +392,13 @@ def flips(found: Findings) -> list[Block]:
     worse = [flip for flip in moved if (flip.rise > 0) == numeric]
     names = ("closer", "less close") if numeric else ("now correct", "now wrong")
     answers = [
-        decode(side.task, side.predictions.mean(axis=0), side.labels) for side in (base, head)
+        decode(
+            side.task,
+            side.predictions.mean(axis=0),
+            side.labels,
+            np.mean([threshold for _, threshold in side.trainings], axis=0),
+        )
+        for side in (base, head)
     ]
     actual = decode(head.task, head.targets, head.labels)
     counts = f"{len(better):,} {names[0]} and {len(worse):,} {names[1]}"

@@ -25,7 +25,7 @@ from ajuste.config.nested import flatten
 from ajuste.errors import PipelineError
 from ajuste.evaluation.significance import Answers
 from ajuste.repository.git import git, show
-from ajuste.tasks import SEPARATOR, TASKS, encode, output_names
+from ajuste.tasks import SEPARATOR, TASKS, THRESHOLD, encode, output_names
 from pull_request.changes import MISSING
 from study import collect
 
@@ -241,7 +241,7 @@ def read(root: Path, commit: str) -> Result:
             lock=reader.parse(files.read_text("dvc.lock"), "dvc.lock")["stages"],
             metrics=metrics,
             curves=curves,
-            answers=_answers(files, params),
+            answers=_answers(files, params, metrics.get(TRAIN, {})),
         )
     except (DvcException, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -260,7 +260,7 @@ def _curve(files: DVCFileSystem, part: str) -> list[float]:
     return pd.read_csv(io.StringIO(files.read_text(path)), sep="\t")["loss"].tolist()
 
 
-def _answers(files: DVCFileSystem, params: dict[str, Any]) -> Answers:
+def _answers(files: DVCFileSystem, params: dict[str, Any], trained: dict[str, Any]) -> Answers:
     task = params.get("task", "binary")
     labels = json.loads(files.read_text(LABELS))
     # Threads that read a Python object sometimes abort when the process ends (arrow #34314).
@@ -279,10 +279,13 @@ def _answers(files: DVCFileSystem, params: dict[str, Any]) -> Answers:
         predictions=table[output_names(task, labels)].to_numpy(np.float32)[None],
         slices={name: np.array([name in row for row in members]) for name in names},
         groups=table["group"].to_numpy() if "group" in table else None,
+        thresholds=np.array([[*trained.get("threshold", {"": THRESHOLD}).values()]]),
     )
 
 
 def together(results: Iterable[Result]) -> Answers:
     """The answers of several trainings to the same test reviews."""
     answers = [result.answers for result in results]
-    return replace(answers[0], predictions=np.concatenate([one.predictions for one in answers]))
+    trainings = [training for one in answers for training in one.trainings]
+    predictions, thresholds = map(np.array, zip(*trainings, strict=True))
+    return replace(answers[0], predictions=predictions, thresholds=thresholds)

@@ -64,7 +64,8 @@ class Classifier:
 
     def label(self, predictions: np.ndarray) -> list[str | None]:
         """The labels of predictions (n, outputs) (see `ajuste.tasks.decode`); None for NaN."""
-        labels = decode(self.encoder.task, predictions, self.encoder.labels)
+        told = self.encoder
+        labels = decode(told.task, predictions, told.labels, told.threshold)
         unknown = np.isnan(predictions).all(axis=1)
         return [None if u else label for u, label in zip(unknown, labels, strict=True)]
 

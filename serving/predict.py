@@ -19,6 +19,7 @@ from ajuste.files import replacing
 from ajuste.tasks import probabilities, probability_names
 
 if TYPE_CHECKING:
+    from ajuste.data.text import Encoder
     from serving.classifier import Classifier
 
 MODEL = Path("data/model")
@@ -156,7 +157,7 @@ def score_texts(asked: argparse.Namespace) -> None:
     predictions = classifier.predict(asked.text)
     labels = classifier.label(predictions)
     for label, row in zip(labels, predictions, strict=True):
-        answer = "unknown" if label is None else shown(classifier.encoder.task, label, row)
+        answer = "unknown" if label is None else shown(classifier.encoder, label, row)
         print(printable(answer))  # a label may contain any character
     if None in labels:
         text = asked.text[labels.index(None)]
@@ -166,11 +167,12 @@ def score_texts(asked: argparse.Namespace) -> None:
         )
 
 
-def shown(task: str, label: str, prediction: np.ndarray) -> str:
+def shown(encoder: "Encoder", label: str, prediction: np.ndarray) -> str:
     """An answer on the screen: `positive (76.2%)`, `drama|comedy`, `none` (no label), `7.25`."""
-    if task == "binary":
-        return f"{label} ({max(prediction[0], 1 - prediction[0]):.1%})"
-    if task == "multiclass":
+    if encoder.task == "binary":
+        chance = prediction[0] if label == encoder.labels[1] else 1 - prediction[0]
+        return f"{label} ({chance:.1%})"
+    if encoder.task == "multiclass":
         return f"{label} ({prediction.max():.1%})"
     return label or "none"
 

@@ -17,7 +17,7 @@ from ajuste.files import (
     write_arrays,
     write_json,
 )
-from ajuste.tasks import TASKS, encode, review_losses
+from ajuste.tasks import TASKS, encode
 from ajuste.training import linear
 from stages import check
 
@@ -73,10 +73,6 @@ def main() -> None:
         }
         for name, of_parts in predictions.items()
     }
-    for part, answers in predictions["linear"].items():
-        for name in TASKS[task].losses[1:]:  # of a network that is trained with another loss
-            mean = float(review_losses(name, targets[part], answers).mean())
-            found["linear"][part].setdefault(name, mean)
     write_arrays(PREDICTIONS, **predictions["linear"])
     with replacing(WORDS) as temporary:
         words = linear.words(model, vectorizer.get_feature_names_out(), labels, SHOWN)
@@ -84,7 +80,7 @@ def main() -> None:
     size = {"features": train.shape[1], "penalty": model.penalty}
     main_score = scores.MAIN[task]
     found["majority"] = {
-        part: {name: of_part[name] for name in ("loss", "accuracy", main_score) if name in of_part}
+        part: {name: of_part[name] for name in TASKS[task].scores if name in of_part}
         for part, of_part in found["majority"].items()
     }
     write_json(METRICS, significant({**found, **size}))

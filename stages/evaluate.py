@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from ajuste.config import reader
-from ajuste.config.schema import Evaluate, FitBounds
+from ajuste.config.schema import Evaluate
 from ajuste.data.text import Encoder, tokens
-from ajuste.evaluation import fit, remedies, scores
+from ajuste.errors import PipelineError
+from ajuste.evaluation import fit, remedies, scores, tables
 from ajuste.evaluation.sentence import quality, sentence
 from ajuste.files import (
     FLOATS,
@@ -22,7 +23,16 @@ from ajuste.files import (
     significant,
     write_json,
 )
-from ajuste.tasks import NUMERIC, SEPARATOR, TASKS, decode, output_names
+from ajuste.tasks import (
+    NUMERIC,
+    SEPARATOR,
+    TASKS,
+    Threshold,
+    decode,
+    output_names,
+    review_losses,
+    reweighted,
+)
 from ajuste.training import model_file
 from stages import check
 
@@ -31,6 +41,8 @@ TOKENS = Path("data/tokens")
 MODEL = Path("data/model")
 TRAIN_METRICS = Path("metrics/train")
 BASELINE = Path("metrics/baseline.json")
+VALIDATION = Path("data/predictions/validation.npz")
+LINEAR = Path("data/baseline/predictions.npz")
 EXACT = "%.9g"  # enough digits for the same float32 again
 METRICS = Path("metrics/evaluate.json")
 REPORTS = Path("reports/evaluate")
@@ -109,30 +121,47 @@ def surest_errors(
     return wrong.sort_values(["error", "review"], ascending=[False, True])
 
 
+def linear_loss(
+    loss: str, targets: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None
+) -> float:
+    """The validation loss of the linear baseline, comparable with the curves of a network.
+
+    Args:
+        loss: the one that the network was trained with.
+        targets: (n, outputs).
+        predictions: of the linear baseline, (n, outputs).
+        weights: of the classes in the training of the network (see `ajuste.tasks.class_weights`).
+    """
+    answers = reweighted(loss, predictions.astype(np.float64), weights)
+    return float(review_losses(loss, targets, answers, weights).mean())
+
+
 def fitted(
-    trained: dict[str, Any],
-    baseline: dict[str, Any],
-    loss: str,
-    settings: dict[str, Any],
-    bounds: FitBounds,
+    task: str, labels: list[str], settings: dict[str, Any], cuts: Evaluate, threshold: Threshold
 ) -> dict[str, Any]:
     """The verdict with its numbers and its sentence: `fit` of `metrics/evaluate.json`.
 
     Args:
-        trained: `metrics/train/metrics.json`.
-        baseline: `metrics/baseline.json`, whose `loss` is the default loss of the task.
-        loss: that loss.
+        task: a key of `ajuste.tasks.TASKS`.
+        labels: those of the data.
         settings: all of `params.yaml`.
-        bounds: `evaluate.fit`.
+        cuts: its section `evaluate`.
+        threshold: the probability from which the network gives a label.
     """
-    linear, majority = (baseline[name]["validation"] for name in ("linear", "majority"))
-    name = trained["loss_function"]
-    linear_loss = linear["loss"] if name == loss else linear.get(name)
-    found = fit.judge(fit.read_curves(TRAIN_METRICS, linear_loss), bounds).as_json()
-    network = trained["validation"]
-    if settings["evaluate"]["score"]:  # accuracy says little then, and training has no other score
-        network = {"loss": network["loss"]}
-    known = quality(network, linear, majority, found.get("explained", {}))
+    trained, baseline = read_json(TRAIN_METRICS / "metrics.json"), read_json(BASELINE)
+    loss = trained["loss_function"]
+    network, linear = read_arrays(VALIDATION), read_arrays(LINEAR)["validation"]
+    targets, weights = network["targets"], network.get("class_weights")
+    best = linear_loss(loss, targets, linear, weights)
+    found = fit.judge(fit.read_curves(TRAIN_METRICS, best), cuts.fit).as_json()
+    score = "loss" if task in NUMERIC else cuts.score or "accuracy"
+    given = task, TASKS[task].losses[0], targets, network["predictions"], labels
+    beside = {
+        "network": scores.score(*given, threshold=threshold)[score],
+        **{name: baseline[name]["validation"][score] for name in tables.BASELINES},
+    }
+    explained, own = found.get("explained", {}), trained["validation"]["loss"]
+    known = quality(score, beside, explained, own)
     return {**found, "sentence": sentence(found, known, settings)}
 
 
@@ -153,22 +182,29 @@ def main() -> None:
     predictions = model_file.predict(model, test["token_ids"])
     loss = TASKS[task].losses[0]
     main_score = cuts.score or scores.MAIN[task]
+    threshold = encoder.threshold
     groups = reviews["group"].to_numpy() if "group" in reviews else None
 
     def scored(chosen: np.ndarray) -> dict[str, scores.Score]:
         films = None if groups is None else groups[chosen]
         return scores.score(
-            task, loss, targets[chosen], predictions[chosen], labels, main_score, films
+            task, loss, targets[chosen], predictions[chosen], labels, main_score, films, threshold
         )
 
     overall = scored(np.ones(len(reviews), dtype=bool))
+    if main_score not in overall:
+        raise PipelineError(
+            f"params.yaml: `evaluate.score` is {main_score!r}, which needs labels that are all "
+            f"numbers; choose another score or null"
+        )
+    of_classes = scores.classes(task, targets, predictions, labels, threshold)
     members = slices([tokens(text) for text in reviews["review"]], encoder.counts, cuts)
     sliced = {name: scored(chosen) for name, chosen in members.items() if chosen.any()}
     answers = pd.DataFrame(
         {
             "origin": reviews["origin"],
             "actual": decode(task, targets, labels),
-            "predicted": decode(task, predictions, labels),
+            "predicted": decode(task, predictions, labels, threshold),
         }
     )
     answers[output_names(task, labels)] = predictions
@@ -180,7 +216,7 @@ def main() -> None:
     ]
     pairs = answers[["actual", "predicted"]]
     numeric = task in NUMERIC
-    tables = {
+    files = {
         "predictions": answers,
         "confusion": pairs[: 0 if numeric else None],
         "regression": pairs[: None if numeric else 0],
@@ -190,15 +226,17 @@ def main() -> None:
         "slices": pd.DataFrame(sliced).T.rename_axis("slice").reset_index(),
         **scores.curves(task, targets, predictions),
     }
-    for name, table in tables.items():
+    for name, table in files.items():
         digits = EXACT if name == "predictions" else FLOATS
         with replacing(REPORTS / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n", float_format=digits)
-    settings, baseline = reader.read(), read_json(BASELINE)
-    verdict = fitted(read_json(TRAIN_METRICS / "metrics.json"), baseline, loss, settings, cuts.fit)
-    write_json(METRICS, significant({**overall, "fit": verdict, "slices": sliced}))
+    settings = reader.read()
+    verdict = fitted(task, labels, settings, cuts, threshold)
+    tested = {**overall, "classes": of_classes, "fit": verdict, "slices": sliced}
+    write_json(METRICS, significant(tested))
     for line in tell(main_score, overall):
         print(f"evaluate: {line}")
+    print(f"\n{tables.results(settings['model'], task, tested, read_json(BASELINE))}\n")
     print(remedies.advise(verdict, settings))
 
 

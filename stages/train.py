@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +14,26 @@ from dvclive import Live
 
 from ajuste import tasks
 from ajuste.config import reader, schema
-from ajuste.config.nested import flatten
 from ajuste.data.text import PADDING, Encoder
 from ajuste.files import (
     ENVIRONMENT,
     FLOATS,
     read_array,
     read_arrays,
+    read_json,
     replacing,
     significant,
     write_arrays,
     write_json,
 )
-from ajuste.training import backend, environment, gradients, model_file, networks
+from ajuste.training import (
+    backend,
+    environment,
+    gradients,
+    model_file,
+    networks,
+    threshold,
+)
 from ajuste.training.checkpoint import Checkpoint, identity
 from ajuste.training.loop import GRADIENT_REVIEWS, Arrays, DivergedError, fit, scores
 from stages import check
@@ -46,7 +54,12 @@ CODE = [Path(__file__), *sorted(Path(tasks.__file__).parent.rglob("*.py"))]  # a
 
 
 def summary(
-    task: str, loss: str, targets: dict[str, np.ndarray], predictions: dict[str, np.ndarray]
+    task: str,
+    loss: str,
+    targets: dict[str, np.ndarray],
+    predictions: dict[str, np.ndarray],
+    weights: np.ndarray | None = None,
+    cut: tasks.Threshold = tasks.THRESHOLD,
 ) -> dict[str, Any]:
     """The scores of the weights that are kept, on all reviews of both parts, with a baseline.
 
@@ -55,6 +68,8 @@ def summary(
         loss: one of its losses.
         targets: of `train` and of `validation`, (n, outputs).
         predictions: the same.
+        weights: of the classes in every loss (see `tasks.class_weights`).
+        cut: the decision threshold.
 
     Returns:
         `train` and `validation` with `loss` and, if the task has one, `accuracy`;
@@ -66,8 +81,8 @@ def summary(
     sample = len(targets["validation"])  # of training reviews, as in the curves
     found, least, variance = {}, {}, 0.0
     for part, actual in targets.items():
-        found[part] = scores(task, loss, actual, predictions[part])
-        losses = tasks.review_losses(loss, actual, predictions[part])[:sample]
+        found[part] = scores(task, loss, actual, predictions[part], weights, cut)
+        losses = tasks.review_losses(loss, actual, predictions[part], weights)[:sample]
         variance += losses.var() / len(losses)
         least[part] = tasks.least_loss(loss, actual[:sample])
     gap = {"loss": found["validation"]["loss"] - found["train"]["loss"]}
@@ -77,7 +92,7 @@ def summary(
         **found,
         "generalization_gap": gap,
         "loss_function": loss,
-        "baseline_loss": tasks.baseline_loss(loss, targets["train"]),
+        "baseline_loss": tasks.baseline_loss(loss, targets["train"], weights),
         **({"least_loss": least} if any(least.values()) else {}),
         "standard_error": math.sqrt(variance),
     }
@@ -89,7 +104,13 @@ def parameters(model: "keras.Model") -> dict[str, int]:
     return {"total": model.count_params(), "trainable": trainable}
 
 
-def through_time(model: "keras.Model", loss: str, train: Arrays) -> pd.DataFrame:
+def by_label(task: str, labels: list[str], values: np.ndarray) -> dict[str, float]:
+    """The weights of the classes, (2, outputs), or the thresholds, (outputs,), for the metrics."""
+    values = values.ravel() if task == "binary" else np.atleast_2d(values)[-1]
+    return dict(zip(labels[-len(values) :], values.tolist(), strict=True))
+
+
+def through_time(model: "keras.Model", loss: gradients.Loss, train: Arrays) -> pd.DataFrame:
     """How far back the gradient reaches (see `gradients.through_time`), on the longest reviews.
 
     Returns:
@@ -125,31 +146,42 @@ def main() -> None:
     matrix = read_array(MATRIX)
     shape = train["token_ids"].shape[1], task, train["targets"].shape[1]
     model, options = networks.build(name, entry, matrix, *shape)
+    encoder = Encoder.load(TOKENS)
+    weights = tasks.class_weights(task, train["targets"]) if options.class_weight else None
     made_with = environment.describe()
     settings = {"seed": seed, "task": task, "entry": entry, **made_with}
     checkpoint = Checkpoint(CHECKPOINT, identity(settings, [*files.values(), MATRIX, *CODE]))
     with _whole(METRICS / "metrics.json"):
         with Live(str(METRICS), dvcyaml=None, save_dvc_exp=False) as live:
+            given = task, train, validation, live, seed, checkpoint, weights
             try:
-                kept_epoch = fit(model, options, task, train, validation, live, seed, checkpoint)
+                kept_epoch = fit(model, options, *given)
             except DivergedError as error:
                 if error.good_epochs:
-                    save(model)
+                    save(model, encoder)
                 raise
-            parts = {"train": train, "validation": validation}
-            targets = {name: part["targets"] for name, part in parts.items()}
-            predictions = {
-                name: model_file.predict(model, part["token_ids"]) for name, part in parts.items()
-            }
-            result = summary(task, options.loss, targets, predictions)
-            result |= {"parameters": parameters(model), "kept_epoch": kept_epoch}
-            for metric, value in flatten(significant(result), "/").items():
-                live.log_metric(metric, value, plot=False)
-        save(model)
-        both = {"targets": targets["validation"], "predictions": predictions["validation"]}
-        write_arrays(PREDICTIONS, **both)
+        parts = {"train": train, "validation": validation}
+        targets = {name: part["targets"] for name, part in parts.items()}
+        predictions = {
+            name: model_file.predict(model, part["token_ids"]) for name, part in parts.items()
+        }
+        answered = {"targets": targets["validation"], "predictions": predictions["validation"]}
+        if options.threshold:
+            encoder = replace(encoder, threshold=threshold.choose(options.threshold, **answered))
+        result = summary(task, options.loss, targets, predictions, weights, encoder.threshold)
+        result |= {"parameters": parameters(model), "kept_epoch": kept_epoch}
+        if weights is not None:
+            result["class_weight"] = by_label(task, encoder.labels, weights)
+            answered["class_weights"] = weights
+        if options.threshold:
+            answered["threshold"] = np.array(encoder.threshold)
+            result["threshold"] = by_label(task, encoder.labels, answered["threshold"])
+        curves_end = read_json(METRICS / "metrics.json")
+        write_json(METRICS / "metrics.json", {**curves_end, **significant(result)})
+        save(model, encoder)
+        write_arrays(PREDICTIONS, **answered)
         with replacing(THROUGH_TIME) as temporary:
-            table = through_time(model, options.loss, train)
+            table = through_time(model, networks.keras_loss(options.loss, weights), train)
             table.to_csv(temporary, index=False, lineterminator="\n", float_format=FLOATS)
     environment.record(ENVIRONMENT, MODEL, made_with)
     seconds = round(time.monotonic() - started, 1)
@@ -168,10 +200,10 @@ def _whole(path: Path) -> Iterator[None]:
         raise
 
 
-def save(model: "keras.Model") -> None:
+def save(model: "keras.Model", encoder: Encoder) -> None:
     """Write all that is needed to use the model: the network and its encoder."""
     model_file.save(model, MODEL)
-    Encoder.load(TOKENS).save(FOLDER)
+    encoder.save(FOLDER)
 
 
 def _shown(result: dict[str, Any]) -> str:

@@ -92,6 +92,11 @@ class Base:
     params: dict[str, Any]
 
 
+def loss(train: dict[str, Any]) -> tuple[Any, ...]:
+    """What the loss of a training is: only equal ones can be compared."""
+    return train.get("loss_function"), train.get("class_weight")
+
+
 def base(root: Path) -> Base:
     """HEAD of a repository.
 

@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Iterable
-from functools import partial
 
 import numpy as np
 from scipy.stats import binomtest
@@ -14,6 +13,7 @@ from ajuste.report import charts
 from ajuste.report.document import Block, Bullets, Code, Fold, Heading, Picture, Table, Text
 from ajuste.report.numbers import NONE, many, number
 from ajuste.training import environment
+from study import collect
 from study.collect import Result
 from study.plan import Plan
 
@@ -264,14 +264,18 @@ def differences(before: Result, after: Result) -> dict[str, tuple[float, float]]
     """
     old, new = before.validation, after.validation
     loss = before.train.get("loss_function")
-    if not old or not new or loss != after.train.get("loss_function"):
+    if not old or not new or collect.loss(before.train) != collect.loss(after.train):
         return {}
     if not np.array_equal(old["targets"], new["targets"]):
         return {}
-    losses, right = (
-        [measure(side["targets"], side["predictions"]) for side in (old, new)]
-        for measure in (partial(tasks.review_losses, loss), partial(_right, loss))
-    )
+    losses = [
+        tasks.review_losses(loss, side["targets"], side["predictions"], side.get("class_weights"))
+        for side in (old, new)
+    ]
+    right = [
+        _right(loss, side["targets"], side["predictions"], side.get("threshold", tasks.THRESHOLD))
+        for side in (old, new)
+    ]
     pairs = {"loss": losses[1] - losses[0], "accuracy": right[1] - right[0]}
     found = {}
     for score, change in pairs.items():
@@ -280,11 +284,13 @@ def differences(before: Result, after: Result) -> dict[str, tuple[float, float]]
     return found
 
 
-def _right(loss: str, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+def _right(
+    loss: str, targets: np.ndarray, predictions: np.ndarray, threshold: tasks.Threshold
+) -> np.ndarray:
     """The share of the labels of each review that is right, float64 (n,); of no use for numbers."""
     if loss == tasks.CATEGORICAL_CROSSENTROPY:
         return (targets.argmax(axis=1) == predictions.argmax(axis=1)).astype(np.float64)
-    return ((predictions >= tasks.THRESHOLD) == (targets >= tasks.THRESHOLD)).mean(axis=1)
+    return (tasks.positive(predictions, threshold) == tasks.positive(targets)).mean(axis=1)
 
 
 def _change(

@@ -7,7 +7,7 @@ from typing import Any
 
 from ajuste.config import reader
 from ajuste.errors import PipelineError, run
-from ajuste.evaluation import remedies
+from ajuste.evaluation import remedies, tables
 from ajuste.files import ENVIRONMENT, read_json, recorded
 from ajuste.repository import integrity
 from ajuste.repository.git import git, show
@@ -21,36 +21,17 @@ MODEL = Path("data/model/model.keras")
 VALIDATION = "data/split/validation.parquet"
 
 
-def table(
-    model: str, trained: dict[str, Any], tested: dict[str, Any], baseline: dict[str, Any]
-) -> str:
-    """Loss and, if the task has one, accuracy, of the network and of the baselines.
+def curves_end(trained: dict[str, Any]) -> str:
+    """Loss and, if the task has one, accuracy of the network in training and validation.
 
     Args:
-        model: its name.
         trained: `metrics/train/metrics.json`.
-        tested: `metrics/evaluate.json`.
-        baseline: `metrics/baseline.json`.
     """
-    both = "loss   accuracy" if "accuracy" in tested else "loss"
-    beside = {name: baseline[name] for name in ("linear", "majority")}
-    names = [model, *beside]
-    lines = [
-        "".join([" " * 12, *(f"{name:<18}" for name in names)]),
-        " " * 12 + f"{both:<18}" * len(names),
-    ]
-    parts = {"training": trained["train"], "validation": trained["validation"], "test": tested}
-    for part, own in parts.items():
-        sides = [own, *(scores.get(part, {}) for scores in beside.values())]
-        lines.append(f"{part:<12}" + "".join(f"{_pair(scores):<18}" for scores in sides))
-    if "accuracy_low" in tested:
-        low, high = tested["accuracy_low"], tested["accuracy_high"]
-        lines.append(f"{model} on the test part: 95 % interval {low:.3f} to {high:.3f}")
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _pair(scores: dict[str, float]) -> str:
-    return "  ".join(f"{scores[name]:.3f}" for name in ("loss", "accuracy") if name in scores)
+    kind = "weighted loss" if "class_weight" in trained else "loss"
+    return "\n".join(
+        f"{part}: " + ", ".join(f"{name} {value:.3f}" for name, value in trained[key].items())
+        for part, key in (("training", "train"), ("validation", "validation"))
+    ).replace("loss", kind)
 
 
 def best(root: Path, trained: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -68,7 +49,7 @@ def best(root: Path, trained: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     now = (root / LOCK).read_text(encoding="utf-8") if (root / LOCK).exists() else ""
     known = [("this run", trained)]
     for name, found, lock in _runs(root):
-        if found.get("loss_function") == trained["loss_function"]:
+        if collect.loss(found) == collect.loss(trained):
             known += [(name, found)] if _validation(lock) == _validation(now) else []
     return min(known, key=lambda one: one[1]["validation"]["loss"])
 
@@ -93,7 +74,9 @@ def main() -> None:
     settings = reader.read()
     try:
         trained, tested = read_json(TRAIN), read_json(TEST)
-        print(table(settings["model"], trained, tested, read_json(BASELINE)))
+        print(curves_end(trained))
+        print()
+        print(tables.results(settings["model"], settings["task"], tested, read_json(BASELINE)))
         print()
         print(remedies.advise(tested["fit"], settings))
         name, found = best(Path.cwd(), trained)

@@ -533,7 +533,7 @@ def test_a_text_with_a_known_word_is_scored(known, capsys, case):
 def test_commands_to_a_terminal_in_a_label_are_escaped(known, capsys, monkeypatch):
     monkeypatch.setattr(Known, "label", lambda self, predictions: ["\x1b[2J\rfine \u202e\xe9"])
     predict.score_texts(predict.arguments(["good"]))
-    assert capsys.readouterr().out == "\\x1b[2J\\rfine \\u202e\xe9 (75.0%)\n"
+    assert capsys.readouterr().out == "\\x1b[2J\\rfine \\u202e\xe9 (25.0%)\n"
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_every_section_that_is_missing_is_named():
             "r2",
             "`evaluate.score` is 'r2'; valid for `task: binary`: ",
         ),
-        ("evaluate.score", "calibration_error", "valid for `task: binary`: accuracy, f1, matthews"),
+        ("evaluate.score", "calibration_error", "valid for `task: binary`: accuracy, f1, macro_f1"),
         ("evaluate.fit.gap", 1, "`evaluate.fit.gap` is not known; did you mean `max_gap`?"),
         ("data.csv.colour", 1, "`data.csv.colour` is not known; valid: path, separator,"),
         ("models.gru", None, "`models.gru`: expected `name: value` pairs, not null"),

@@ -7,7 +7,7 @@ from conftest import edit
 
 from ajuste.data.text import Encoder, tokens
 from ajuste.evaluation import scores
-from ajuste.files import significant, write_arrays, write_json
+from ajuste.files import read_arrays, significant, write_arrays, write_json
 from ajuste.tasks import NUMERIC, TASKS, encode
 
 pytestmark = pytest.mark.slow
@@ -62,9 +62,12 @@ def test_slices(stage, cuts):
     }
 
 
-def write_curves(stage, task):
+def write_curves(stage, task, targets):
     """What a training that overfits leaves behind, and the baselines."""
     accuracy = {} if task in NUMERIC else {"accuracy": 0.75}
+    write_arrays(stage.VALIDATION, targets=targets, predictions=targets)
+    answers = np.full_like(targets, 0.5) if accuracy else targets - np.sqrt(0.35)
+    write_arrays(stage.LINEAR, validation=answers)
     metrics = {
         "loss_function": TASKS[task].losses[0],
         "kept_epoch": 5,
@@ -73,8 +76,9 @@ def write_curves(stage, task):
         "validation": {"loss": 0.6, **accuracy},
     }
     write_json(stage.TRAIN_METRICS / "metrics.json", metrics)
-    scored = {"validation": {"loss": 0.35, **accuracy}}
-    write_json(stage.BASELINE, {"linear": scored, "majority": scored})
+    scored = {"loss": 0.35, **accuracy, "average_precision": 0.6}
+    both = {"validation": scored, "test": scored}
+    write_json(stage.BASELINE, {"linear": both, "majority": both})
     for part, losses in (("train", [0.6, 0.4, 0.2, 0.1, 0.0]), ("validation", [0.6] * 5)):
         path = stage.TRAIN_METRICS / f"plots/metrics/{part}/loss.tsv"
         curve = pd.DataFrame({"step": range(1, 6), "loss": losses})
@@ -117,7 +121,7 @@ def write_test_part(stage, model, task, **columns):
         token_ids=encoder.encode([tokens(text) for text in reviews["review"]]),
         targets=targets,
     )
-    write_curves(stage, task)
+    write_curves(stage, task, targets)
     return encoder.labels, targets
 
 
@@ -128,7 +132,7 @@ def test_every_task_is_scored(stage, in_tmp, little_model, capsys, task, beside,
     found = json.loads(stage.METRICS.read_text())
     assert found["reviews"] == 20
     assert found["slices"].keys() == {"short", "without negation", "with rare words"}
-    of_all = {name: found[name] for name in found if name not in ("fit", "slices")}
+    of_all = {name: found[name] for name in found if name not in ("classes", "fit", "slices")}
     assert found["slices"]["short"] == of_all
     said = capsys.readouterr().out
     assert said.startswith(
@@ -141,7 +145,7 @@ def test_every_task_is_scored(stage, in_tmp, little_model, capsys, task, beside,
     assert found["fit"]["verdict"] == "overfitting"
     sentence = found["fit"]["sentence"]
     assert sentence.startswith("Overfitting (99 % sure); ")
-    assert ("75 % right in validation" in sentence) == (main_score != CASES[-1][-1])
+    assert ("100 % right in validation" in sentence) == (main_score != CASES[-1][-1])
     assert ("where the linear baseline explains 50 %" in sentence) == (task in NUMERIC)
     assert f"\n{sentence}\nThe fit: validation is worse than training" in said
     assert "dvc exp run -S model=gru -S models.gru.dropout=0.3" in said
@@ -183,8 +187,8 @@ def test_another_loss_is_judged_by_the_linear_baseline_of_that_loss(stage, in_tm
     trained = {**json.loads((stage.TRAIN_METRICS / "metrics.json").read_text())}
     trained["loss_function"] = "mean_absolute_error"
     write_json(stage.TRAIN_METRICS / "metrics.json", trained)
-    scored = {"validation": {"loss": 9.0, "mean_absolute_error": 0.35}}
-    write_json(stage.BASELINE, {"linear": scored, "majority": scored})
+    targets = read_arrays(stage.VALIDATION)["targets"]
+    write_arrays(stage.LINEAR, validation=targets + 0.35)
     stage.main()
     explained = json.loads(stage.METRICS.read_text())["fit"]["explained"]
     assert explained["linear"] == pytest.approx(1 - 0.5**2)

@@ -154,6 +154,7 @@ def test_the_columns_of_every_task(little_model, tmp_path, task, added):
     [
         ("binary", "negative", [0.25], "negative (75.0%)"),
         ("binary", "positive", [0.75], "positive (75.0%)"),
+        ("binary", "positive", [0.25], "positive (25.0%)"),  # with a threshold below 0.25
         ("multiclass", "7", [0.1, 0.6, 0.3], "7 (60.0%)"),
         ("multilabel", "drama|comedy", [0.9, 0.6], "drama|comedy"),
         ("multilabel", "", [0.1, 0.2], "none"),
@@ -161,7 +162,8 @@ def test_the_columns_of_every_task(little_model, tmp_path, task, added):
     ],
 )
 def test_an_answer_on_the_screen(task, label, prediction, shown):
-    assert predict.shown(task, label, np.array(prediction)) == shown
+    encoder = Encoder({}, 3, "last", task, ["negative", "positive"])
+    assert predict.shown(encoder, label, np.array(prediction)) == shown
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_the_table_has_each_score_with_the_interval_of_its_difference():
     base, head = sides(80, 5)
     text = written(base, head)
     found = findings(base, head).comparison.differences
-    assert len(found) == 7
+    assert len(found) == 8
     for difference in found.values():
         row = f"| {difference.before:.4f} | {difference.after:.4f} | {difference.value:+.4f} | "
         row += f"{difference.low:+.4f} to {difference.high:+.4f} |"

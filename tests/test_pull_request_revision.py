@@ -101,7 +101,7 @@ def test_the_answers_have_the_groups_of_the_reviews(groups):
     content = {revision.TEST: test.getvalue(), revision.PREDICTIONS: answers.encode()}
     labels = json.dumps(["bad", "good"])
     files = SimpleNamespace(read_text=lambda _: labels, read_bytes=content.__getitem__)
-    found = revision._answers(files, {"task": "binary"})
+    found = revision._answers(files, {"task": "binary"}, {})
     assert found.targets.ravel().tolist() == [0, 1, 0]
     assert found.slices["long"].tolist() == [True, False, True]
     assert (None if found.groups is None else found.groups.tolist()) == groups

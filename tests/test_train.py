@@ -317,7 +317,7 @@ def test_the_parameters_data_code_and_versions_decide_the_identity(stage, tokens
         pass
 
     def reach(*given):
-        raise ReachedError(given[-1].training)
+        raise ReachedError(given[-2].training)
 
     monkeypatch.setattr(stage, "fit", reach)
 

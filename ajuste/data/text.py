@@ -5,19 +5,19 @@ import html
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import regex
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from ajuste.config import reader
 from ajuste.errors import PipelineError, excerpt
 from ajuste.files import check_readable, read_json, write_json, write_text
-from ajuste.tasks import TASKS, check_labels
+from ajuste.tasks import TASKS, THRESHOLD, check_labels, output_names
 
 PADDING, UNKNOWN = 0, 1
 SPECIAL = ["<padding>", "<unknown>"]  # not words: `tokens` never yields an angle bracket
@@ -174,11 +174,14 @@ class _Settings(reader.Params):
     keep: Literal["first", "last"]
     task: Literal[*TASKS]
     labels: list[reader.Name]
+    threshold: list[reader.Share] = Field(default_factory=lambda: [THRESHOLD])
     vocabulary_sha256: reader.Sha256
 
     @model_validator(mode="after")
     def _labels_fit_the_task(self) -> "_Settings":
         check_labels(self.task, self.labels)
+        if len(self.threshold) not in (1, len(output_names(self.task, self.labels))):
+            raise ValueError("`threshold` must have one number, or one for each label")
         return self
 
 
@@ -194,6 +197,7 @@ class Encoder:
         task: a key of `ajuste.tasks.TASKS`.
         labels: the names of the classes, the negative one first if there are two; for tasks of
             numbers the lowest and the highest value.
+        threshold: the probability from which a label is given: one for all, or one for each label.
     """
 
     counts: dict[str, int]
@@ -201,6 +205,7 @@ class Encoder:
     keep: Literal["first", "last"]
     task: str
     labels: list[str]
+    threshold: list[float] = field(default_factory=lambda: [THRESHOLD])
 
     @cached_property
     def ids(self) -> dict[str, int]:
@@ -239,6 +244,7 @@ class Encoder:
             "keep": self.keep,
             "task": self.task,
             "labels": self.labels,
+            "threshold": self.threshold,
             "vocabulary_sha256": hashlib.sha256(vocabulary.encode()).hexdigest(),
         }
         write_json(folder / ENCODER_FILE, settings)

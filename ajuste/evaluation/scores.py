@@ -14,7 +14,17 @@ from scipy.stats import binom, norm, rankdata, t
 from sklearn import metrics
 
 from ajuste.evaluation.bootstrap import resamples
-from ajuste.tasks import NUMERIC, TASKS, THRESHOLD, numbers, probabilities, review_losses
+from ajuste.tasks import (
+    NUMERIC,
+    TASKS,
+    THRESHOLD,
+    Threshold,
+    numbers,
+    ordered,
+    positive,
+    probabilities,
+    review_losses,
+)
 
 CALIBRATION_BINS = 10
 CURVE_POINTS = 200
@@ -39,6 +49,7 @@ def score(
     labels: Sequence[str],
     main: str | None = None,
     groups: np.ndarray | None = None,
+    threshold: Threshold = THRESHOLD,
 ) -> dict[str, Score]:
     """Every score of one set of reviews.
 
@@ -51,6 +62,7 @@ def score(
         main: a score of `weighted` that gets an interval, whatever the task.
         groups: (n,), the film of each review; then intervals are over films, since reviews of one
             film are alike.
+        threshold: the probability from which a label is given.
 
     Returns:
         `reviews` (n), `groups` (their number, if given) and the scores of `weighted`. A score that
@@ -59,35 +71,72 @@ def score(
         Two scores have a 95 % interval, `_low` and `_high`: `accuracy`, for multilabel
         `exact_match` (Wilson, 1927), and `main` (percentiles of the bootstrap).
 
-        For classes, `calibration_error_floor` is beside `calibration_error`.
+        For classes, `calibration_error_floor` is beside `calibration_error`; for regression,
+        `clipped` is the share of the predictions beyond the range of the labels. Before it is
+        scored, except by the loss, a prediction there becomes the end of the range.
 
     Raises:
         ValueError: there are no rows.
     """
     if len(targets) == 0:
         raise ValueError("no rows to score")
-    given = task, loss, targets, predictions, labels
+    given = task, loss, targets, predictions, labels, threshold
     found: dict[str, Score] = {"reviews": len(targets)}
     if groups is not None:
         found["groups"] = len(np.unique(groups))
-    for name, [value] in weighted(*given, np.ones((1, len(targets)))).items():
+    for name, [value] in weighted(*given[:5], np.ones((1, len(targets))), threshold).items():
         found[name] = None if np.isnan(value) else float(value)
         ends = ()
         if name == MAIN[task] and task not in NUMERIC:
-            ends = _wilson(_right(task, targets, predictions), groups)
+            ends = _wilson(right(task, targets, predictions, threshold), groups)
         elif name == main and found[name] is not None:
             ends = _percentiles(name, given, groups)
         found |= zip((f"{name}_low", f"{name}_high"), map(float, ends), strict=False)
     if task not in NUMERIC:
         found["calibration_error_floor"] = calibration_error_floor(task, predictions)
+    if task == "regression":
+        low, high = map(float, labels)
+        found["clipped"] = float(((predictions < low) | (predictions > high)).mean())
     return found
 
 
-def _right(task: str, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+def right(
+    task: str, targets: np.ndarray, predictions: np.ndarray, threshold: Threshold = THRESHOLD
+) -> np.ndarray:
     """Whether each prediction is right, bool (n,); for multilabel in every label."""
     if task == "multiclass":
         return targets.argmax(axis=1) == predictions.argmax(axis=1)
-    return ((targets >= THRESHOLD) == (predictions >= THRESHOLD)).all(axis=1)
+    return (positive(targets) == positive(predictions, threshold)).all(axis=1)
+
+
+def classes(
+    task: str,
+    targets: np.ndarray,
+    predictions: np.ndarray,
+    labels: Sequence[str],
+    threshold: Threshold = THRESHOLD,
+) -> dict[str, dict[str, Score]]:
+    """The scores of each class; none for numbers.
+
+    Returns:
+        For each label `precision` (None if it is never predicted), `recall` (None if no review has
+        it), `f1` (None if both) and `support`, the number of reviews that have it.
+    """
+    if task in NUMERIC:
+        return {}
+    once = np.ones((1, len(targets)))
+    if task == "multilabel":
+        counts = _label_counts(positive(targets), positive(predictions, threshold), once)
+    else:
+        counts = _class_counts(_confusion(task, targets, predictions, once, threshold))
+    hits, actual, predicted = (count[0] for count in counts)
+    shares = _divide(hits, predicted), _divide(hits, actual), _f1(hits, actual, predicted)
+    found = {}
+    for label, support, *values in zip(labels, actual, *shares, strict=True):
+        values = (None if np.isnan(value) else float(value) for value in values)
+        found[label] = dict(zip(("precision", "recall", "f1"), values, strict=True))
+        found[label]["support"] = int(support)
+    return found
 
 
 def _wilson(right: np.ndarray, groups: np.ndarray | None) -> tuple[float, float]:
@@ -124,13 +173,14 @@ def _percentiles(name: str, given: tuple, groups: np.ndarray | None) -> np.ndarr
         given: the arguments of `weighted` without the weights.
         groups: (n,) or None.
     """
-    task, loss, targets, predictions, labels = given
+    task, loss, targets, predictions, labels, threshold = given
     # In an order of the rows that does not depend on that of the file.
     order = np.lexsort(np.hstack([targets, predictions]).T)
-    ordered = task, loss, targets[order], predictions[order], labels
+    sorted_ = task, loss, targets[order], predictions[order], labels
     groups = None if groups is None else groups[order]
     batches = resamples(len(order), RESAMPLES, SEED, groups)
-    values = np.concatenate([weighted(*ordered, weights)[name] for weights in batches])
+    values = [weighted(*sorted_, weights, threshold)[name] for weights in batches]
+    values = np.concatenate(values)
     values = values[~np.isnan(values)]
     return np.quantile(values, ENDS) if len(values) else values
 
@@ -142,6 +192,7 @@ def weighted(
     predictions: np.ndarray,
     labels: Sequence[str],
     weights: np.ndarray,
+    threshold: Threshold = THRESHOLD,
 ) -> Scores:
     """The scores of reviews that count several times, as in a resample, or not at all.
 
@@ -150,9 +201,11 @@ def weighted(
     Returns:
         `loss`, the mean over the reviews, and the scores of the task:
 
-        - binary: `accuracy`; `f1` of class 1; `matthews` (Matthews, 1975); those of probabilities.
-        - multiclass: `accuracy`; `macro_f1`, the mean over the classes that occur in the targets or
-          the predictions; `matthews` (Gorodkin, 2004); those of probabilities.
+        - binary: `accuracy`; `f1` of class 1; `macro_f1`, the mean over the classes that occur in
+          the targets or the predictions; `matthews` (Matthews, 1975); those of probabilities.
+        - multiclass: `accuracy`; `macro_f1`; `matthews` (Gorodkin, 2004); if all labels are
+          numbers, `mean_absolute_error` and `quadratic_weighted_kappa` (Cohen, 1968, with the
+          squares of the differences of rank); those of probabilities.
         - multilabel: `accuracy`, the share of all labels of all reviews that are right;
           `exact_match`, the share of reviews with every label right; `micro_f1` over all labels
           together; `macro_f1`, as for multiclass; those of probabilities.
@@ -168,22 +221,23 @@ def weighted(
         actual, predicted = (numbers(task, outputs, labels) for outputs in (targets, predictions))
         return {"loss": mean_loss, **_number_scores(actual, predicted, weights)}
     if task == "multilabel":
-        actual, predicted = targets >= THRESHOLD, predictions >= THRESHOLD
-        right = actual == predicted
+        actual, predicted = positive(targets), positive(predictions, threshold)
+        same = actual == predicted
         total = weights.sum(axis=1)
         of_task = {
-            "accuracy": weights @ right.sum(axis=1) / (total * right.shape[1]),
-            "exact_match": weights @ right.all(axis=1) / total,
+            "accuracy": weights @ same.sum(axis=1) / (total * same.shape[1]),
+            "exact_match": weights @ same.all(axis=1) / total,
             "loss": mean_loss,
             **_multilabel_f1(actual, predicted, weights),
         }
     else:
-        confusion = _confusion(task, targets, predictions, weights)
+        confusion = _confusion(task, targets, predictions, weights, threshold)
         of_task = {
             "accuracy": np.trace(confusion, axis1=1, axis2=2) / weights.sum(axis=1),
             "loss": mean_loss,
             **_class_f1(task, confusion),
             "matthews": _matthews(confusion),
+            **(_ordered_scores(confusion, labels) if ordered(task, labels) else {}),
         }
     happened, probability = _calibration_cases(task, targets, predictions)
     often = np.repeat(weights, len(happened) // len(targets), axis=1)
@@ -204,7 +258,11 @@ def _cases(targets: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _confusion(
-    task: str, targets: np.ndarray, predictions: np.ndarray, weights: np.ndarray
+    task: str,
+    targets: np.ndarray,
+    predictions: np.ndarray,
+    weights: np.ndarray,
+    threshold: Threshold,
 ) -> np.ndarray:
     """How often each class was predicted for each class, (resamples, actual, predicted)."""
     if task == "multiclass":
@@ -212,9 +270,8 @@ def _confusion(
         actual, predicted = targets.argmax(axis=1), predictions.argmax(axis=1)
     else:
         classes = 2
-        actual, predicted = (
-            (outputs[:, 0] >= THRESHOLD).astype(int) for outputs in (targets, predictions)
-        )
+        yes = positive(targets), positive(predictions, threshold)
+        actual, predicted = (outputs[:, 0].astype(int) for outputs in yes)
     pairs = np.eye(classes**2)[actual * classes + predicted]
     return (weights @ pairs).reshape(len(weights), classes, classes)
 
@@ -224,16 +281,43 @@ def _f1(hits: np.ndarray, actual: np.ndarray, predicted: np.ndarray) -> np.ndarr
     return _divide(2 * hits, actual + predicted)
 
 
-def _class_f1(task: str, confusion: np.ndarray) -> Scores:
+Counts = list[np.ndarray]
+"""For each class how often it was predicted rightly, occurs, and was predicted: (resamples, k)."""
+
+
+def _class_counts(confusion: np.ndarray) -> Counts:
     hits = np.diagonal(confusion, axis1=1, axis2=2)
-    of_classes = _f1(hits, confusion.sum(axis=2), confusion.sum(axis=1))
-    if task == "binary":
-        return {"f1": np.nan_to_num(of_classes[:, 1])}
-    return {"macro_f1": _mean_of_defined(of_classes)}
+    return [hits, confusion.sum(axis=2), confusion.sum(axis=1)]
+
+
+def _class_f1(task: str, confusion: np.ndarray) -> Scores:
+    of_classes = _f1(*_class_counts(confusion))
+    of_one = {"f1": np.nan_to_num(of_classes[:, 1])} if task == "binary" else {}
+    return {**of_one, "macro_f1": _mean_of_defined(of_classes)}
+
+
+def _ordered_scores(confusion: np.ndarray, labels: Sequence[str]) -> Scores:
+    values = np.array([float(label) for label in labels])
+    _, actual, predicted = _class_counts(confusion)
+    by_chance = actual[:, :, None] * predicted[:, None] / confusion.sum(axis=(1, 2), keepdims=True)
+    ranks = rankdata(values, method="dense")
+    squares = (ranks[:, None] - ranks) ** 2
+    distances = np.abs(values[:, None] - values)
+    disagreement, expected = (
+        (squares * table).sum(axis=(1, 2)) for table in (confusion, by_chance)
+    )
+    return {
+        "mean_absolute_error": (distances * confusion).sum(axis=(1, 2)) / actual.sum(axis=1),
+        "quadratic_weighted_kappa": 1 - _divide(disagreement, expected),
+    }
+
+
+def _label_counts(actual: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> Counts:
+    return [weights @ table for table in (actual & predicted, actual, predicted)]
 
 
 def _multilabel_f1(actual: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> Scores:
-    counts = [weights @ table for table in (actual & predicted, actual, predicted)]
+    counts = _label_counts(actual, predicted, weights)
     together = _f1(*(count.sum(axis=1) for count in counts))
     return {
         "micro_f1": np.nan_to_num(together),
@@ -286,7 +370,7 @@ def _calibration_cases(
     For multiclass whether the predicted class is right, (n,): the top-label form (Guo et al., 2017;
     Kumar et al., 2019). Otherwise whether each class is in each target, (n * outputs,).
     """
-    happened = _right(task, targets, predictions) if task == "multiclass" else targets >= THRESHOLD
+    happened = right(task, targets, predictions) if task == "multiclass" else positive(targets)
     probability = probabilities(task, predictions).ravel().astype(np.float64)
     return happened.ravel(), np.clip(probability, 0, 1)  # a sum in float32 can exceed 1
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from ajuste.evaluation.fit import OPTIMAL
 from ajuste.evaluation.remedies import propose
+from ajuste.evaluation.scores import Score
 
 MOST_SURE = 0.99  # the model of the noise is not exact enough to say more
 
@@ -29,31 +30,28 @@ def sure(fit: dict[str, Any]) -> str:
     return "" if chance is None else _percent(min(chance, MOST_SURE))
 
 
-def quality(
-    network: dict[str, float],
-    linear: dict[str, float],
-    majority: dict[str, float],
-    explained: dict[str, float],
-) -> str:
+def quality(score: str, beside: dict[str, Score], explained: dict[str, float], loss: float) -> str:
     """How good a network is in validation, beside the baselines.
 
     Args:
-        network: its validation scores, `loss` and, if the task has one, `accuracy`.
-        linear: those of the linear baseline.
-        majority: those of always predicting the class frequencies, or the mean.
+        score: a score of the task. Of the loss, the share that is explained is given.
+        beside: its values for the network, for the linear baseline, and for always predicting the
+            class frequencies, in this order.
         explained: the shares of the loss that the network and the linear baseline explain, if they
             are known (`explained` of the fit).
+        loss: the validation loss of the network.
     """
-    if "accuracy" in network:
-        known, beside, usual = (
-            _percent(scores["accuracy"]) for scores in (network, linear, majority)
+    if score != "loss" and None not in beside.values():
+        network, linear, majority = (
+            _percent(value) if score == "accuracy" else f"{value:.2f}" for value in beside.values()
         )
+        named = "right" if score == "accuracy" else score.replace("_", " ")
         return (
-            f"{known} right in validation, where the linear baseline gets {beside} and the label "
-            f"frequencies {usual}"
+            f"{network} {named} in validation, where the linear baseline gets {linear} and the "
+            f"label frequencies {majority}"
         )
     if "validation" not in explained:
-        return f"the validation loss is {network['loss']:.3g}"
+        return f"the validation loss is {loss:.3g}"
     known = f"{_percent(explained['validation'])} of the validation loss explained"
     if "linear" not in explained:
         return known

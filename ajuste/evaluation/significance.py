@@ -35,8 +35,8 @@ import numpy as np
 from scipy import optimize, special
 
 from ajuste.evaluation.bootstrap import resamples
-from ajuste.evaluation.scores import MAIN, Scores, weighted
-from ajuste.tasks import NUMERIC, THRESHOLD, numbers
+from ajuste.evaluation.scores import MAIN, Scores, right, weighted
+from ajuste.tasks import NUMERIC, THRESHOLD, Threshold, numbers
 
 ALPHA = 0.05
 POWER = 0.8
@@ -68,6 +68,7 @@ class Answers:
         predictions: (trainings, n, outputs).
         slices: for each slice a mask of its reviews, bool (n,).
         groups: what each review is about, (n,), if reviews of one film are not independent.
+        thresholds: of each training, (trainings, outputs), or one for all.
     """
 
     task: str
@@ -78,6 +79,14 @@ class Answers:
     predictions: np.ndarray
     slices: dict[str, np.ndarray]
     groups: np.ndarray | None = None
+    thresholds: np.ndarray | float = THRESHOLD
+
+    @property
+    def trainings(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The predictions of each training, (n, outputs), and its thresholds, (outputs,)."""
+        trainings, _, outputs = self.predictions.shape
+        thresholds = np.broadcast_to(self.thresholds, (trainings, outputs))
+        return list(zip(self.predictions, thresholds, strict=True))
 
     def sorted(self) -> "Answers":
         """The same in an order that does not depend on the order of the rows."""
@@ -108,9 +117,8 @@ class Answers:
 
         1 for a right prediction and 0 for a wrong one; for numbers the absolute error.
         """
-        return np.array(
-            [_quality(self.task, self.targets, p, self.labels) for p in self.predictions]
-        )
+        shared = self.task, self.targets, self.labels
+        return np.array([_quality(*shared, *training) for training in self.trainings])
 
 
 @dataclass(frozen=True)
@@ -271,7 +279,7 @@ def compare(
         raise ValueError(f"task {base.task} has no score {score}; it has {', '.join(before)}")
     trainings = len(base.predictions), len(head.predictions)
     estimated = _estimates(base, head, paired, score) if min(trainings) > 1 else {}
-    alike = paired and np.array_equal(base.predictions, head.predictions)
+    alike = paired and all(map(np.array_equal, _told(base), _told(head)))
     test = estimated[score].test(score, margin) if score in estimated else None
     if test and alike:
         test = replace(test, no_worse=True, equivalent=True)
@@ -322,16 +330,22 @@ def _same_reviews(base: Answers, head: Answers) -> bool:
     return base.reviews == head.reviews and np.array_equal(base.targets, head.targets)
 
 
+def _told(side: Answers) -> list[np.ndarray]:
+    """What the answers of a side are made of."""
+    return [np.array(parts) for parts in zip(*side.trainings, strict=True)]
+
+
 def _quality(
-    task: str, targets: np.ndarray, predictions: np.ndarray, labels: Sequence[str]
+    task: str,
+    targets: np.ndarray,
+    labels: Sequence[str],
+    predictions: np.ndarray,
+    threshold: Threshold,
 ) -> np.ndarray:
     if task in NUMERIC:
         actual, predicted = (numbers(task, outputs, labels) for outputs in (targets, predictions))
         return np.abs(actual - predicted)
-    if task == "multiclass":
-        return (targets.argmax(axis=1) == predictions.argmax(axis=1)).astype(np.float64)
-    right = (targets >= THRESHOLD) == (predictions >= THRESHOLD)
-    return right.all(axis=1).astype(np.float64)
+    return right(task, targets, predictions, threshold).astype(np.float64)
 
 
 def _flipped(base: Answers, head: Answers) -> tuple[int, int] | None:
@@ -597,7 +611,8 @@ def _scores(side: Answers, weights: np.ndarray | None = None) -> Scores:
     """Each score of each training, (trainings,); of weighted reviews (trainings, resamples)."""
     once = np.ones((1, len(side.reviews))) if weights is None else weights
     found = [
-        weighted(side.task, side.loss, side.targets, p, side.labels, once) for p in side.predictions
+        weighted(side.task, side.loss, side.targets, predictions, side.labels, once, threshold)
+        for predictions, threshold in side.trainings
     ]
     tables = {name: np.array([scores[name] for scores in found]) for name in found[0]}
     return {name: table[:, 0] if weights is None else table for name, table in tables.items()}

@@ -22,16 +22,18 @@ EXPLODED = 100.0
 """The gradient of a cross-entropy is about 1; steps this large destroy what was learned."""
 
 Norms = dict[str, float]
+Loss = str | Callable[..., "tf.Tensor"]
+"""The name of a loss in Keras, or a function (see `ajuste.training.networks.keras_loss`)."""
 
 
 def layer_norms(
-    model: "keras.Model", loss: str, token_ids: np.ndarray, targets: np.ndarray
+    model: "keras.Model", loss: Loss, token_ids: np.ndarray, targets: np.ndarray
 ) -> Callable[[], Norms]:
     """A function that measures the gradient of the mean loss in each layer.
 
     Args:
         model: the network; its weights may change between two calls.
-        loss: the name of its loss, without penalties.
+        loss: its loss, without penalties.
         token_ids: int32 (n, max_length); dropout is off.
         targets: float (n, outputs).
 
@@ -82,7 +84,7 @@ def trouble(norms: Norms, baseline_loss: float) -> dict[str, str]:
 
 
 def through_time(
-    model: "keras.Model", loss: str, token_ids: np.ndarray, targets: np.ndarray
+    model: "keras.Model", loss: Loss, token_ids: np.ndarray, targets: np.ndarray
 ) -> np.ndarray | None:
     """How much the loss depends on the state at each step back in time.
 
@@ -92,7 +94,7 @@ def through_time(
 
     Args:
         model: a network; its last recurrent layer that returns only its last state is measured.
-        loss: the name of its loss.
+        loss: its loss.
         token_ids: int32 (n, max_length), padded at the end. The last words of each review are used,
             as many as the shortest review has.
         targets: float (n, outputs).

@@ -74,10 +74,12 @@ class Watch:
         validation: Arrays,
         patience: int,
         checkpoint: Checkpoint,
+        weights: np.ndarray | None = None,
     ) -> None:
         self.model, self.live, self.task, self.loss = model, live, task, loss
+        self.weights = weights
         self.parts = {"train": first(train, len(validation["targets"])), "validation": validation}
-        self.baseline_loss = tasks.baseline_loss(loss, train["targets"])
+        self.baseline_loss = tasks.baseline_loss(loss, train["targets"], weights)
         self.patience, self.checkpoint = patience, checkpoint
         self.curve: Curve = []
         self.last: list[np.ndarray] = []
@@ -87,7 +89,8 @@ class Watch:
     def callback(self) -> "keras.callbacks.Callback":
         """What Keras calls during the training."""
         sample = first(self.parts["train"], GRADIENT_REVIEWS)
-        self.layer_norms = gradients.layer_norms(self.model, self.loss, **sample)
+        loss = networks.keras_loss(self.loss, self.weights)
+        self.layer_norms = gradients.layer_norms(self.model, loss, **sample)
         return backend.keras.callbacks.LambdaCallback(
             on_train_batch_end=self.check_batch, on_epoch_end=self.end_epoch
         )
@@ -126,7 +129,7 @@ class Watch:
             DivergedError: a loss is not finite.
         """
         found = {
-            part: measure(self.model, self.task, self.loss, arrays)
+            part: measure(self.model, self.task, self.loss, arrays, self.weights)
             for part, arrays in self.parts.items()
         }
         for part, measured in found.items():
@@ -165,15 +168,28 @@ def first(part: Arrays, count: int) -> Arrays:
     return {name: array[:count] for name, array in part.items()}
 
 
-def measure(model: "keras.Model", task: str, loss: str, part: Arrays) -> Scores:
+def measure(
+    model: "keras.Model", task: str, loss: str, part: Arrays, weights: np.ndarray | None = None
+) -> Scores:
     """The mean loss over a part, without penalties, and the accuracy if the task has one."""
-    return scores(task, loss, part["targets"], model_file.predict(model, part["token_ids"]))
+    predictions = model_file.predict(model, part["token_ids"])
+    return scores(task, loss, part["targets"], predictions, weights)
 
 
-def scores(task: str, loss: str, targets: np.ndarray, predictions: np.ndarray) -> Scores:
-    """What `measure` returns, for targets and predictions (n, outputs)."""
-    mean_loss = float(tasks.review_losses(loss, targets, predictions).mean())
-    accuracy = tasks.accuracy(task, targets, predictions)
+def scores(
+    task: str,
+    loss: str,
+    targets: np.ndarray,
+    predictions: np.ndarray,
+    weights: np.ndarray | None = None,
+    threshold: tasks.Threshold = tasks.THRESHOLD,
+) -> Scores:
+    """What `measure` returns, for targets and predictions (n, outputs).
+
+    The loss is weighted as in training, by `ajuste.tasks.class_weights`.
+    """
+    mean_loss = float(tasks.review_losses(loss, targets, predictions, weights).mean())
+    accuracy = tasks.accuracy(task, targets, predictions, threshold)
     return {"loss": mean_loss} | ({} if accuracy is None else {"accuracy": accuracy})
 
 
@@ -191,6 +207,7 @@ def fit(
     live: Live,
     seed: int,
     checkpoint: Checkpoint,
+    weights: np.ndarray | None = None,
 ) -> int:
     """Compile and train a network.
 
@@ -207,6 +224,7 @@ def fit(
         seed: of the order of the reviews.
         checkpoint: where each epoch saves its state. A training that was interrupted resumes from
             there, if this is asked for, and gives the same weights as without interruption.
+        weights: of the classes (see `ajuste.tasks.class_weights`).
 
     Returns:
         The epoch whose weights are kept, counted from 1.
@@ -215,8 +233,9 @@ def fit(
         DivergedError: a loss was not finite.
     """
     steps = steps_per_epoch(len(train["targets"]), options.batch_size)
-    networks.compile_model(model, options, steps * options.epochs)
-    watch = Watch(model, live, task, options.loss, train, validation, options.patience, checkpoint)
+    networks.compile_model(model, options, steps * options.epochs, weights)
+    given = options.loss, train, validation, options.patience, checkpoint, weights
+    watch = Watch(model, live, task, *given)
     watch.resume()
     done = len(watch.curve)
     try:

@@ -15,7 +15,7 @@ from pydantic import Field, create_model, model_validator
 
 from ajuste.config import reader
 from ajuste.data.text import PADDING, SPECIAL, UNKNOWN
-from ajuste.tasks import TASKS
+from ajuste.tasks import CATEGORICAL_CROSSENTROPY, TASKS
 from ajuste.training import backend
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 OPTIMIZERS = {"sgd": "SGD", "adagrad": "Adagrad", "rmsprop": "RMSprop", "adam": "Adam"}
 """The optimizers: names in `params.yaml`, and in Keras."""
+
+OF_TASK = {"loss": "losses", "class_weight": "class_weights", "threshold": "thresholds"}
+"""The options whose valid values depend on the task, and their names in `ajuste.tasks.Task`."""
 
 FAR_BELOW = 1e9  # what a maximum over words never takes
 
@@ -49,6 +52,8 @@ class Options(reader.Params):
     epochs: Annotated[int, Field(gt=0, le=100_000)]
     patience: reader.Count = 0
     loss: str | None = None
+    class_weight: str | None = None
+    threshold: str | None = None
     l1: reader.Penalty = 0.0
     l2: reader.Penalty = 0.0
     clip_norm: Annotated[float, Field(gt=0)] | None = None
@@ -196,8 +201,8 @@ def options(name: str, entry: Any, task: str | None = None) -> Options:
     Args:
         name: the entry's name, for messages.
         entry: the entry, as `params.yaml` has it.
-        task: a key of `ajuste.tasks.TASKS`, which decides the losses that are allowed; None for an
-            entry that is not in use, so that the loss of any task is allowed.
+        task: a key of `ajuste.tasks.TASKS`, which decides the losses, class weights and thresholds
+            that are allowed; None for an entry that is not in use, so that those of any task are.
 
     Raises:
         FaultsError: an option is unknown, missing, or has a value that does not fit.
@@ -209,12 +214,25 @@ def options(name: str, entry: Any, task: str | None = None) -> Options:
         raise reader.FaultsError(reader.FILE, [_no_network(key, entry)])
     found = reader.checked(entry, _schema(network), key)
     tasks = [TASKS[task]] if task else TASKS.values()
-    losses = list(dict.fromkeys(loss for one in tasks for loss in one.losses))
-    if found.loss not in (None, *losses):
-        valid = reader.not_one_of(found.loss, losses, f" for `task: {task}`" if task else "")
-        fault = f"`{key}.loss` is {reader.shown(found.loss)}; {valid}"
-        raise reader.FaultsError(reader.FILE, [fault])
-    return found.model_copy(update={"loss": found.loss or losses[0]})
+    allowed = {
+        option: list(dict.fromkeys(value for one in tasks for value in getattr(one, of_task)))
+        for option, of_task in OF_TASK.items()
+    }
+    faults = [
+        f"`{key}.{option}` is {reader.shown(value)}; {_advice(value, valid, task)}"
+        for option, valid in allowed.items()
+        if (value := getattr(found, option)) not in (None, *valid)
+    ]
+    if faults:
+        raise reader.FaultsError(reader.FILE, faults)
+    return found.model_copy(update={"loss": found.loss or allowed["loss"][0]})
+
+
+def _advice(value: str, valid: list[str], task: str | None) -> str:
+    of_task = f" for `task: {task}`" if task else ""
+    if not valid:
+        return f"there is none{of_task}; set it to null or remove it"
+    return reader.not_one_of(value, valid, of_task)
 
 
 def _no_network(key: str, entry: dict[str, Any]) -> str:
@@ -291,7 +309,32 @@ def _penalize(model: "keras.Model", options: Options) -> None:
                 weight.regularizer = penalty
 
 
-def compile_model(model: "keras.Model", options: Options, steps: int) -> None:
+def keras_loss(name: str, weights: np.ndarray | None) -> Any:
+    """The loss for Keras: its name, or a function if the reviews count by their class.
+
+    Args:
+        name: one of the losses of `TASKS`.
+        weights: those of `ajuste.tasks.class_weights`, (2, outputs), or None.
+    """
+    if weights is None:
+        return name
+    ops = backend.keras.ops
+    no, yes = weights.astype(np.float32)
+
+    def weighted(targets: Any, predictions: Any) -> Any:
+        targets = ops.cast(targets, "float32")
+        if name == CATEGORICAL_CROSSENTROPY:
+            losses = ops.categorical_crossentropy(targets, predictions)
+            return ops.sum(yes * targets, axis=-1) * losses
+        losses = ops.binary_crossentropy(targets, predictions)
+        return ops.mean((yes * targets + no * (1 - targets)) * losses, axis=-1)
+
+    return weighted
+
+
+def compile_model(
+    model: "keras.Model", options: Options, steps: int, weights: np.ndarray | None = None
+) -> None:
     """Give a network its loss and its optimizer.
 
     Args:
@@ -300,6 +343,7 @@ def compile_model(model: "keras.Model", options: Options, steps: int) -> None:
             over the training (Loshchilov and Hutter, 2017), `constant` keeps it. `clip_norm` bounds
             the norm of the gradient of all weights together (Pascanu et al., 2013).
         steps: the batches of the whole training.
+        weights: of the classes (see `keras_loss`).
     """
     optimizers = backend.keras.optimizers
     rate: Any = options.learning_rate
@@ -307,7 +351,7 @@ def compile_model(model: "keras.Model", options: Options, steps: int) -> None:
         rate = optimizers.schedules.CosineDecay(rate, steps)
     make = getattr(optimizers, OPTIMIZERS[options.optimizer])
     optimizer = make(learning_rate=rate, global_clipnorm=options.clip_norm)
-    model.compile(optimizer, loss=options.loss)
+    model.compile(optimizer, loss=keras_loss(options.loss, weights))
 
 
 def _embedding(options: EmbeddingOptions, matrix: np.ndarray) -> Embed:
