@@ -1,6 +1,6 @@
 """Score the trained network on the test part, over all of it and by slices."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ajuste.config import reader
-from ajuste.config.schema import Evaluate
+from ajuste.config.schema import Evaluate, language_in_use
 from ajuste.data.text import Encoder, tokens
 from ajuste.errors import PipelineError
 from ajuste.evaluation import fit, remedies, scores, tables
@@ -48,38 +48,40 @@ METRICS = Path("metrics/evaluate.json")
 REPORTS = Path("reports/evaluate")
 
 
-def slices(words: list[list[str]], counts: dict[str, int], cuts: Evaluate) -> dict[str, np.ndarray]:
+def slices(
+    words: list[list[str]], vocabulary: Container[str], negations: list[str]
+) -> dict[str, np.ndarray]:
     """The reviews of each slice.
 
+    By length there are three slices, of about a third of the reviews each: "short" has the shortest
+    third and all reviews as long as its longest; "medium" likewise the second third. "with rare
+    words" has the reviews with a larger share of words outside the vocabulary than two thirds of
+    the reviews have.
+
     Args:
-        words: the words of each of n reviews.
-        counts: how often each word of the vocabulary occurs in the training part.
-        cuts: the bounds of the slices.
+        words: the words of each of n reviews; n is at least 1.
+        vocabulary: the words that the vocabulary of the training part contains.
+        negations: patterns of words that negate.
 
     Returns:
         For each slice a bool array (n,). Each review is in exactly one slice by length, one by
-        negation and one by rare words.
+        rare words and one by negation; without `negations` there are no slices by negation.
     """
     length = np.array([len(review) for review in words])
-    negated = {
-        word: any(fnmatchcase(word, pattern) for pattern in cuts.negations)
-        for word in {word for review in words for word in review}
-    }
-    negation = np.array([any(negated[word] for word in review) for review in words])
-    rare_words = np.array(
-        [sum(counts.get(word, 0) < cuts.rare_count for word in review) for review in words]
-    )
-    rare = rare_words > cuts.rare_share * length
-    short, long = length <= cuts.short_words, length > cuts.long_words
-    return {
-        "short": short,
-        "medium": ~short & ~long,
-        "long": long,
-        "with negation": negation,
-        "without negation": ~negation,
-        "with rare words": rare,
-        "without rare words": ~rare,
-    }
+    unknown = np.array([sum(word not in vocabulary for word in review) for review in words])
+    rare_share = unknown / np.maximum(length, 1)
+    first, second = (len(words) - 1) // 3, (2 * len(words) - 1) // 3  # the last ranks of two thirds
+    short, medium = (length <= np.sort(length)[rank] for rank in (first, second))
+    rare = rare_share > np.sort(rare_share)[second]
+    found = {"short": short, "medium": medium & ~short, "long": ~medium}
+    if negations:
+        negated = {
+            word: any(fnmatchcase(word, pattern) for pattern in negations)
+            for word in {word for review in words for word in review}
+        }
+        negation = np.array([any(negated[word] for word in review) for review in words])
+        found |= {"with negation": negation, "without negation": ~negation}
+    return {**found, "with rare words": rare, "without rare words": ~rare}
 
 
 def tell(main: str, overall: dict[str, scores.Score]) -> Iterator[str]:
@@ -172,7 +174,8 @@ def main() -> None:
     compared. With `split.by: group` the intervals are over groups, and the predictions have a
     column `group`.
     """
-    cuts = reader.load("evaluate", Evaluate)
+    asked = reader.load("evaluate", Evaluate)
+    key, language = language_in_use()
     model = model_file.load(MODEL / "model.keras")
     encoder = Encoder.load(MODEL)
     with reading(TEST):
@@ -181,7 +184,7 @@ def main() -> None:
     task, labels, targets = encoder.task, encoder.labels, test["targets"]
     predictions = model_file.predict(model, test["token_ids"])
     loss = TASKS[task].losses[0]
-    main_score = cuts.score or scores.MAIN[task]
+    main_score = asked.score or scores.MAIN[task]
     threshold = encoder.threshold
     groups = reviews["group"].to_numpy() if "group" in reviews else None
 
@@ -198,7 +201,8 @@ def main() -> None:
             f"numbers; choose another score or null"
         )
     of_classes = scores.classes(task, targets, predictions, labels, threshold)
-    members = slices([tokens(text) for text in reviews["review"]], encoder.counts, cuts)
+    words = [tokens(text) for text in reviews["review"]]
+    members = slices(words, encoder.counts, language.negations)
     sliced = {name: scored(chosen) for name, chosen in members.items() if chosen.any()}
     answers = pd.DataFrame(
         {
@@ -231,11 +235,13 @@ def main() -> None:
         with replacing(REPORTS / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n", float_format=digits)
     settings = reader.read()
-    verdict = fitted(task, labels, settings, cuts, threshold)
+    verdict = fitted(task, labels, settings, asked, threshold)
     tested = {**overall, "classes": of_classes, "fit": verdict, "slices": sliced}
     write_json(METRICS, significant(tested))
     for line in tell(main_score, overall):
         print(f"evaluate: {line}")
+    if not language.negations:
+        print(f"evaluate: `{key}` has no negations: no slices by negation")
     print(f"\n{tables.results(settings['model'], task, tested, read_json(BASELINE))}\n")
     print(remedies.advise(verdict, settings))
 

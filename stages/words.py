@@ -180,7 +180,7 @@ def draw(table: pd.DataFrame, shares: np.ndarray, path: Path) -> None:
         axes = figure.add_axes((0.08, 0.08, 0.89, 0.86))
         if table.empty:
             axes.set_axis_off()
-            message = f"Fewer than {FEWEST} of the chosen words have a vector: no map."
+            message = f"Fewer than {FEWEST} words of both sentiments have a vector: no map."
             axes.text(0.5, 0.5, message, ha="center", va="center")
         else:
             axes.set_xlabel(f"first principal component ({shares[0]:.0%} of the variance)")
@@ -211,35 +211,37 @@ def _draw_words(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    """Measure and map the chosen words and list neighbours; skip words without a vector."""
-    settings = reader.load("words", schema.Words)
+    """Measure and map words of both sentiments and list neighbours; skip words without a vector."""
+    count = reader.load("words", schema.Words).neighbours
+    key, language = schema.language_in_use()
     unit = normalize(read_array(MATRIX)[len(SPECIAL) :].astype(np.float64))
     vocabulary = read_vocabulary(VOCABULARY)
     rows = {word: row for row, word in enumerate(vocabulary) if unit[row].any()}
     sentiments = {
-        **dict.fromkeys(settings.positive, "positive"),
-        **dict.fromkeys(settings.negative, "negative"),
+        **dict.fromkeys(language.positive, "positive"),
+        **dict.fromkeys(language.negative, "negative"),
     }
     known = {word: sentiment for word, sentiment in sentiments.items() if word in rows}
-    asked = [word for word in settings.neighbours_of if word in rows]
+    asked = [word for word in language.neighbours_of if word in rows]
     chosen = unit[[rows[word] for word in known]]
 
     measured = likeness(chosen, np.array(list(known.values()), dtype=str) == "positive")
     table, shares = word_map(chosen, known)
-    tables = {
-        "map": table,
-        "neighbours": neighbour_table(unit, rows, asked, settings.neighbours),
-    }
+    tables = {"map": table, "neighbours": neighbour_table(unit, rows, asked, count)}
     for name, content in tables.items():
         with replacing(REPORTS / f"{name}.csv") as temporary:
             content.to_csv(temporary, index=False, lineterminator="\n", float_format=FLOATS)
     draw(table, shares, REPORTS / "map.svg")
     write_json(METRICS, {"known": len(known), **measured})
-    without = [word for word in (*sentiments, *settings.neighbours_of) if word not in rows]
+    if not sentiments:
+        print(f"words: `{key}` has no positive and negative words: no map")
+    else:
+        said = (
+            summary(measured) if len(known) >= FEWEST else f"no map; does `{key}` fit the reviews?"
+        )
+        print(f"words: {len(known)} of {len(sentiments)} words of `{key}` have a vector; {said}")
+    without = [word for word in (*sentiments, *language.neighbours_of) if word not in rows]
     without = list(dict.fromkeys(without))
-    print(
-        f"words: {len(known)} of {len(sentiments)} chosen words have a vector; {summary(measured)}"
-    )
     if without:
         print(f"words: {len(without)} without a vector, left out: {' '.join(without)}")
 

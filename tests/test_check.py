@@ -18,7 +18,7 @@ from stages.check import main as check_main
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 GIVEN = reader.parse(TEXT, "params.yaml")
-FREE = (("models",), ("gate", "bounds"))  # here the user chooses the keys
+FREE = (("languages",), ("models",), ("gate", "bounds"))  # here the user chooses the keys
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 HEAVY = {"keras", "tensorflow", "pandas", "great_expectations", "matplotlib"}
 
@@ -155,7 +155,15 @@ def test_every_section_that_is_missing_is_named():
         ),
         ("data.bundled.sha256", "AB", ": must be 64 hexadecimal digits in lower case, not 'AB'"),
         ("data.csv.a\nb", 1, "`data.csv.a b` is not known; valid: path"),
-        ("words.positive", ["bad"], "`words`: `positive` and `negative` name these twice: bad"),
+        (
+            "languages.english.positive",
+            ["Bad"],
+            "`languages.english`: `positive` and `negative` name these twice: bad",
+        ),
+        ("languages.english.negation", [], "is not known; did you mean `negations`?"),
+        ("languages.other.positive", [1], "`languages.other.positive.0`: "),
+        ("language", "spansh", "`language` is 'spansh'; did you mean `spanish`? valid: english, "),
+        ("language", "german", "`language` is 'german'; valid: english, spanish, other"),
         ("models.gru.unit", 3, "`models.gru.unit` is not known; did you mean `units`?"),
         (
             "models.gru.units",

@@ -1,5 +1,7 @@
 import json
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,25 +22,6 @@ def stage():
     return evaluate
 
 
-@pytest.fixture
-def cuts(stage):
-    return stage.Evaluate(
-        score=None,
-        short_words=2,
-        long_words=4,
-        rare_count=3,
-        rare_share=0.4,
-        negations=["not", "*n't"],
-        fit={
-            "max_gap": 0.15,
-            "max_rise": 0.05,
-            "min_explained": 0.3,
-            "min_of_linear": 0.67,
-            "min_progress": 0.06,
-        },
-    )
-
-
 WORDS = [
     ["good", "film"],
     ["didn't", "like", "it"],
@@ -46,12 +29,17 @@ WORDS = [
     ["not", "a", "good", "film", "at", "all"],
     [],
 ]
-COUNTS = dict.fromkeys(("good", "film", "not", "a", "at", "all", "like", "it", "didn't"), 9)
+KNOWN = {"good", "film", "not", "a", "at", "all", "like", "it", "didn't", "note"}
+NEGATIONS = ["not", "*n't"]
 
 
-def test_slices(stage, cuts):
-    members = stage.slices(WORDS, {**COUNTS, "note": 2}, cuts)
-    assert {name: np.flatnonzero(chosen).tolist() for name, chosen in members.items()} == {
+def members(stage, words, known=KNOWN, negations=NEGATIONS):
+    found = stage.slices(words, known, negations)
+    return {name: np.flatnonzero(chosen).tolist() for name, chosen in found.items()}
+
+
+def test_slices(stage):
+    assert members(stage, WORDS) == {
         "short": [0, 4],
         "medium": [1, 2],
         "long": [3],
@@ -60,6 +48,45 @@ def test_slices(stage, cuts):
         "with rare words": [2],
         "without rare words": [0, 1, 3, 4],
     }
+
+
+def test_without_negations_there_are_no_slices_by_negation(stage):
+    expected = {name: rows for name, rows in members(stage, WORDS).items() if "neg" not in name}
+    assert members(stage, WORDS, negations=[]) == expected
+
+
+@pytest.mark.parametrize(
+    ("lengths", "short", "medium", "long"),
+    [
+        ([9], [0], [], []),
+        ([2, 1], [1], [0], []),
+        ([3, 3, 3, 3], [0, 1, 2, 3], [], []),
+        ([1, 1, 1, 2, 2, 9], [0, 1, 2], [3, 4], [5]),
+        ([5, 1, 4, 2, 6, 3], [1, 3], [2, 5], [0, 4]),
+    ],
+)
+def test_reviews_of_equal_length_are_in_one_slice(stage, lengths, short, medium, long):
+    found = members(stage, [["film"] * length for length in lengths])
+    assert (found["short"], found["medium"], found["long"]) == (short, medium, long)
+    assert found["with rare words"] == []
+
+
+@hypothesis.given(
+    words=st.lists(st.lists(st.sampled_from(["film", "not", "x", "y"])), min_size=1),
+    shuffled=st.randoms(),
+)
+def test_each_review_is_in_one_slice_of_each_kind_whatever_their_order(words, shuffled):
+    from stages import evaluate
+
+    found = evaluate.slices(words, KNOWN, NEGATIONS)
+    for kind in (["short", "medium", "long"], ["with negation", "without negation"]):
+        assert (sum(found[name].astype(int) for name in kind) == 1).all()
+    assert (found["with rare words"] != found["without rare words"]).all()
+    assert found["with rare words"].sum() <= len(words) / 3
+    order = list(range(len(words)))
+    shuffled.shuffle(order)
+    again = evaluate.slices([words[row] for row in order], KNOWN, NEGATIONS)
+    assert all((again[name] == found[name][order]).all() for name in found)
 
 
 def write_curves(stage, task, targets):
@@ -131,7 +158,7 @@ def test_every_task_is_scored(stage, in_tmp, little_model, capsys, task, beside,
     stage.main()
     found = json.loads(stage.METRICS.read_text())
     assert found["reviews"] == 20
-    assert found["slices"].keys() == {"short", "without negation", "with rare words"}
+    assert found["slices"].keys() == {"short", "without negation", "without rare words"}
     of_all = {name: found[name] for name in found if name not in ("classes", "fit", "slices")}
     assert found["slices"]["short"] == of_all
     said = capsys.readouterr().out
@@ -151,7 +178,7 @@ def test_every_task_is_scored(stage, in_tmp, little_model, capsys, task, beside,
     assert "dvc exp run -S model=gru -S models.gru.dropout=0.3" in said
     answers = pd.read_csv(stage.REPORTS / "predictions.csv", dtype=str, keep_default_na=False)
     assert list(answers) == ["origin", "actual", "predicted", *beside, "slices"]
-    assert set(answers["slices"]) == {"short|without negation|with rare words"}
+    assert set(answers["slices"]) == {"short|without negation|without rare words"}
     # and they give the scores again, to the last digit that is written
     predictions = answers[beside].to_numpy(np.float32)
     again = scores.score(task, TASKS[task].losses[0], targets, predictions, labels, main_score)
@@ -204,6 +231,15 @@ def test_the_main_score_is_a_parameter(stage, in_tmp, little_model, capsys):
         assert scored["accuracy_low"] < scored["accuracy"] < scored["accuracy_high"]
     said = capsys.readouterr().out
     assert said.startswith(f"evaluate: average precision {found['average_precision']:.3f} on 20")
+
+
+def test_a_language_without_negations_says_so_once(stage, in_tmp, little_model, capsys):
+    write_test_part(stage, little_model("binary"), "binary")
+    edit(in_tmp / "params.yaml", {"language: english": "language: other"})
+    stage.main()
+    assert json.loads(stage.METRICS.read_text())["slices"].keys() == {"short", "without rare words"}
+    said = "evaluate: `languages.other` has no negations: no slices by negation\n"
+    assert capsys.readouterr().out.count(said) == 1
 
 
 def test_a_split_by_group_has_intervals_over_groups(stage, in_tmp, little_model, capsys):

@@ -128,10 +128,12 @@ def test_a_stage_is_its_module(stage):
 def test_the_parameters_of_a_stage_are_leaves_that_exist(stage):
     for key in STAGES[stage].get("params", []):
         value = PARAMS
-        for part in key.replace("${model}", PARAMS["model"]).split("."):
+        for name in ("model", "language"):
+            key = key.replace(f"${{{name}}}", PARAMS[name])
+        for part in key.split("."):
             assert part in value, key
             value = value[part]
-        assert not isinstance(value, dict) or key == "models.${model}"
+        assert not isinstance(value, dict) or key == f"models.{PARAMS['model']}"
 
 
 def test_stages_do_not_import_one_another():

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT, edit
 from sklearn.preprocessing import normalize
 
 from ajuste.config import reader, schema
+from ajuste.data.text import tokens
 from stages import words as stage
 
 # Lengths of 5 and 10 give cosines with one decimal.
@@ -129,8 +131,8 @@ def finish(vocabulary: list[str], matrix: np.ndarray) -> dict:
     return json.loads(stage.METRICS.read_text())
 
 
-def chosen() -> schema.Words:
-    return reader.load("words", schema.Words)
+def chosen() -> schema.Language:
+    return schema.language_in_use()[1]
 
 
 def test_equal_input_gives_equal_bytes(in_tmp, monkeypatch):
@@ -174,11 +176,20 @@ def test_words_without_a_vector_are_left_out_and_counted(in_tmp, capsys):
     left_out = {wonderful, *more, *worse, *chosen().neighbours_of} - set(vocabulary[:-1])
     assert f"words: {len(left_out)} without a vector, left out: " in said
     assert set(said.split("left out: ")[1].split()) == left_out
-    assert "5 of " in said
+    assert "words: 5 of 24 words of `languages.english` have a vector; mean cosine " in said
 
 
-def test_a_vocabulary_without_the_chosen_words_gives_an_empty_map(in_tmp):
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("english", "0 of 24 words of `languages.english` have a vector; no map; does `langua"),
+        ("other", "`languages.other` has no positive and negative words: no map\n"),
+    ],
+)
+def test_without_known_words_of_both_sentiments_there_is_no_map(in_tmp, capsys, language, said):
+    edit(in_tmp / "params.yaml", {"language: english": f"language: {language}"})
     metrics = finish(["película", "映", "無"], np.eye(3))
+    assert capsys.readouterr().out.startswith(f"words: {said}")
     assert metrics == {
         "known": 0,
         "cosine_alike": None,
@@ -188,7 +199,35 @@ def test_a_vocabulary_without_the_chosen_words_gives_an_empty_map(in_tmp):
     }
     assert (stage.REPORTS / "map.csv").read_text() == "word,sentiment,x,y\n"
     assert (stage.REPORTS / "neighbours.csv").read_text() == "word,rank,neighbour,cosine\n"
-    assert "Fewer than 3 of the chosen words" in (stage.REPORTS / "map.svg").read_text()
+    assert "Fewer than 3 words of both sentiments" in (stage.REPORTS / "map.svg").read_text()
+
+
+@pytest.mark.parametrize("language", ["english", "spanish"])
+def test_the_words_of_a_language_are_words(language):
+    """As `tokens` gives them, without accents composed of two characters."""
+    entry = reader.load(f"languages.{language}", schema.Language, ROOT / "params.yaml")
+    for words in (entry.positive, entry.negative, entry.neighbours_of):
+        assert [tokens(word) for word in words] == [[word] for word in words]
+    plain = [pattern for pattern in entry.negations if "*" not in pattern]
+    assert [tokens(word) for word in plain] == [[word] for word in plain]
+
+
+def test_a_word_may_be_written_with_capitals_and_any_accents():
+    given = {
+        "negations": ["JAMA\u0301S"],
+        "positive": [],
+        "negative": [],
+        "neighbours_of": ["Film"],
+    }
+    entry = schema.Language.model_validate(given)
+    assert (entry.negations, entry.neighbours_of) == (["jam\xe1s"], ["film"])
+
+
+def test_the_map_of_the_spanish_example_has_words_of_both_sentiments():
+    language = reader.load("languages.spanish", schema.Language, ROOT / "params.yaml")
+    lines = (ROOT / "data/examples/vectores.txt").read_text(encoding="utf-8").splitlines()
+    words = {line.split()[0] for line in lines}
+    assert min(len(words & {*language.positive}), len(words & {*language.negative})) >= 4
 
 
 @pytest.mark.filterwarnings("error")

@@ -26,11 +26,12 @@ def faults(given: dict[str, Any], check_entry: CheckEntry) -> list[str]:
     found = _raised(reader.checked, given, schema.File)
     if task:
         found += _labels(given.get("data"), task) + _score(given.get("evaluate"), task)
-    models = given.get("models")
+    for choice, section in (("language", "languages"), ("model", "models")):
+        name, entries = given.get(choice), given.get(section)
+        if isinstance(entries, dict) and isinstance(name, str) and name and name not in entries:
+            found.append(f"`{choice}` is {reader.shown(name)}; {reader.not_one_of(name, entries)}")
+    models, model = given.get("models"), given.get("model")
     if isinstance(models, dict):
-        model = given.get("model")
-        if isinstance(model, str) and model and model not in models:
-            found.append(f"`model` is {reader.shown(model)}; {reader.not_one_of(model, models)}")
         for name, entry in models.items():
             if isinstance(entry, dict):
                 found += _raised(check_entry, name, entry, task if name == model else None)

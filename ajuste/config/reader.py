@@ -245,7 +245,8 @@ def shown(value: Any) -> str:
 def _keys(schema: Any, place: Place) -> dict[str, Any]:
     """The valid keys at a place within a schema, with the schema of each."""
     for part in place:
-        schema = get_args(schema)[0] if isinstance(part, int) else _keys(schema, ())[part]
+        inner = get_args(schema)  # of a list, or of a mapping with free keys
+        schema = inner[-1] if inner else _keys(schema, ())[part]
     return {field.alias or key: field.annotation for key, field in schema.model_fields.items()}
 
 

@@ -1,8 +1,9 @@
 """The schema of `params.yaml`; the options of `models` are in `ajuste.training.networks`."""
 
+import unicodedata
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ajuste.config.reader import (
     FILE,
@@ -20,6 +21,7 @@ from ajuste.config.reader import (
     Share,
     Threads,
     Width,
+    load,
 )
 from ajuste.tasks import TASKS, check_range
 
@@ -195,20 +197,44 @@ class Embed(Params):
 
 
 class Words(Params):
-    """`words`: words of both sentiments, and the words whose neighbours are listed."""
+    """`words`: how many neighbours are listed."""
 
-    positive: list[Name]
-    negative: list[Name]
-    neighbours_of: list[Name]
     neighbours: Positive
 
+
+def _as_token(word: str) -> str:
+    """A word in the form that `ajuste.data.text.tokens` gives."""
+    return unicodedata.normalize("NFC", word.lower())
+
+
+WordList = list[Annotated[Name, AfterValidator(_as_token)]]
+
+
+class Language(Params):
+    """An entry of `languages`: words of the language of the reviews."""
+
+    negations: WordList
+    positive: WordList
+    negative: WordList
+    neighbours_of: WordList
+
     @model_validator(mode="after")
-    def _each_word_once(self) -> "Words":
+    def _each_word_once(self) -> "Language":
         words = [*self.positive, *self.negative]
         twice = sorted({word for word in words if words.count(word) > 1})
         if twice:
             raise ValueError(f"`positive` and `negative` name these twice: {', '.join(twice)}")
         return self
+
+
+def language_in_use() -> tuple[str, Language]:
+    """The key and the entry of `languages` that `language` names.
+
+    Raises:
+        PipelineError: there is no such entry, or it does not fit.
+    """
+    key = f"languages.{load('language', Name)}"
+    return key, load(key, Language)
 
 
 class FitBounds(Params):
@@ -222,14 +248,9 @@ class FitBounds(Params):
 
 
 class Evaluate(Params):
-    """`evaluate`: the main score, and the bounds of the slices and of the verdict on the fit."""
+    """`evaluate`: the main score, and the bounds of the verdict on the fit."""
 
     score: Name | None
-    short_words: Count
-    long_words: Count
-    rare_count: Positive
-    rare_share: Share
-    negations: list[Name]
     fit: FitBounds
 
 
@@ -250,12 +271,14 @@ class File(Params):
     portable: bool
     model: Name
     task: Task
+    language: Name
     data: Data
     validation: Validate = Field(alias="validate")  # pydantic has a method of this name
     split: Split
     tokenize: Tokenize
     embed: Embed
     words: Words
+    languages: dict[Name, Language]
     models: dict[Name, dict[str, Any]]
     evaluate: Evaluate
     gate: Gate
