@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 from tqdm import tqdm
 
-from ajuste.config.reader import SEPARATOR
+from ajuste.config.reader import SEPARATOR, separator
 from ajuste.data.csv_reader import Row, read_csv
 from ajuste.errors import Lines, PipelineError, excerpt, printable, run
 from ajuste.files import replacing
@@ -45,7 +45,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--separator",
         default=",",
-        help="the character between two fields of the CSV file (%(default)s)",
+        type=separator,
+        help="the character between two fields of the CSV file, or tab (%(default)s)",
     )
     parser.add_argument("--output", type=Path, help="the CSV file to write")
     parser.add_argument(
@@ -58,7 +59,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error("--csv needs --output, and --output needs --csv")
     surrogate = "\ud800" <= asked.separator <= "\udfff"  # a byte that is not UTF-8
     if surrogate or not re.fullmatch(SEPARATOR, asked.separator):
-        parser.error("--separator takes one character, and not a quote or a line end")
+        parser.error("--separator takes one character or tab, and not a quote or a line end")
     if asked.output and asked.output.exists():
         if not asked.output.is_file():
             parser.error(f"--output {asked.output} exists and is not a file")

@@ -1,5 +1,6 @@
 """Get the labelled reviews from the source in `data.source`."""
 
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,10 @@ from ajuste.config import reader, schema
 from ajuste.config.schema import BundledReviews, Csv, StanfordReviews, given_labels
 from ajuste.data import reviews
 from ajuste.data.download import default_folder
+from ajuste.data.labels import negative_first
+from ajuste.errors import printable
 from ajuste.files import replacing, write_json
+from ajuste.tasks import split_labels
 from stages import check
 
 REVIEWS = Path("data/raw/reviews.parquet")
@@ -40,7 +44,15 @@ def fetch(
             table = reviews.from_csv(
                 Path(source.path), source.text, source.label, source.group, source.separator
             )
+            given = {name for label in set(table["label"]) for name in split_labels(task, label)}
+            if unused := ", ".join(f"`{name}`" for name in source.mapping if name not in given):
+                _note(f"`data.csv.mapping` has labels that no review has ({unused}); correct them")
+            table["label"] = reviews.mapped(table["label"], source.mapping, task)
             return table, [x if isinstance(x, str) else f"{x:.15g}" for x in source.labels]
+
+
+def _note(text: str) -> None:
+    print(printable(f"fetch: note: {text}"), file=sys.stderr)
 
 
 def main() -> None:
@@ -51,10 +63,18 @@ def main() -> None:
     if data.source == "csv":
         source = reader.load("data.csv", Csv[schema.CSV_LABELS[task]])
     table, labels = fetch(source, task, default_folder())
+    if task == "binary" and negative_first(*labels) is False:
+        first, second = labels
+        _note(
+            f"`data.csv.labels` has {first!r} first, so `probability` is that of {second!r}; if "
+            f"{first!r} is the positive label, swap them in {reader.FILE}"
+        )
     with replacing(REVIEWS) as temporary:
         table.to_parquet(temporary, index=False)
     write_json(LABELS, labels)
-    print(f"fetch: {len(table):,} reviews from {data.source}")
+    left_out = table["label"].isna().sum()
+    said = f"; data.csv.mapping leaves out {left_out:,} of them" if left_out else ""
+    print(f"fetch: {len(table):,} reviews from {data.source}{said}")
 
 
 if __name__ == "__main__":

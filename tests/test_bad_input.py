@@ -87,6 +87,19 @@ REFUSED_CSV = {
     "only a byte order mark": (b"\xef\xbb\xbf", "line 1: empty"),
     "only blank lines": (b"\n\n\n", "line 1: empty"),
     "another separator": (b"review;n\ngood;a\n", "the file has `review;n`; correct the name"),
+    "a semicolon": (b"n;label;review\n1;a;x\n", "; the separator of this file is `;`"),
+    "a tab": (b"label\treview\na\tx\n", "; the separator of this file is `\\t`"),
+    "an Excel file": (b"sep=;\nlabel;review\n", "line 2: no column `review` with"),
+    "only the line for Excel": (b"sep=;\n", "line 2: empty; it needs a header"),
+    "a misspelt column": (b"reveiw,label\nx,a\n", "did you mean `reveiw`?"),
+    "quotes with backslashes": (
+        HEAD + b'fine,a\n"a \\"good\\" film",a\n',
+        """line 3: ',' expected after '"'; write a quote inside a quoted text twice (""), not as""",
+    ),
+    "a quote with a backslash before a separator": (
+        HEAD + b'"a \\", b",a\n',
+        'line 2: 3 fields, the header has 2; write a quote inside a quoted text twice (""), not',
+    ),
     "a row that is too short": (HEAD + b"good,a\nbad\n", "line 3: 1 fields, the header has 2"),
     "a row that is too long": (HEAD + b"good,a\nbad, so,b\n", "line 3: 3 fields, the header has 2"),
     "many columns": (",".join(f"c{n}" for n in range(100_000)).encode(), "`c9`, ...; correct"),
@@ -133,6 +146,15 @@ TAKEN_CSV = {
         [(f"go\u200bod\u200d{chr(0x301) * 5000}", "a", 2)],
     ),
     "null values elsewhere": (HEAD + b"NA,null\nnan,7\n", [("NA", "null", 2), ("nan", "7", 3)]),
+    "the first line of Excel": (b"SEP=,\r\n" + HEAD + b"good,a\n", [("good", "a", 3)]),
+    "the first line of Excel, after a mark": (
+        b'\xef\xbb\xbf"sep=,"\n' + HEAD + b"good,a\n",
+        [("good", "a", 3)],
+    ),
+    "spaces around names and labels": (
+        "review , label\u00a0\n good ,\u00a0a \n".encode(),
+        [(" good ", "a", 2)],
+    ),
     "what a spreadsheet would run": (HEAD + b"=1+1,@a\n", [("=1+1", "@a", 2)]),
     "a hundred thousand columns": (
         b"review,label," + b",".join(b"%d" % n for n in range(99_998)) + b"\ngood" + b"," * 99_999,
@@ -541,7 +563,7 @@ def test_commands_to_a_terminal_in_a_label_are_escaped(known, capsys, monkeypatc
     [
         (b"text\ngood\n", [], "line 1: no column `review`"),
         (b"review\ngood\n", ["--column", "\x1b[2J"], "no column `\\x1b[2J`"),
-        (b"review;n\ngood;1\n", [], "the file has `review;n`; correct the name or the separator"),
+        (b"review;n\ngood;1\n", [], "the file has `review;n`; the separator of this file is `;`"),
         (b"review,probability\ngood,1\n", [], "has a column `probability` already"),
         (b"review\ngood\nb\xe9d\n", [], "line 3: not UTF-8"),
         (b"review,n\n" + b"good,1\n" * 5000 + b'"bad,2\n', [], "line 5002: unexpected end of data"),
@@ -579,7 +601,7 @@ def test_an_invalid_separator_is_refused(in_tmp, capsys, separator):
     with pytest.raises(SystemExit) as end:
         predict.arguments(["--csv", "a", "--output", "b", "--separator", separator])
     assert end.value.code == 2
-    assert "--separator takes one character" in capsys.readouterr().err
+    assert "--separator takes one character or tab" in capsys.readouterr().err
 
 
 # The commands themselves

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from ajuste.config import check, reader
+from ajuste.config import check, reader, schema
 from ajuste.errors import PipelineError
 from ajuste.training import networks
 from stages.check import main as check_main
@@ -236,7 +236,9 @@ def test_labels_that_a_network_could_not_learn_are_refused(task, labels, said):
         ("binary", ["a", "b", "c"], "at most 2 items"),
         ("binary", ["a", "a"], "has a label twice"),
         ("multiclass", ["a"], "at least 2 items"),
-        ("multiclass", ["1", 2, "3"], "put quotes around it"),
+        ("multiclass", ["1", True, "3"], "put quotes around it"),
+        ("binary", ["bad", " good"], "without a space at its start or end, not ' good'"),
+        ("binary", ["bad\u00a0", "good"], r"not 'bad\xa0'"),
         ("multilabel", [], "at least 1 item"),
         (
             "multilabel",
@@ -252,6 +254,38 @@ def test_labels_that_a_network_could_not_learn_are_refused(task, labels, said):
 def test_labels_that_do_not_fit_the_task_are_refused(task, labels, said):
     (fault,) = faults(changed({"data.source": "csv", "data.csv.labels": labels, "task": task}))
     assert said in fault
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "mapping", "said"),
+    [
+        ("binary", ["bad", "good"], {1: "bad", 3: None, 4.5: "good"}, None),
+        ("binary", ["bad", "good"], {"1": "bad", "": None}, None),
+        ("multiclass", [1, 2, "3"], {"one": 1, "two": "2"}, None),
+        ("multilabel", ["drama"], {"Drama": "drama", "x": None}, None),
+        ("regression", [1.0, 10.0], {"five": 5, "six": "6.5", "none": None}, None),
+        ("binary", ["bad", "good"], {1: "god"}, "`mapping` of '1' is 'god'; did you mean `good`?"),
+        ("binary", ["bad", "good"], {1: 5}, "`mapping` of '1' is '5'; valid: bad, good"),
+        ("regression", [1.0, 10.0], {"x": 11}, "is '11'; valid: a number from 1 to 10, or null"),
+        ("regression", [1.0, 10.0], {"x": "ten"}, "is 'ten'; valid: a number from 1 to 10"),
+        ("binary", ["bad", "good"], {True: "bad"}, "put quotes around it"),
+        ("binary", ["bad", "good"], {"x": False}, "valid string, not false"),
+        ("binary", ["bad", "good"], {1: "bad", "x": "good"}, "put quotes around all of them"),
+        ("binary", ["bad", "good"], ["bad"], "`data.csv.mapping`: expected `name: value` pairs"),
+    ],
+)
+def test_a_mapping_leads_to_a_label_of_the_task_or_to_none(task, labels, mapping, said):
+    values = {"data.csv.labels": labels, "data.csv.mapping": mapping, "task": task}
+    found = faults(changed({"data.source": "csv", **values}))
+    assert len(found) == (said is not None)
+    assert all(said in fault for fault in found)
+
+
+@pytest.mark.parametrize("value", ["\\t", "tab", "\t", ";"])
+def test_a_tab_can_be_written_in_three_ways(value):
+    assert faults(changed({"data.csv.separator": value})) == []
+    given = schema.AnyCsv(**{**GIVEN["data"]["csv"], "separator": value})
+    assert given.separator == (";" if value == ";" else "\t")
 
 
 def test_a_network_that_is_not_in_use_may_have_the_loss_of_another_task():
@@ -331,6 +365,14 @@ def test_every_stage_checks_the_parameters_before_it_runs(stage):
         (b"a: 1\nb: \xff\n", "params.yaml, line 2: not UTF-8; save the file as UTF-8"),
         ("a: ñ".encode("utf-16"), "params.yaml, line 1: not UTF-8"),
         (b"a: 1\nb: \x00\n", "params.yaml: .*unacceptable character #x0000"),
+        ("a: 1\nmodel:\u00a0gru\n", "params.yaml, line 2: a no-break space in `model:.xa0gru`, wh"),
+        ("model: gru\u00a0\n", "params.yaml, line 1: a no-break space in `model: gru"),
+        ("model: gru\u00a0# why\n", "params.yaml, line 1: a no-break space"),
+        ("a:\n\u00a0\u00a0b: 1\n", "params.yaml, line 2: a no-break space"),
+        ("a:\n - \u2003b\n", "params.yaml, line 2: a em space in"),
+        ("a:\n -\u00a0b\n", "params.yaml, line 2: a no-break space"),
+        ("my\u00a0key: 1\n", "params.yaml, line 1: a no-break space"),
+        ("a: \u200bb\n", "params.yaml, line 1: a zero width space"),
         (b"a: [1,\n", "params.yaml, line 2: not readable as YAML"),
         (b"a: 1\n---\nb: 2\n", "params.yaml, line 2: .*but found another document"),
         (b"a: !!python/object:os.system x\n", "params.yaml, line 1: .*could not determine a"),
@@ -348,7 +390,12 @@ def test_every_stage_checks_the_parameters_before_it_runs(stage):
 def test_a_file_that_cannot_be_read_is_named_with_the_line(tmp_path, monkeypatch, text, said):
     monkeypatch.chdir(tmp_path)
     if text is not None:
-        Path("params.yaml").write_bytes(text)
+        Path("params.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(PipelineError, match=said) as error:
         check_main()
     assert re.match(r"params\.yaml(, line \d+)?: ", str(error.value))
+
+
+@pytest.mark.parametrize("line", ["# a\u00a0b", "a: 'b\u00a0'", "a: b\u00a0c", "\ufeffa: 1"])
+def test_a_no_break_space_in_a_comment_or_inside_a_value_is_taken(line):
+    assert reader.parse(f"{line}\nb: 1\n", "params.yaml")["b"] == 1

@@ -173,6 +173,58 @@ def test_a_csv_can_have_a_column_of_groups(tmp_path):
         reviews.from_csv(path, "review", "label", "film", ",")
 
 
+def own(task: str, **values) -> schema.Csv:
+    """`data.csv` of a file in the current folder."""
+    given = {"path": "a.csv", "separator": ",", "text": "review", "label": "stars", "group": None}
+    return schema.Csv[schema.CSV_LABELS[task]](**{**given, **values})
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "mapping", "expected"),
+    [
+        ("binary", ["bad", "good"], {1: "bad", 3: None, 5: "good"}, ["bad", None, "good", "x|1"]),
+        ("multiclass", [1, "b"], {"x|1": "b"}, ["1", "3", "5", "b"]),
+        ("multilabel", ["a", "b"], {"1": "a", "5": "b", "x": "b"}, ["a", "3", "b", "b|a"]),
+        ("multilabel", ["a"], {"1": "a", "x": None}, ["a", "3", "5", None]),
+        ("regression", [0.0, 10.0], {"x|1": 7.5}, ["1", "3", "5", "7.5"]),
+        ("binary", ["bad", "good"], {}, ["1", "3", "5", "x|1"]),
+    ],
+)
+def test_labels_are_mapped_and_others_stay(in_tmp, capsys, task, labels, mapping, expected):
+    Path("a.csv").write_text("review,stars\np,1\nq, 3\nr,5 \ns,x|1\n")
+    table, _ = fetch.fetch(own(task, labels=labels, mapping=mapping), task, Path("unused"))
+    assert [None if pd.isna(label) else label for label in table["label"]] == expected
+    assert table["review"].tolist() == ["p", "q", "r", "s"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_mapping_of_a_label_that_no_review_has_is_named(in_tmp, capsys):
+    Path("a.csv").write_text("review,stars\np,1\n")
+    source = own("binary", labels=["bad", "good"], mapping={"1": "bad", "5.0": "good"})
+    fetch.fetch(source, "binary", Path("unused"))
+    assert "`data.csv.mapping` has labels that no review has (`5.0`)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("labels", "noted"),
+    [(["buena", "mala"], True), (["mala", "buena"], False), (["x", "y"], False)],
+)
+def test_the_stage_counts_what_is_left_out_and_notes_inverted_labels(in_tmp, capsys, labels, noted):
+    Path("a.csv").write_text("review,stars\np,1\nq,3\n")
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    values["data"]["source"] = "csv"
+    mapping = {1: labels[0], 3: None}
+    values["data"]["csv"] |= own("binary", labels=labels, mapping=mapping).model_dump()
+    Path("params.yaml").write_text(yaml.safe_dump(values, allow_unicode=True))
+    fetch.main()
+    said = capsys.readouterr()
+    assert said.out == "fetch: 2 reviews from csv; data.csv.mapping leaves out 1 of them\n"
+    note = "has 'buena' first, so `probability` is that of 'mala'; if 'buena' is the positive"
+    assert (note in said.err, said.err.count("\n")) == (noted, int(noted))
+    table = pd.read_parquet("data/raw/reviews.parquet")
+    assert table["label"].isna().tolist() == [False, True]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -182,7 +182,9 @@ cells = st.text(st.sampled_from('\r\n",;\t ') | any_character, max_size=10)
 
 def tables_of(columns: int):
     row = st.tuples(*[cells] * columns)
-    names = st.lists(cells, min_size=columns, max_size=columns, unique=True).filter(any)
+    names = st.lists(cells.map(str.strip), min_size=columns, max_size=columns, unique=True).filter(
+        any
+    )
     return st.tuples(names, st.lists(row, min_size=1, max_size=6))
 
 

@@ -1,5 +1,7 @@
 """Read `params.yaml`, whole or by section, and check it against a schema."""
 
+import re
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -7,24 +9,39 @@ from pathlib import Path
 from reprlib import Repr
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 
-from ajuste.errors import PipelineError
+from ajuste.errors import PipelineError, excerpt
 from ajuste.files import check_readable
 
 FILE_NAME = r"^[^\x00]+$"
 SHA256 = "^[0-9a-f]{64}$"
 SEPARATOR = r'^[^"\r\n\x00]$'  # of a CSV file: one character, but no quote, line end or NUL
-ONE_OF_SEVERAL = r"^[^|\s]([^|]*[^|\s])?$"  # a label
+LABEL = r"^\S([\s\S]*\S)?$"
+ONE_OF_SEVERAL = r"^[^|\s]([^|]*[^|\s])?$"  # a label of `multilabel`
 IN_WORDS = {
     FILE_NAME: "must be the name of a file",
     SHA256: "must be 64 hexadecimal digits in lower case",
-    SEPARATOR: "must be one character other than a quote or a line end",
+    SEPARATOR: "must be one character other than a quote or a line end, or tab",
+    LABEL: "must be a label without a space at its start or end",
     ONE_OF_SEVERAL: "must be a label without `|`, and without a space at its start or end",
 }
 """What a message says about a value that does not match a pattern."""
+
+
+def separator(given: Any) -> Any:
+    r"""The separator of a CSV file that is meant by `\t` (two characters) or `tab`."""
+    return "\t" if given in ("\\t", "tab") else given
+
 
 # A number above these upper bounds is a mistake: the run would need too much memory.
 Positive = Annotated[int, Field(gt=0, le=10**9)]
@@ -37,6 +54,7 @@ Threads = Annotated[int, Field(gt=0, le=1024)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # the seeds that NumPy accepts
 Name = Annotated[str, Field(min_length=1)]
 FileName = Annotated[str, Field(pattern=FILE_NAME)]
+Separator = Annotated[str, BeforeValidator(separator), Field(pattern=SEPARATOR)]
 Sha256 = Annotated[str, Field(pattern=SHA256)]
 Schema = TypeVar("Schema")
 
@@ -44,6 +62,10 @@ FILE = Path("params.yaml")
 SHOWN = 60  # characters of a value in a message
 
 warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML allows to reuse an anchor
+_ODD = r"(?:[^\S \t\r\n]|[\u200b\u2060\ufeff])"  # space that is a letter in YAML
+_ODD_SPACE = re.compile(
+    rf"^\s*(?:-\s*)?{_ODD}|:\s*{_ODD}|{_ODD}\s*$|^[^:'\"]*{_ODD}[^:'\"]*:(?:\s|$)"
+)
 _BRIEF = Repr()  # YAML can repeat a list by aliases until its text needs gigabytes
 _BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother = 3, 3 * SHOWN, 3 * SHOWN
 
@@ -89,8 +111,17 @@ def parse(text: str, name: Path | str) -> dict[str, Any]:
     string.
 
     Raises:
-        PipelineError: it is not a YAML mapping, or has a key twice; the message names the line.
+        PipelineError: it is not a YAML mapping, has a key twice, or has a no-break space where a
+            space is meant; the message names the line.
     """
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        content = re.sub(r"(^|\s)#.*", r"\1", line)
+        if not content.isascii() and _ODD_SPACE.search(content):
+            character = unicodedata.name(re.search(_ODD, content)[0], "control character").lower()
+            raise PipelineError(
+                f"{name}, line {number}: a {character} in `{excerpt(content.strip())}`, which is a "
+                "letter in YAML; replace it by a space, or remove it at the end of the line"
+            )
     try:
         params = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:

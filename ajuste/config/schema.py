@@ -3,12 +3,12 @@
 import unicodedata
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ajuste.config.reader import (
     FILE,
+    LABEL,
     ONE_OF_SEVERAL,
-    SEPARATOR,
     Count,
     FaultsError,
     FileName,
@@ -17,11 +17,14 @@ from ajuste.config.reader import (
     Positive,
     Rate,
     Seed,
+    Separator,
     Sha256,
     Share,
     Threads,
     Width,
     load,
+    not_one_of,
+    shown,
 )
 from ajuste.tasks import TASKS, check_range
 
@@ -78,23 +81,46 @@ class StanfordReviews(Params):
     label: Literal[*GIVEN_LABELS]
 
 
+def _as_text(value: Any) -> Any:
+    """A label that YAML reads as a number, as it is in a CSV file."""
+    return str(value) if type(value) in (int, float) else value
+
+
+def _keys_of_one_kind(mapping: Any) -> Any:
+    if isinstance(mapping, dict) and len({isinstance(key, str) for key in mapping}) > 1:
+        raise ValueError(
+            "some keys are texts and others are not, which DVC cannot sort; put quotes around all "
+            "of them"
+        )
+    return mapping
+
+
+LabelText = Annotated[str, BeforeValidator(_as_text)]
+Mapping = Annotated[
+    dict[Annotated[LabelText, AfterValidator(str.strip)], LabelText | None],
+    BeforeValidator(_keys_of_one_kind),
+]
+
+
 class AnyCsv(Params):
     """`data.csv`: a user's own file, its columns and its labels, for any task."""
 
     path: FileName
-    separator: Annotated[str, Field(pattern=SEPARATOR)]
+    separator: Separator
     text: Name
     label: Name
     group: Name | None
     labels: Annotated[list[Any], Field(min_length=1)]
+    mapping: Mapping = Field(default_factory=dict)
 
 
 Labels = TypeVar("Labels")
-OneOfSeveral = Annotated[Name, Field(pattern=ONE_OF_SEVERAL)]
+Class = Annotated[LabelText, Field(pattern=LABEL)]
+OneOfSeveral = Annotated[LabelText, Field(pattern=ONE_OF_SEVERAL)]
 Ends = Annotated[list[float], Field(min_length=2, max_length=2)]
 CSV_LABELS = {
-    "binary": Annotated[list[Name], Field(min_length=2, max_length=2)],
-    "multiclass": Annotated[list[Name], Field(min_length=2)],
+    "binary": Annotated[list[Class], Field(min_length=2, max_length=2)],
+    "multiclass": Annotated[list[Class], Field(min_length=2)],
     "multilabel": Annotated[list[OneOfSeveral], Field(min_length=1)],
     "regression": Ends,
     "unit_regression": Ends,
@@ -117,6 +143,23 @@ class Csv(AnyCsv, Generic[Labels]):
                 raise ValueError("`labels` must have the lowest number first, then the highest")
             check_range(low, high)
         return self
+
+    @model_validator(mode="after")
+    def _mapped_to_labels(self) -> "Csv":
+        for name, label in self.mapping.items():
+            if fault := label is not None and self._not_a_label(label):
+                raise ValueError(f"`mapping` of {shown(name)} is {shown(label)}; {fault}")
+        return self
+
+    def _not_a_label(self, label: str) -> str:
+        if not isinstance(self.labels[0], float):
+            return "" if label in self.labels else not_one_of(label, self.labels)
+        low, high = self.labels
+        try:
+            fits = low <= float(label) <= high
+        except ValueError:
+            fits = False
+        return "" if fits else f"valid: a number from {low:g} to {high:g}, or null"
 
 
 class Data(Params):

@@ -2,18 +2,29 @@
 
 import codecs
 import csv
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
+from ajuste.config.reader import meant
 from ajuste.errors import Lines, PipelineError, excerpt, printable
 from ajuste.files import check_readable
 
 Row = tuple[int, dict[str, str]]
 
 COLUMNS_SHOWN = 10
+
+SEPARATORS = ",;\t|"
+"""The usual ones."""
+
+BACKSLASH = 'write a quote inside a quoted text twice (""), not as \\"'
+
+_NAMED_SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
+"""The first line of a file for Excel."""
 
 LONGEST = 1 << 24
 """The maximum characters of a line and of a field, about three million words. A longer one is a
@@ -23,12 +34,13 @@ quote that is not closed, or a file of another kind."""
 def read_csv(path: Path, needed: list[str], separator: str = ",") -> Iterator[Row]:
     """Yield `(line, fields)` for every record of a CSV file in UTF-8, with or without a BOM.
 
-    If the file has one column, a blank line is a record with an empty text. Otherwise blank lines
-    are skipped; at the end of the file, standard error gets their number and places.
+    White space around a name of the header does not count. A first line `sep=;`, which Excel reads,
+    is skipped. If the file has one column, a blank line is a record with an empty text. Otherwise
+    blank lines are skipped; at the end of the file, standard error gets their number and places.
 
     Args:
         path: the file; its first record names the columns.
-        needed: the columns that the file must have.
+        needed: the columns that the file must have, without white space around their names.
         separator: the character between two fields.
 
     Yields:
@@ -48,7 +60,10 @@ def read_csv(path: Path, needed: list[str], separator: str = ",") -> Iterator[Ro
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(_lines(file, path), delimiter=separator, strict=True)
             header = next(reader, None)
-            _check_header(header, needed, path, separator)
+            if header and _NAMED_SEPARATOR.fullmatch(separator.join(header)):
+                end, header = reader.line_num, next(reader, None)
+            header = header and [name.strip() for name in header]
+            _check_header(header, needed, f"{path}, line {end + 1}", separator)
             end = reader.line_num
             for fields in reader:
                 start, end = end + 1, reader.line_num
@@ -57,10 +72,15 @@ def read_csv(path: Path, needed: list[str], separator: str = ",") -> Iterator[Ro
                     continue
                 fields = fields or [""]
                 if len(fields) != len(header):
+                    advice = (
+                        BACKSLASH
+                        if any(field.endswith("\\") for field in fields)
+                        else f"put quotes around a text that contains `{separator}`, a quote or a "
+                        "line end"
+                    )
                     raise PipelineError(
                         f"{path}, line {start}: {len(fields)} fields, the header has "
-                        f"{len(header)}; put quotes around a text that contains `{separator}`, a "
-                        "quote or a line end"
+                        f"{len(header)}; {advice}"
                     )
                 rows += 1
                 yield start, dict(zip(header, fields, strict=True))
@@ -75,9 +95,30 @@ def read_csv(path: Path, needed: list[str], separator: str = ",") -> Iterator[Ro
             f"(iconv -f {_likely_encoding(path)} -t utf-8 {path} > utf8.csv)"
         ) from None
     except csv.Error as error:
-        raise PipelineError(
-            f"{path}, line {end + 1}: {error}; check the quotes of this record"
-        ) from None
+        with path.open(encoding="utf-8", newline="") as file:
+            backslash = any('\\"' in line for line in islice(file, end, reader.line_num))
+        advice = BACKSLASH if backslash else "check the quotes of this record"
+        raise PipelineError(f"{path}, line {end + 1}: {error}; {advice}") from None
+
+
+def guessed_separator(path: Path) -> str:
+    """The separator in the first line `sep=;`, or the usual one that gives most columns.
+
+    Raises:
+        PipelineError: no such file.
+    """
+    check_readable(path, "check the path")
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        line = file.readline(LONGEST)
+    if named := _NAMED_SEPARATOR.fullmatch(line.strip('\r\n "')):
+        return named[1]
+    return max(SEPARATORS, key=lambda separator: len(_split(line, separator)))
+
+
+def _split(line: str, separator: str) -> list[str]:
+    """The names in a header, which may have faults."""
+    one_line = re.sub(r"[\r\n\0]", " ", line)
+    return [name.strip() for name in next(csv.reader([one_line], delimiter=separator), [])]
 
 
 def _lines(file: TextIO, path: Path) -> Iterator[str]:
@@ -94,22 +135,27 @@ def _lines(file: TextIO, path: Path) -> Iterator[str]:
         yield line
 
 
-def _check_header(header: list[str] | None, needed: list[str], path: Path, separator: str) -> None:
+def _check_header(header: list[str] | None, needed: list[str], where: str, separator: str) -> None:
     if not header:
-        raise PipelineError(f"{path}, line 1: empty; it needs a header and at least one row")
+        raise PipelineError(f"{where}: empty; it needs a header and at least one row")
     columns = ", ".join(f"`{excerpt(name)}`" for name in header[:COLUMNS_SHOWN])
     more = ", ..." if len(header) > COLUMNS_SHOWN else ""
     for name in needed:
         if name not in header:
+            line = separator.join(header)
+            advice = "correct the name or the separator"
+            if close := len(header) > 1 and meant(name, header):
+                advice = f"did you mean `{close}`?"
+            for other in SEPARATORS:
+                if set(needed) <= set(_split(line, other)):
+                    advice = f"the separator of this file is `{other}`"
             raise PipelineError(
-                f"{path}, line 1: no column `{name}` with the separator `{separator}`; the file "
-                f"has {columns}{more}; correct the name or the separator"
+                f"{where}: no column `{name}` with the separator `{separator}`; the file "
+                f"has {columns}{more}; {advice}"
             )
     doubled = sorted(name for name, count in Counter(header).items() if count > 1)
     if doubled:
-        raise PipelineError(
-            f"{path}, line 1: two columns are named `{excerpt(doubled[0])}`; rename one"
-        )
+        raise PipelineError(f"{where}: two columns are named `{excerpt(doubled[0])}`; rename one")
 
 
 def _likely_encoding(path: Path) -> str:

@@ -3,7 +3,7 @@
 A table of reviews is a `pandas.DataFrame` with one row for each review and the columns
 
 - `review` (str): the text, as in the source;
-- `label` (str): its label, as in the source;
+- `label` (str or null): its label, as in the source; null if `data.csv.mapping` leaves it out;
 - `origin` (str): its place in the source, for messages (`line 17`, `train/pos/0_9.txt`);
 - `official_split` (str, `train` or `test`): only if the source is already split;
 - `group` (str or null): what the review is about, so that a split can keep the reviews of a film
@@ -11,6 +11,7 @@ A table of reviews is a `pandas.DataFrame` with one row for each review and the 
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,7 @@ from ajuste.data.csv_reader import read_csv
 from ajuste.data.download import check_digest, download
 from ajuste.data.package_data import MEND, data_file
 from ajuste.errors import PipelineError
+from ajuste.tasks import SEPARATOR, split_labels
 
 FILMS = Path(__file__).with_name("films.csv")
 """The films of the bundled reviews, in their order (written by `python -m benchmarks.films`)."""
@@ -111,7 +113,7 @@ def from_csv(path: Path, text: str, label: str, group: str | None, separator: st
     Args:
         path: a CSV file in UTF-8 with a header.
         text: the column of the reviews.
-        label: the column of their labels.
+        label: the column of their labels; white space around a label does not count.
         group: the column of what they are about, or None; an empty cell becomes null.
         separator: the character between two fields.
 
@@ -120,8 +122,30 @@ def from_csv(path: Path, text: str, label: str, group: str | None, separator: st
     """
     needed = [text, label, *([group] if group else [])]
     rows = [
-        (row[text], row[label], f"line {line}", group and (row[group].strip() or None))
+        (row[text], row[label].strip(), f"line {line}", group and (row[group].strip() or None))
         for line, row in read_csv(path, needed, separator)
     ]
     table = pd.DataFrame(rows, columns=["review", "label", "origin", "group"])
     return table if group else table.drop(columns="group")
+
+
+def mapped(labels: Iterable[str], mapping: dict[str, str | None], task: str) -> list[str | None]:
+    """The labels under the names that `data.csv.mapping` gives them.
+
+    For `multilabel` each name of a label is mapped.
+
+    Args:
+        labels: the label of each review, as in the source.
+        mapping: the new name of a label, or None for one whose reviews are left out. Other labels
+            stay as they are.
+        task: a key of `TASKS`.
+
+    Returns:
+        The label of each review, or None for one that is left out.
+    """
+
+    def new(label: str) -> str | None:
+        names = [mapping.get(name, name) for name in split_labels(task, label)]
+        return None if None in names else SEPARATOR.join(names)
+
+    return [new(label) for label in labels] if mapping else list(labels)
