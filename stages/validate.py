@@ -1,7 +1,6 @@
 """Check the reviews against a suite of expectations; a failed one stops the pipeline."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +13,11 @@ import great_expectations.expectations as gxe
 
 from ajuste.config import reader, schema
 from ajuste.config.schema import Validate
-from ajuste.data.text import has_markup, text_key
+from ajuste.data.facts import CONTROL, facts
 from ajuste.errors import PipelineError
 from ajuste.files import read_json, reading, write_json, write_text
 from ajuste.report.document import Heading, Table, Text, page
-from ajuste.tasks import NUMERIC, SEPARATOR, split_labels
+from ajuste.tasks import NUMERIC
 from stages import check
 
 REVIEWS = Path("data/raw/reviews.parquet")
@@ -26,10 +25,6 @@ LABELS = Path("data/raw/labels.json")
 METRICS = Path("metrics/validate.json")
 REPORT = Path("reports/validate/index.html")
 ORIGINS_SHOWN = 5
-
-CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]"
-NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
-
 
 ADVICE = {
     "columns": "see ajuste/data/reviews.py for the columns",
@@ -113,49 +108,6 @@ def _of_labels(bounds: Validate, task: str, labels: list[str]) -> dict[str, gxe.
     share = bounds.min_class_share * 2 / len(labels)
     balance = gxe.ExpectColumnValuesToBeBetween(column="class_share", min_value=share)
     return {**empty, **classes, "class balance": balance}
-
-
-def facts(reviews: pd.DataFrame, task: str, labels: list[str]) -> pd.DataFrame:
-    """The reviews with the columns that the suite checks.
-
-    An empty review or label becomes null. A value that cannot be computed for a row is null, so
-    that one fault is reported once. The new columns are
-
-    - `words`: the number of words of the review, separated by white space;
-    - `duplicate` (bool): whether an earlier row has the same text (see `text_key`);
-    - `conflict` (bool): whether another row has the same text with another label;
-    - `markup` (bool): see `has_markup`;
-    - `unknown`: the part of its label that is not in `labels`, or is not a number;
-    - for numbers `number` (float); for classes `classes`, the same in every row: `all`, or which
-      classes are absent; and `class_share`, the share of its class among the reviews with a label
-      of `labels`.
-    """
-    filled = reviews.mask(reviews.apply(lambda column: column.str.strip() == ""))
-    text = filled["review"].dropna().map(text_key)
-    named = filled["label"].dropna().map(lambda label: split_labels(task, label))
-    valid = NUMBER.fullmatch if task in NUMERIC else labels.__contains__
-    unknown = named.map(lambda names: next((name for name in names if not valid(name)), None))
-    if task in NUMERIC:
-        meaning = filled["label"].where(unknown.isna()).astype(float)
-        of_labels = {"number": meaning}
-    else:
-        meaning = named.map(lambda names: SEPARATOR.join(sorted(set(names))))
-        absent = sorted(set(labels) - set(named.explode()))
-        known = filled.loc[filled["label"].isin(labels), "label"]
-        of_labels = {
-            "classes": ", ".join(f"no {name!r}" for name in absent) or "all",
-            "class_share": known.map(known.value_counts(normalize=True)),
-        }
-    if task == "multilabel":
-        meaning = meaning.reindex(filled.index, fill_value="")
-    return filled.assign(
-        words=filled["review"].str.split().str.len(),
-        duplicate=text.duplicated().reindex(filled.index, fill_value=False),
-        conflict=meaning.reindex(filled.index).groupby(text).transform("nunique") > 1,
-        markup=filled["review"].dropna().map(has_markup).reindex(filled.index, fill_value=False),
-        unknown=unknown,
-        **of_labels,
-    )
 
 
 @dataclass(frozen=True)
