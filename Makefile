@@ -21,6 +21,12 @@ repro: .venv/installed ## Set up .venv, run the stages that changed, show the me
 	@echo "Another network: dvc exp run -S model=lstm"
 	@echo "For these, first: source .venv/bin/activate"
 
+.PHONY: new-data
+new-data: .venv/installed ## Propose the parameters for a CSV file (CSV=FILE WRITE=1 TEXT= LABEL= TASK= ...)
+	@python -m stages.new_data "$(CSV)" $(if $(WRITE),--write) \
+	  $(foreach name,SEPARATOR TEXT LABEL GROUP TASK,\
+	  $(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) "$($(name))"))
+
 .PHONY: resume
 resume: export AJUSTE_RESUME = 1
 resume: repro ## make repro, but continue an interrupted training

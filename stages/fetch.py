@@ -9,7 +9,7 @@ from ajuste.config import reader, schema
 from ajuste.config.schema import BundledReviews, Csv, StanfordReviews, given_labels
 from ajuste.data import reviews
 from ajuste.data.download import default_folder
-from ajuste.data.labels import negative_first
+from ajuste.data.labels import mapped, negative_first
 from ajuste.errors import printable
 from ajuste.files import replacing, write_json
 from ajuste.tasks import split_labels
@@ -47,7 +47,7 @@ def fetch(
             given = {name for label in set(table["label"]) for name in split_labels(task, label)}
             if unused := ", ".join(f"`{name}`" for name in source.mapping if name not in given):
                 _note(f"`data.csv.mapping` has labels that no review has ({unused}); correct them")
-            table["label"] = reviews.mapped(table["label"], source.mapping, task)
+            table["label"] = mapped(table["label"], source.mapping, task)
             return table, [x if isinstance(x, str) else f"{x:.15g}" for x in source.labels]
 
 

@@ -21,6 +21,9 @@ COLUMNS_SHOWN = 10
 SEPARATORS = ",;\t|"
 """The usual ones."""
 
+LINES_LOOKED_AT = 20
+"""The lines that the separator is guessed from."""
+
 BACKSLASH = 'write a quote inside a quoted text twice (""), not as \\"'
 
 _NAMED_SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
@@ -102,17 +105,22 @@ def read_csv(path: Path, needed: list[str], separator: str = ",") -> Iterator[Ro
 
 
 def guessed_separator(path: Path) -> str:
-    """The separator in the first line `sep=;`, or the usual one that gives most columns.
+    """The separator in the first line `sep=;`, or the usual one that fits the first lines best.
 
     Raises:
         PipelineError: no such file.
     """
     check_readable(path, "check the path")
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        line = file.readline(LONGEST)
-    if named := _NAMED_SEPARATOR.fullmatch(line.strip('\r\n "')):
+        header, *lines = [file.readline(LONGEST) for _ in range(LINES_LOOKED_AT)]
+    if named := _NAMED_SEPARATOR.fullmatch(header.strip('\r\n "')):
         return named[1]
-    return max(SEPARATORS, key=lambda separator: len(_split(line, separator)))
+
+    def fit(separator: str) -> tuple[bool, int, int]:
+        columns = len(_split(header, separator))
+        return columns > 1, sum(len(_split(x, separator)) == columns for x in lines), columns
+
+    return max(SEPARATORS, key=fit)
 
 
 def _split(line: str, separator: str) -> list[str]:

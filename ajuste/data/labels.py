@@ -1,7 +1,10 @@
-"""What the names of labels mean: which one is negative."""
+"""What labels mean: which one is negative, and the names that `data.csv.mapping` gives them."""
 
 import re
 import unicodedata
+from collections.abc import Iterable
+
+from ajuste.tasks import NUMERIC, SEPARATOR, split_labels
 
 WORDS = {
     -1: """
@@ -52,3 +55,36 @@ def negative_first(one: str, other: str) -> bool | None:
             return answer is not (polarity(first) < 0)
     meaning = polarity(one) - polarity(other)
     return None if meaning == 0 else meaning < 0
+
+
+def decimal_point(label: str) -> str:
+    """A number with a point in place of its decimal comma.
+
+    Before three digits a comma can separate thousands, so `1,234` stays, for `validate` to refuse.
+    """
+    return re.sub(r"^([+-]?[0-9]*),([0-9]{1,2}|[0-9]{4,})$", r"\1.\2", label)
+
+
+def mapped(labels: Iterable[str], mapping: dict[str, str | None], task: str) -> list[str | None]:
+    """The labels under the names that `data.csv.mapping` gives them.
+
+    For `multilabel` each name of a label is mapped. For tasks of numbers a decimal comma becomes a
+    point.
+
+    Args:
+        labels: the label of each review, as in the source.
+        mapping: the new name of a label, or None for one whose reviews are left out. Other labels
+            stay as they are.
+        task: a key of `TASKS`.
+
+    Returns:
+        The label of each review, or None for one that is left out.
+    """
+
+    def new(label: str) -> str | None:
+        names = [mapping.get(name, name) for name in split_labels(task, label)]
+        if task in NUMERIC and names != [None]:
+            return decimal_point(names[0])
+        return None if None in names else SEPARATOR.join(names)
+
+    return [new(label) for label in labels] if mapping or task in NUMERIC else list(labels)

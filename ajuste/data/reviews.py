@@ -11,7 +11,6 @@ A table of reviews is a `pandas.DataFrame` with one row for each review and the 
 """
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +22,6 @@ from ajuste.data.csv_reader import read_csv
 from ajuste.data.download import check_digest, download
 from ajuste.data.package_data import MEND, data_file
 from ajuste.errors import PipelineError
-from ajuste.tasks import SEPARATOR, split_labels
 
 FILMS = Path(__file__).with_name("films.csv")
 """The films of the bundled reviews, in their order (written by `python -m benchmarks.films`)."""
@@ -127,25 +125,3 @@ def from_csv(path: Path, text: str, label: str, group: str | None, separator: st
     ]
     table = pd.DataFrame(rows, columns=["review", "label", "origin", "group"])
     return table if group else table.drop(columns="group")
-
-
-def mapped(labels: Iterable[str], mapping: dict[str, str | None], task: str) -> list[str | None]:
-    """The labels under the names that `data.csv.mapping` gives them.
-
-    For `multilabel` each name of a label is mapped.
-
-    Args:
-        labels: the label of each review, as in the source.
-        mapping: the new name of a label, or None for one whose reviews are left out. Other labels
-            stay as they are.
-        task: a key of `TASKS`.
-
-    Returns:
-        The label of each review, or None for one that is left out.
-    """
-
-    def new(label: str) -> str | None:
-        names = [mapping.get(name, name) for name in split_labels(task, label)]
-        return None if None in names else SEPARATOR.join(names)
-
-    return [new(label) for label in labels] if mapping else list(labels)
