@@ -116,9 +116,10 @@ def guessed_separator(path: Path) -> str:
     if named := _NAMED_SEPARATOR.fullmatch(header.strip('\r\n "')):
         return named[1]
 
-    def fit(separator: str) -> tuple[bool, int, int]:
+    def fit(separator: str) -> tuple[int, ...]:
         columns = len(_split(header, separator))
-        return columns > 1, sum(len(_split(x, separator)) == columns for x in lines), columns
+        alike = sum(len(_split(line, separator)) == columns for line in lines)
+        return columns > 1, alike, columns, -header.count(f"{separator} ")  # a comma in a name
 
     return max(SEPARATORS, key=fit)
 
