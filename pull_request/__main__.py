@@ -13,6 +13,7 @@ from ajuste import errors
 from ajuste.errors import PipelineError
 from ajuste.files import write_text
 from ajuste.report import document
+from ajuste.repository import inputs
 from pull_request import compared, gate, report, revision, trainings
 from pull_request.comment import LIMIT
 from pull_request.compared import BASE, REFERENCE
@@ -52,8 +53,13 @@ def findings(root: Path, asked: argparse.Namespace) -> Findings:
         PipelineError: a revision is missing or faulty.
     """
     old, new = (revision.find(root, name) for name in (asked.base, asked.head))
-    if asked.head == revision.WORKSPACE and (unseen := revision.untracked(root)):
-        print(f"not included, because Git does not track them: {', '.join(unseen)}")
+    if new.has_pipeline:
+        inputs.demand(root, new.commit, new.name, [new.params])
+    if asked.head == revision.WORKSPACE:
+        if unseen := revision.untracked(root):
+            print(f"not included, because Git does not track them: {', '.join(unseen)}")
+        for line in inputs.stale(root):
+            print(line)
     bounds = gate.load(new.params)
     others = {BASE: old}
     if bounds.reference and (fixed := reference(root, bounds.reference)).commit != old.commit:

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -121,12 +121,9 @@ def find(root: Path, name: str) -> Revision:
     if name == WORKSPACE:
         commit = _working_tree(root)
     else:
-        commit = _committed(root, name) or _experiment(root, name)
+        commit = _committed(root, name) or _experiment(root, name) or _remote(root, name)
         if not commit:
-            raise PipelineError(
-                f"{name}: no such revision or experiment; try `git fetch origin` (with --unshallow "
-                "if the clone is shallow)"
-            )
+            raise PipelineError(f"{name}: no such revision or experiment; {_advice(root, name)}")
     bare = Revision(root, name, commit, collect.params(root, commit, name), {})
     return replace(bare, unreproduced=_unreproduced(bare)) if bare.has_pipeline else bare
 
@@ -146,17 +143,47 @@ def _experiment(root: Path, name: str) -> str:
     Raises:
         PipelineError: there are several, and none starts from HEAD.
     """
-    listed = git(root, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").split()
-    found = dict(zip(listed[::2], listed[1::2], strict=True))
-    found = {ref: commit for ref, commit in found.items() if ref.endswith(f"/{name}")}
+    found = [ref for ref, called in collect.experiments(root).items() if called == name]
     head = git(root, "rev-parse", "HEAD").strip()
-    here = [commit for ref, commit in found.items() if f"/{head[:2]}/{head[2:]}/" in ref]
+    here = [ref for ref in found if ref == collect.ref(head, name)]
     if len(found) > 1 and not here:
         raise PipelineError(
             f"{name}: {len(found)} experiments have this name, and none starts from HEAD; use the "
             "commit of one"
         )
-    return next(iter(here or found.values()), "")
+    return _committed(root, (here or found)[0]) if found else ""
+
+
+def _remote(root: Path, name: str) -> str:
+    """The commit of a branch that only a remote has, or an empty string; `git switch` does so too.
+
+    A clone of one branch has no other local branch.
+    """
+    found = [one for one in _names(root, "refs/remotes") if one.partition("/")[2] == name]
+    if len(found) != 1:
+        return ""
+    print(f"{name}: there is no such branch here, so {found[0]} is used")
+    return _committed(root, f"refs/remotes/{found[0]}")
+
+
+def _advice(root: Path, name: str) -> str:
+    """What to do about an unknown name."""
+    known = [WORKSPACE, *_names(root, "refs/heads", "refs/tags", "refs/remotes")]
+    known += collect.experiments(root).values()
+    close = reader.meant(name, known)
+    question = f"did you mean `{close}`? " if close else ""
+    if git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
+        return f"{question}the clone is shallow; `git fetch --unshallow` gets older commits"
+    if remotes := git(root, "remote").split():
+        every = f"git fetch --tags {remotes[0]} '+refs/heads/*:refs/remotes/{remotes[0]}/*'"
+        return f"{question}`{every}` gets all branches and tags"
+    return f"{question}valid: {', '.join(dict.fromkeys(known))}, or a commit"
+
+
+def _names(root: Path, *kinds: str) -> list[str]:
+    """The names of branches and tags, without the first part `refs/heads/` or the like."""
+    listed = git(root, "for-each-ref", "--format=%(refname)", *kinds).split()
+    return [one.split("/", 2)[2] for one in listed if not one.endswith("/HEAD")]
 
 
 def _working_tree(root: Path) -> str:
@@ -179,15 +206,16 @@ def untracked(root: Path) -> list[str]:
 
 
 def _unreproduced(revision: Revision) -> dict[str, list[str]]:
-    """The output of `dvc status` in a checkout of the revision.
+    """The output of `dvc status` in a checkout of the revision, without the `.dvc` files.
 
-    The output of another stage has changed if its hashes in `dvc.lock` differ between the stage
-    that writes it and the stage that reads it.
+    The output of another stage or of a `.dvc` file has changed if its hash there differs from the
+    one in `dvc.lock` of the stage that reads it. A frozen stage does not look at what it reads.
     """
     try:
         repo = Repo(str(revision.root), rev=revision.commit)
-        made = {str(out): out for stage in repo.index.stages for out in stage.outs}
-        found = {stage.name: list(_reasons(stage, made)) for stage in repo.index.stages}
+        made = {out.fs_path: out for stage in repo.index.stages for out in stage.outs}
+        run = [stage for stage in repo.index.stages if not stage.is_data_source]
+        found = {stage.name: list(_reasons(stage, made)) for stage in run}
     except DvcException as error:
         reason = " ".join(str(error).split())
         raise PipelineError(f"{revision.name}: dvc.yaml is not readable: {reason}") from None
@@ -195,20 +223,32 @@ def _unreproduced(revision: Revision) -> dict[str, list[str]]:
 
 
 def _reasons(stage: Stage, made: dict[str, Output]) -> Iterator[str]:
-    if not any(dependency.hash_info for dependency in stage.deps):
+    if not any(one.hash_info for one in (*stage.deps, *stage.outs)):
         yield "was never run"
         return
     if stage.cmd_changed:
         yield "its command has changed"
-    for dependency in stage.deps:
-        if str(dependency) in made and made[str(dependency)].use_cache:
-            if dependency.hash_info != made[str(dependency)].hash_info:
+    for dependency in () if stage.frozen else stage.deps:
+        path = PurePosixPath(dependency.fs_path)
+        holding = next((made[str(one)] for one in (path, *path.parents) if str(one) in made), None)
+        if holding and holding.use_cache:
+            if dependency.hash_info.value != _recorded(dependency, holding):
                 yield f"{dependency} has changed"
         else:
             yield from _changes(dependency)
     for out in stage.outs:
         if not out.use_cache and out.status():  # a metric that Git keeps
             yield f"{out} is not the output of the stage"
+
+
+def _recorded(dependency: Dependency, holding: Output) -> str | None:
+    """The hash of what a stage reads, which is an output or a file in it."""
+    if dependency.fs_path == holding.fs_path:
+        return holding.hash_info.value
+    try:
+        return dependency.repo.dvcfs.info(dependency.fs_path).get("md5")
+    except FileNotFoundError:  # the folder has no such file, or its list is not in the cache
+        return None
 
 
 def _changes(dependency: Dependency) -> Iterator[str]:

@@ -8,6 +8,7 @@ from ajuste import errors
 from ajuste.errors import PipelineError
 from ajuste.files import write_text
 from ajuste.report import document
+from ajuste.repository import inputs
 from ajuste.training.environment import cores
 from study import collect, plan, report, run
 
@@ -66,6 +67,8 @@ def main() -> None:
     if not asked.report_only:
         own = [f"{REPORTS / asked.list.stem}{end}" for end in (".md", ".html", "/")]
         run.check_clean(start.root, [*own, asked.list.as_posix()])
+        for line in inputs.stale(start.root):
+            print(line)
         run.run(start, study, asked.jobs)
     results = collect.collect_all(start, study)
     page = write_report(asked.list, study, results, start.commit[:7])

@@ -29,6 +29,7 @@ EVALUATE = "metrics/evaluate.json"
 SPLIT = "metrics/split.json"
 CURVES = "metrics/train/plots/metrics/{part}/loss.tsv"
 VALIDATION = "data/predictions/validation.npz"
+REFERENCE = r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/[^/]+"  # DVC keeps others below refs/exps
 GRADIENT = "reports/train/gradient_through_time.csv"
 
 
@@ -128,6 +129,14 @@ def params(root: Path, commit: str, name: str) -> dict[str, Any]:
 def ref(commit: str, name: str) -> str:
     """The Git reference of an experiment that starts from a commit."""
     return f"refs/exps/{commit[:2]}/{commit[2:]}/{name}"
+
+
+def experiments(root: Path) -> dict[str, str]:
+    """The name of each experiment by its Git reference; the latest comes first."""
+    listed = git(
+        root, "for-each-ref", "--sort=-committerdate", "--format=%(refname)", "refs/exps"
+    ).split()
+    return {one: one.split("/")[4] for one in listed if re.fullmatch(REFERENCE, one)}
 
 
 def is_done(start: Base, experiment: Experiment) -> bool:

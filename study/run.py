@@ -24,6 +24,7 @@ from dvc.repo import Repo
 from ajuste.data.download import default_folder
 from ajuste.errors import PipelineError
 from ajuste.files import read_json, write_json
+from ajuste.repository import inputs
 from ajuste.repository.git import clone, git
 from ajuste.repository.throwaway import share_cache
 from ajuste.training.environment import cores
@@ -67,8 +68,13 @@ def run(start: Base, study: Plan, jobs: int) -> list[Result]:
         The results, in the order in which the experiments ended.
 
     Raises:
-        PipelineError: another study is running, or a stage that all experiments share failed.
+        PipelineError: a file that they read is not tracked or not at hand, another study is
+            running, or a stage that all experiments share failed.
     """
+    missing = [one for one in study.experiments if not collect.is_done(start, one)]
+    given = [plan.merged(start.params, one.overrides) for one in missing]
+    added = inputs.demand(start.root, start.commit, f"commit {start.commit[:7]}", given)
+    inputs.fetch(start.root, start.commit, added)
     with _alone(start.root / FOLDER):
         try:
             return asyncio.run(_until_told(_Study(start, study, jobs).run()))

@@ -10,7 +10,7 @@ from ajuste.errors import PipelineError, run
 from ajuste.evaluation import remedies, tables
 from ajuste.files import ENVIRONMENT, read_json, recorded
 from ajuste.repository import integrity
-from ajuste.repository.git import git, show
+from ajuste.repository.git import show
 from ajuste.repository.integrity import LOCK
 from study import collect
 
@@ -62,9 +62,7 @@ def _validation(lock: str) -> str | None:
 
 
 def _runs(root: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
-    references = git(root, "for-each-ref", "--format=%(refname)", "refs/exps").split()
-    names = {reference: reference.split("/")[-1] for reference in references}
-    for reference, name in {"HEAD": "the last commit", **names}.items():
+    for reference, name in {"HEAD": "the last commit", **collect.experiments(root)}.items():
         if text := show(root, reference, collect.TRAIN):
             yield name, json.loads(text), show(root, reference, LOCK)
 

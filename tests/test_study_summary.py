@@ -24,7 +24,7 @@ def test_the_best_run_has_the_lowest_validation_loss_on_the_same_reviews(tmp_pat
     for name, scores in runs.items():
         trained(*scores)
         commit(tmp_path, name)
-        run("git", "update-ref", f"refs/exps/ab/cd/{name}", "HEAD", cwd=tmp_path)
+        run("git", "update-ref", f"refs/exps/ab/{'c' * 38}/{name}", "HEAD", cwd=tmp_path)
     now = trained(0.4)
     commit(tmp_path, "now")
     assert summary.best(tmp_path, now)[0] == "good"
