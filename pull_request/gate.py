@@ -4,17 +4,20 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 from ajuste.config import reader
 from ajuste.config.schema import Gate
 from ajuste.errors import PipelineError
 from ajuste.evaluation.significance import LOWER_IS_BETTER, WORSE, Comparison
+from ajuste.tasks import TASKS
 from pull_request.compared import REFERENCE, Compared
 from pull_request.revision import Result
 from pull_request.trainings import SEEDS, Side
 from pull_request.units import amount, margin, named
 
+SCORES = {"calibration_error", *(score for task in TASKS.values() for score in task.scores)}
 MANY = 20  # seeds a side; nobody trains more
 
 
@@ -26,11 +29,13 @@ class Outcome:
         broken: the bounds that are broken, and by how much.
         undecided: bounds that are shown neither to hold nor to be broken, and what would decide.
         held: the bounds that are kept.
+        notes: remarks that do not fail the check.
     """
 
     broken: list[str] = field(default_factory=list)
     undecided: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def failures(self) -> list[str]:
@@ -62,7 +67,9 @@ def hold(gate: Gate, head: Side, others: Sequence[Compared]) -> Outcome:
         outcome.broken.append(_no_results(others[0].side, head))
         return outcome
     for score, bound in gate.bounds.items():
-        _bound(outcome, score, bound, head.results)
+        _bound(outcome, score, bound, head.results, others[0])
+    if outcome.notes or not gate.bounds:
+        outcome.notes.extend(proposed(others[0].side))
     for other in others:
         _no_worse(outcome, gate, other)
         if other.side.results:
@@ -100,22 +107,64 @@ def in_validation(side: Side) -> bool:
     return bool(re.search("(^|: )validate: ", side.failure))
 
 
-def _bound(outcome: Outcome, score: str, bound: float, results: Sequence[Result]) -> None:
-    value = mean(results, score)
-    if value is None:
-        known = ", ".join(name for name in results[0].scores if mean(results, name) is not None)
-        outcome.broken.append(f"gate.bounds.{score}: no such score; valid: {known}")
+def _bound(
+    outcome: Outcome, score: str, bound: float, results: Sequence[Result], base: Compared
+) -> None:
+    task, value = results[0].answers.task, mean(results, score)
+    if value is None and score not in TASKS[task].scores and score in SCORES:
+        outcome.notes.append(
+            f"gate.bounds.{score}: not checked, because task {task} has no such score; remove it"
+        )
         return
-    upper = score in LOWER_IS_BETTER
-    missed = value - bound if upper else bound - value
-    side, end = ("above", "maximum") if upper else ("below", "minimum")
-    if missed > 0:
-        outcome.broken.append(
-            f"gate.bounds.{score}: {named(score)} is {value:.4f}, {missed:.4f} {side} the {end} of "
-            f"{bound:g}"
+    if value is None:
+        known = [name for name in results[0].scores if mean(results, name) is not None]
+        what = "not defined here" if score in results[0].scores else "no such score"
+        outcome.broken.append(f"gate.bounds.{score}: {what}; {reader.not_one_of(score, known)}")
+        return
+    missed = _missed(score, bound, value)
+    side, end = ("above", "maximum") if score in LOWER_IS_BETTER else ("below", "minimum")
+    said = f"{named(score)} is {value:.4f}, {missed:.4f} {side} the {end} of {bound:g}"
+    if missed <= 0:
+        outcome.held.append(f"{named(score)}: {end} {bound:g}")
+    elif _is_old(score, bound, base):
+        outcome.notes.append(
+            f"gate.bounds.{score}: {said}, but the base has the same bound and the same predictions"
         )
     else:
-        outcome.held.append(f"{named(score)}: {end} {bound:g}")
+        outcome.broken.append(f"gate.bounds.{score}: {said}")
+
+
+def _missed(score: str, bound: float, value: float) -> float:
+    """By how much a score misses its bound; 0 or less if it keeps it."""
+    return value - bound if score in LOWER_IS_BETTER else bound - value
+
+
+def _is_old(score: str, bound: float, base: Compared) -> bool:
+    """Whether the base breaks the same bound in the same way, so that the head is not the cause."""
+    section = base.side.revision.params.get("gate")
+    before = section.get("bounds") if isinstance(section, dict) else None
+    same = isinstance(before, dict) and before.get(score) == bound
+    return same and bool(base.comparison and base.comparison.alike)
+
+
+def proposed(side: Side) -> list[str]:
+    """A bound of the main score that a side keeps: the rule, and the line for `gate`.
+
+    It is the worse end of the 95 % interval, of several trainings the worst one, rounded away from
+    the score to two decimals. A side or a score without an interval gives an empty list.
+    """
+    upper = bool(side.results) and side.score in LOWER_IS_BETTER
+    name, way = ("high", "up") if upper else ("low", "down")
+    ends = [one.scores.get(f"{side.score}_{name}") for one in side.results]
+    if not ends or not all(isinstance(end, int | float) for end in ends):
+        return []
+    end, rounding = (max(ends), ROUND_CEILING) if upper else (min(ends), ROUND_FLOOR)
+    bound = Decimal(str(end)).quantize(Decimal("0.01"), rounding)
+    return [
+        f"the {'upper' if upper else 'lower'} end of the 95 % interval of the {named(side.score)} "
+        f"of the base, rounded {way} to two decimals, as a bound for gate in params.yaml:",
+        f"bounds: {{{side.score}: {bound}}}",
+    ]
 
 
 def _no_worse(outcome: Outcome, gate: Gate, other: Compared) -> None:

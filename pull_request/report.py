@@ -216,7 +216,8 @@ def check(outcome: Outcome) -> list[Block]:
     ):
         if sentences:
             blocks += [Text([Strong(title)]), Bullets([[Code(one)] for one in sentences])]
-    return blocks or [Text([Strong("The check passes"), f" ({'; '.join(outcome.held)})."])]
+    blocks = blocks or [Text([Strong("The check passes"), f" ({'; '.join(outcome.held)})."])]
+    return [*blocks, *(Text([Code(note)]) for note in outcome.notes)]
 
 
 def _notes(found: Findings) -> list[list[str]]:

@@ -5,6 +5,7 @@ They come from Git and from DVC's cache or remote; the working tree does not cha
 
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -159,16 +160,18 @@ def _remote(root: Path, name: str) -> str:
 
     A clone of one branch has no other local branch.
     """
-    found = [one for one in _names(root, "refs/remotes") if one.partition("/")[2] == name]
+    branch, before = re.fullmatch(r"([^~^]*)(.*)", name, re.DOTALL).groups()  # `main~1`
+    found = [one for one in _names(root, "refs/remotes") if one.partition("/")[2] == branch]
     if len(found) != 1:
         return ""
-    print(f"{name}: there is no such branch here, so {found[0]} is used")
-    return _committed(root, f"refs/remotes/{found[0]}")
+    print(f"{branch}: there is no such branch here, so {found[0]} is used")
+    return _committed(root, f"refs/remotes/{found[0]}{before}")
 
 
 def _advice(root: Path, name: str) -> str:
     """What to do about an unknown name."""
-    known = [WORKSPACE, *_names(root, "refs/heads", "refs/tags", "refs/remotes")]
+    known = [WORKSPACE, *_names(root, "refs/heads", "refs/tags")]
+    known += [one.partition("/")[2] for one in _names(root, "refs/remotes")]
     known += collect.experiments(root).values()
     close = reader.meant(name, known)
     question = f"did you mean `{close}`? " if close else ""
@@ -197,6 +200,14 @@ def _working_tree(root: Path) -> str:
         return head
     commit = ("commit-tree", f"{stashed}^{{tree}}", "-p", head, "-m", WORKSPACE)
     return git(root, *commit, GIT_AUTHOR_DATE=date, GIT_COMMITTER_DATE=date).strip()
+
+
+def is_same(one: Revision, other: Revision) -> bool:
+    """Whether two revisions have the same results: one commit, or one `dvc.lock` up to date."""
+    if one.commit == other.commit:
+        return True
+    locks = [show(side.root, side.commit, "dvc.lock") for side in (one, other)]
+    return locks[0] == locks[1] != "" and not (one.unreproduced or other.unreproduced)
 
 
 def untracked(root: Path) -> list[str]:

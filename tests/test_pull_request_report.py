@@ -355,6 +355,52 @@ def test_a_broken_bound_says_by_how_much(given, broken):
     assert bool(found.broken) == bool(broken)
 
 
+@pytest.mark.parametrize(
+    ("score", "ends", "line"),
+    [
+        ("accuracy", [("low", 0.8199), ("low", 0.8101)], "bounds: {accuracy: 0.81}"),
+        ("accuracy", [("low", 0.57), ("low", 0.57)], "bounds: {accuracy: 0.57}"),
+        ("loss", [("high", 0.4), ("high", 0.401)], "bounds: {loss: 0.41}"),
+        ("r2", [("low", -0.001), ("low", 0.1)], "bounds: {r2: -0.01}"),
+        ("accuracy", [("low", 0.8), ("high", 0.9)], None),
+    ],
+)
+def test_empty_bounds_pass_and_the_base_proposes_one(score, ends, line):
+    base, head = sides(80, 5, seeds=2, gate=bounds(bounds={}, allow=["drop"]))
+    for one, (end, value) in zip(base.results, ends, strict=True):
+        one.scores[f"{score}_{end}"] = value
+    base = replace(base, revision=revision("main", evaluate={"score": score}))
+    found = outcome(base, head)
+    assert found.failures == []
+    assert found.notes[1:] == ([line] if line else [])
+    assert (f"\n\n`{line}`\n\n" in written(base, head)) == bool(line)
+
+
+def test_a_bound_of_another_task_is_not_checked():
+    base, head = sides(80, 5, gate=bounds(bounds={"r2": 0.5, "acuracy": 0.5}))
+    found = outcome(base, head)
+    assert found.notes == [
+        "gate.bounds.r2: not checked, because task binary has no such score; remove it"
+    ]
+    assert found.broken == [
+        "gate.bounds.acuracy: no such score; did you mean `accuracy`? valid: accuracy, loss"
+    ]
+
+
+def test_a_bound_that_the_base_breaks_in_the_same_way_is_a_note():
+    strict = bounds(bounds={"accuracy": 0.99})
+    base, _ = sides(gate=strict)
+    base = replace(base, revision=revision("main", gate=strict))
+    found = outcome(base, replace(base, revision=revision("change", gate=strict)))
+    assert found.failures == []
+    assert "the base has the same bound and the same predictions" in found.notes[0]
+    raised = bounds(bounds={"accuracy": 0.995})
+    assert outcome(base, replace(base, revision=revision("change", gate=raised))).broken
+    other = answering(base, lambda said: replace(said, predictions=1 - said.predictions))
+    other = replace(other, revision=revision("change", gate=strict))
+    assert any("gate.bounds.accuracy" in one for one in outcome(base, other).broken)
+
+
 def test_a_significant_drop_breaks_the_gate():
     found = outcome(*sides(5, 80))
     assert found.broken[0].startswith(
