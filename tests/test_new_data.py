@@ -275,7 +275,7 @@ def test_make_passes_the_options():
         "WRITE=1",
         "TEXT=my text",
         "TASK=binary",
-    ]  # noqa: E501
+    ]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
     line = " ".join(said.split("stages.new_data")[1].replace("\\", "").split())
     assert line == '"a b.csv" --write --text "my text" --task "binary"'

@@ -171,8 +171,12 @@ class Data(Params):
     csv: AnyCsv
 
 
+Fault = Literal["empty", "label", "length", "duplicate", "conflict", "markup", "control"]
+"""What can be wrong with a review (`ajuste.data.facts.faults`)."""
+
+
 class Validate(Params):
-    """`validate`: the bounds; a share is of all reviews."""
+    """`validate`: the bounds, a share is of all reviews; and the faulty reviews to leave out."""
 
     min_reviews: Positive
     min_words: Count
@@ -182,6 +186,7 @@ class Validate(Params):
     max_conflicts: Share
     max_markup: Share
     max_control: Share
+    drop: list[Fault]
 
 
 class Split(Params):

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ajuste.config.edit import Key, as_text
 from ajuste.data.csv_reader import read_csv
-from ajuste.data.facts import CONTROL, NUMBER, OTHER_MARKUP, facts
+from ajuste.data.facts import CONTROL, NUMBER, facts
 from ajuste.data.labels import NO_LABEL, decimal_point, mapped, negative_first, plain, polarity
 from ajuste.data.text import tokens
 from ajuste.errors import Lines, PipelineError, excerpt
@@ -577,7 +577,7 @@ def _checks(
         "length": short | long,
         "duplicate": known["duplicate"],
         "conflict": known["conflict"],
-        "markup": known["review"].str.contains(OTHER_MARKUP, na=False),
+        "markup": known["markup"],
         "control": known["review"].str.contains(CONTROL, na=False),
     }
     limits = {
