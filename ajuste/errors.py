@@ -36,7 +36,8 @@ def excerpt(text: str) -> str:
 class Lines:
     """Line numbers for a message: how many there are, and the first five."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "lines") -> None:
+        self.name = name
         self.count = 0
         self._first: list[int] = []
 
@@ -48,7 +49,7 @@ class Lines:
 
     def __str__(self) -> str:
         more = ", ..." if self.count > SHOWN else ""
-        return f"lines {', '.join(map(str, self._first))}{more}"
+        return f"{self.name} {', '.join(map(str, self._first))}{more}"
 
 
 def run(name: str, main: Callable[[], None]) -> None:

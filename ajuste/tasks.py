@@ -186,10 +186,9 @@ def decode(
     of 1 to 10 to two decimals.
     """
     if task in NUMERIC:
-        low, high = map(float, labels)
-        decimals = max(0, 3 - math.ceil(math.log10(high - low)))
-        values = np.round(numbers(task, predictions, labels), decimals) + 0.0  # no `-0.00`
-        return [f"{value:.{decimals}f}" for value in values]
+        digits = decimals(labels)
+        values = np.round(numbers(task, predictions, labels), digits) + 0.0  # no `-0.00`
+        return [f"{value:.{digits}f}" for value in values]
     if task == "binary":
         return [labels[int(yes)] for yes in positive(predictions, threshold)[:, 0]]
     if task == "multiclass":
@@ -208,6 +207,12 @@ def numbers(task: str, outputs: np.ndarray, labels: Sequence[str]) -> np.ndarray
     values = outputs[:, 0].astype(np.float64)
     low, high = map(float, labels)
     return (low + values * (high - low) if task == "unit_regression" else values).clip(low, high)
+
+
+def decimals(labels: Sequence[str]) -> int:
+    """How many decimals of a number are shown: a thousandth of the range of `labels`, or finer."""
+    low, high = map(float, labels)
+    return max(0, 3 - math.ceil(math.log10(high - low)))
 
 
 def probability_names(task: str, labels: Sequence[str]) -> list[str]:

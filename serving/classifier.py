@@ -1,18 +1,60 @@
 """A trained model and its encoder: from raw text to an answer."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ajuste.data.text import SPECIAL, UNKNOWN, Encoder, tokens
+from ajuste.data.text import MEND, PADDING, SPECIAL, UNKNOWN, Encoder, tokens
 from ajuste.errors import PipelineError
+from ajuste.files import check_readable
 from ajuste.tasks import decode, output_names
 from ajuste.training import backend, model_file, networks
 
 if TYPE_CHECKING:
     from ajuste.training.backend import keras
+
+
+MODEL_FILE = "model.keras"
+VARIANTS = 1 << 22
+"""The maximum token ids of the variants of texts that are predicted at once."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer about a text.
+
+    Attributes:
+        label: see `Classifier.label`.
+        prediction: the network's output, float32 (outputs,).
+        words: the number of words of the text.
+        known: how many of them the network knows.
+        seen: how many known words the network sees: at most `max_length` of them.
+        effects: the known words that the network sees, in order, each with what it does, float32
+            (outputs,): `prediction` minus the output without the word. The word is left out at all
+            its places, and no other word takes its place. Empty if not asked for.
+    """
+
+    label: str | None
+    prediction: np.ndarray
+    words: int
+    known: int
+    seen: int
+    effects: dict[str, np.ndarray]
+
+
+def load_encoder(folder: Path) -> Encoder:
+    """The encoder of a folder that the stage `train` wrote, before TensorFlow is loaded.
+
+    Raises:
+        PipelineError: a file is missing, or the encoder is damaged.
+    """
+    encoder = Encoder.load(folder)
+    check_readable(folder / MODEL_FILE, MEND)
+    return encoder
 
 
 class Classifier:
@@ -30,8 +72,8 @@ class Classifier:
             PipelineError: a file is missing or damaged, or the files are of two trainings.
         """
         folder = Path(folder)
-        encoder = Encoder.load(folder)
-        model = model_file.load(folder / "model.keras")
+        encoder = load_encoder(folder)
+        model = model_file.load(folder / MODEL_FILE)
         _check_fit(model, encoder, folder)
         return cls(model, encoder)
 
@@ -41,13 +83,54 @@ class Classifier:
         Returns:
             float32 (n, outputs). The row of a text without a word that the network knows is NaN.
         """
-        if not texts:
+        return self._predict(self.encoder.encode([tokens(text) for text in texts]))
+
+    def answers(self, texts: Sequence[str], why: bool = False) -> list[Answer]:
+        """The answer about each text; with `why` also what each word does to it."""
+        token_lists = [tokens(text) for text in texts]
+        token_ids = self.encoder.encode(token_lists)
+        predictions = self._predict(token_ids)
+        effects = self._effects(token_ids, predictions) if why else [{} for _ in texts]
+        ids, end = self.encoder.ids, networks.known_ids(self.model)
+        return [
+            Answer(
+                label=label,
+                prediction=prediction,
+                words=len(words),
+                known=sum(ids.get(word, end) < end for word in words),
+                seen=int(self._known(row).sum()),
+                effects=effect,
+            )
+            for label, prediction, words, row, effect in zip(
+                self.label(predictions), predictions, token_lists, token_ids, effects, strict=True
+            )
+        ]
+
+    def _known(self, token_ids: np.ndarray) -> np.ndarray:
+        return (token_ids > UNKNOWN) & (token_ids < networks.known_ids(self.model))
+
+    def _predict(self, token_ids: np.ndarray) -> np.ndarray:
+        if not len(token_ids):
             return np.zeros((0, self.model.output_shape[1]), dtype=np.float32)
-        token_ids = self.encoder.encode([tokens(text) for text in texts])
         predictions = model_file.predict(self.model, token_ids)
-        known = (token_ids > UNKNOWN) & (token_ids < networks.known_ids(self.model))
-        predictions[~known.any(axis=1)] = np.nan
+        predictions[~self._known(token_ids).any(axis=1)] = np.nan
         return predictions
+
+    def _effects(
+        self, token_ids: np.ndarray, predictions: np.ndarray
+    ) -> list[dict[str, np.ndarray]]:
+        words = [*SPECIAL, *self.encoder.counts]
+        variants = (
+            (text, id_)
+            for text, row in enumerate(token_ids)
+            for id_ in dict.fromkeys(row[self._known(row)].tolist())
+        )
+        found: list[dict[str, np.ndarray]] = [{} for _ in token_ids]
+        while some := list(islice(variants, max(1, VARIANTS // self.encoder.max_length))):
+            left = np.stack([_without(token_ids[text], id_) for text, id_ in some])
+            for (text, id_), output in zip(some, model_file.predict(self.model, left), strict=True):
+                found[text][words[id_]] = predictions[text] - output
+        return found
 
     def probability(self, texts: Sequence[str]) -> np.ndarray:
         """The probability that each text is positive, float32 (n,).
@@ -68,6 +151,14 @@ class Classifier:
         labels = decode(told.task, predictions, told.labels, told.threshold)
         unknown = np.isnan(predictions).all(axis=1)
         return [None if u else label for u, label in zip(unknown, labels, strict=True)]
+
+
+def _without(token_ids: np.ndarray, left_out: int) -> np.ndarray:
+    """Token ids (max_length,) without one of them; the id 1, if nothing else is left."""
+    kept = token_ids[(token_ids != left_out) & (token_ids != PADDING)]
+    row = np.full_like(token_ids, PADDING)
+    row[: max(1, len(kept))] = kept if len(kept) else UNKNOWN
+    return row
 
 
 def _check_fit(model: "keras.Model", encoder: Encoder, folder: Path) -> None:

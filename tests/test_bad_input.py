@@ -10,7 +10,9 @@ import sys
 import tarfile
 import tracemalloc
 import zipfile
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +23,9 @@ from ajuste.config import reader
 from ajuste.data import archive, csv_reader, download, reviews, text, vectors
 from ajuste.data.text import Encoder
 from ajuste.errors import printable
+from ajuste.training import model_file
 from serving import predict
+from serving.classifier import Classifier
 
 MEGABYTE = 1 << 20
 HEAD = b"review,label\n"
@@ -495,22 +499,17 @@ def test_settings_of_an_encoder_that_are_refused(tmp_path, change):
 # The input of `predict`
 
 
-class Known:
-    """A model that calls every text with a known word positive."""
-
-    encoder = ENCODER
-
-    def predict(self, texts):
-        ids = ENCODER.encode([text.tokens(t) for t in texts])
-        return np.where((ids > 1).any(axis=1, keepdims=True), 0.75, np.nan).astype(np.float32)
-
-    def label(self, predictions):
-        return [None if np.isnan(row).all() else "positive" for row in predictions]
-
-
 @pytest.fixture
 def known(monkeypatch):
-    monkeypatch.setattr(predict, "load_classifier", lambda folder: Known())
+    """A model that calls every text with a known word positive."""
+
+    def answer(model, token_ids):
+        return np.full((len(token_ids), 1), 0.75, dtype=np.float32)
+
+    model = SimpleNamespace(layers=[])
+    monkeypatch.setattr(predict, "load_encoder", lambda folder: ENCODER)
+    monkeypatch.setattr(model_file, "predict", answer)
+    monkeypatch.setattr(predict.Classifier, "load", lambda folder: Classifier(model, ENCODER))
 
 
 REFUSED_TEXTS = {
@@ -528,7 +527,7 @@ REFUSED_TEXTS = {
 
 @cases(REFUSED_TEXTS)
 def test_a_text_without_a_known_word_is_unknown(known, capsys, content, expected):
-    said = refusal(lambda: predict.score_texts(predict.arguments([content])))
+    said = refusal(lambda: predict.main([content]))
     assert expected in said
     assert capsys.readouterr().out == "unknown\n"
 
@@ -548,14 +547,16 @@ TAKEN_TEXTS = {
 
 @pytest.mark.parametrize("case", TAKEN_TEXTS)
 def test_a_text_with_a_known_word_is_scored(known, capsys, case):
-    predict.score_texts(predict.arguments([TAKEN_TEXTS[case]]))
+    predict.main([TAKEN_TEXTS[case]])
     assert capsys.readouterr().out == "positive (75.0%)\n"
 
 
 def test_commands_to_a_terminal_in_a_label_are_escaped(known, capsys, monkeypatch):
-    monkeypatch.setattr(Known, "label", lambda self, predictions: ["\x1b[2J\rfine \u202e\xe9"])
-    predict.score_texts(predict.arguments(["good"]))
-    assert capsys.readouterr().out == "\\x1b[2J\\rfine \\u202e\xe9 (25.0%)\n"
+    labels = ["bad", "\x1b[2J\rfine \u202e\xe9"]
+    monkeypatch.setattr(Classifier, "label", lambda self, predictions: labels[1:])
+    monkeypatch.setattr(predict, "load_encoder", lambda folder: replace(ENCODER, labels=labels))
+    predict.main(["good"])
+    assert capsys.readouterr().out == "\\x1b[2J\\rfine \\u202e\xe9 (75.0%)\n"
 
 
 @pytest.mark.parametrize(
@@ -564,7 +565,7 @@ def test_commands_to_a_terminal_in_a_label_are_escaped(known, capsys, monkeypatc
         (b"text\ngood\n", [], "line 1: no column `review`"),
         (b"review\ngood\n", ["--column", "\x1b[2J"], "no column `\\x1b[2J`"),
         (b"review;n\ngood;1\n", [], "the file has `review;n`; the separator of this file is `;`"),
-        (b"review,probability\ngood,1\n", [], "has a column `probability` already"),
+        (b"review,probability\ngood,1\n", [], "in.csv, line 1: there is a column `proba"),
         (b"review\ngood\nb\xe9d\n", [], "line 3: not UTF-8"),
         (b"review,n\n" + b"good,1\n" * 5000 + b'"bad,2\n', [], "line 5002: unexpected end of data"),
     ],
@@ -572,15 +573,15 @@ def test_commands_to_a_terminal_in_a_label_are_escaped(known, capsys, monkeypatc
 def test_a_file_that_cannot_be_scored_leaves_nothing(known, in_tmp, content, options, expected):
     (in_tmp / "in.csv").write_bytes(content)
     before = sorted(in_tmp.iterdir())
-    asked = predict.arguments(["--csv", "in.csv", "--output", "out.csv", *options])
-    assert expected in refusal(lambda: predict.score_csv(asked))
+    command = ["--csv", "in.csv", "--output", "out.csv", *options]
+    assert expected in refusal(lambda: predict.main(command))
     assert sorted(in_tmp.iterdir()) == before
 
 
 def test_a_scored_file_has_every_row(known, in_tmp, capsys):
     content = 'review,n\ngood,1\n\n"go\rod",2\n\U0001f600,3\n"good\r\n",4\n,5\n'
     Path("in.csv").write_bytes(content.encode())
-    predict.score_csv(predict.arguments(["--csv", "in.csv", "--output", "out.csv"]))
+    predict.main(["--csv", "in.csv", "--output", "out.csv"])
     rows = [(line, *row.values()) for line, row in csv_reader.read_csv(Path("out.csv"), ["review"])]
     assert rows == [
         (2, "good", "1", "positive", "0.750000"),
@@ -591,7 +592,7 @@ def test_a_scored_file_has_every_row(known, in_tmp, capsys):
     ]
     assert capsys.readouterr().err == (
         "in.csv: skipped 1 blank lines (lines 3)\n"
-        "in.csv: 3 rows have no word that the model knows; their new columns are empty "
+        "in.csv: 3 of 5 texts have no word that the model knows; there is no answer "
         "(lines 4, 6, 9)\n"
     )
 
@@ -602,6 +603,56 @@ def test_an_invalid_separator_is_refused(in_tmp, capsys, separator):
         predict.arguments(["--csv", "a", "--output", "b", "--separator", separator])
     assert end.value.code == 2
     assert "--separator takes one character or tab" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "no lines; give one text on each line"),
+        (b"good\nb\xe9d\n", "line 2: not UTF-8"),
+        ("good".encode("utf-16"), "line 1: not UTF-8"),
+        (b"good\nba\0d\n", "line 2: a NUL byte"),
+        (b"good\n" + b"x" * (1 << 24), "line 2: 16,777,216 bytes without a line end"),
+    ],
+)
+@pytest.mark.parametrize("options", [[], ["--output", "-"], ["--output", "out.csv"]])
+def test_standard_input_that_is_not_text_is_refused(
+    known, in_tmp, monkeypatch, capsys, content, expected, options
+):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert f"/dev/stdin{',' if 'line ' in expected else ':'} {expected}" in refusal(
+        lambda: predict.main(["-", *options])
+    )
+    assert capsys.readouterr().out in ("", "review,sentiment,probability\n")
+    assert not Path("out.csv").exists()
+
+
+def test_each_line_of_standard_input_has_an_answer(known, monkeypatch, capsys):
+    content = "\ufeffA good\xa0film.\r\n\n\x1b[2J bad x y\nfilm".encode()
+    for options, expected in (
+        ([], "positive (75.0%)  A good film.\nunknown\npositive (75.0%)  \\x1b[2J bad x y\n"),
+        (
+            ["--output", "-"],
+            "review,sentiment,probability\nA good\xa0film.,positive,0.750000\n,,\n",
+        ),
+    ):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        predict.main(["-", *options])
+        said = capsys.readouterr()
+        assert said.out.startswith(expected)
+        assert len(said.out.splitlines()) == 4 + bool(options)
+        assert said.err == (
+            "/dev/stdin: 1 of 4 texts have no word that the model knows; there is no answer "
+            "(lines 2)\n"
+            "/dev/stdin: 1 of 4 texts have more unknown than known words; do not rely on the "
+            "answer (lines 3)\n"
+        )
+
+
+def test_a_text_that_is_not_utf8_cannot_be_in_a_file(capsys):
+    with pytest.raises(SystemExit):
+        predict.arguments(["\udcff", "--output", "-"])
+    assert "--output needs texts in UTF-8" in capsys.readouterr().err
 
 
 # The commands themselves
@@ -662,6 +713,8 @@ def test_a_stage_ends_with_one_line_and_writes_nothing(in_tmp, monkeypatch):
 def test_predict_ends_with_one_line_and_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     (tmp_path / "in.csv").write_text("text\ngood\n")
+    ENCODER.save(tmp_path / "data/model")
+    (tmp_path / "data/model/model.keras").touch()
     command = [sys.executable, "-m", "serving.predict", "--csv", "in.csv", "--output", "out.csv"]
     done = run(*command, cwd=tmp_path, check=False)
     assert done.returncode == 1

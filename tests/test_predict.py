@@ -1,4 +1,5 @@
 import csv
+import re
 import shutil
 import sys
 
@@ -31,8 +32,7 @@ def classifier(folder):
 
 def score(*arguments) -> None:
     """Do what the command does with these arguments."""
-    asked = predict.arguments([str(argument) for argument in arguments])
-    (predict.score_csv if asked.csv else predict.score_texts)(asked)
+    predict.main([str(argument) for argument in arguments])
 
 
 def test_raw_text_gives_the_predictions_of_the_pipeline(reproduced, classifier):
@@ -106,7 +106,7 @@ def test_a_file_keeps_its_rows_their_order_and_its_other_columns(
         csv.writer(file).writerows(table)
     score("--csv", source, "--column", "text", "--output", target, "--model", folder)
     assert (
-        "1 rows have no word that the model knows; their new columns are empty (lines 5)"
+        "1 of 4 texts have no word that the model knows; there is no answer (lines 5)"
         in capsys.readouterr().err
     )
     with target.open(encoding="utf-8", newline="") as file:
@@ -145,25 +145,8 @@ def test_the_columns_of_every_task(little_model, tmp_path, task, added):
     if task == "multilabel":
         assert [float(cell) for cell in known[2:]] == pytest.approx(predictions[0], abs=1e-6)
     source.write_text(f"review,{added[0]}\nx,y\n")
-    with pytest.raises(PipelineError, match=f"the header has a column `{added[0]}` already"):
+    with pytest.raises(PipelineError, match=f"line 1: there is a column `{added[0]}` already"):
         score("--csv", source, "--output", target, "--model", folder)
-
-
-@pytest.mark.parametrize(
-    ("task", "label", "prediction", "shown"),
-    [
-        ("binary", "negative", [0.25], "negative (75.0%)"),
-        ("binary", "positive", [0.75], "positive (75.0%)"),
-        ("binary", "positive", [0.25], "positive (25.0%)"),  # with a threshold below 0.25
-        ("multiclass", "7", [0.1, 0.6, 0.3], "7 (60.0%)"),
-        ("multilabel", "drama|comedy", [0.9, 0.6], "drama|comedy"),
-        ("multilabel", "", [0.1, 0.2], "none"),
-        ("regression", "7.25", [7.25], "7.25"),
-    ],
-)
-def test_an_answer_on_the_screen(task, label, prediction, shown):
-    encoder = Encoder({}, 3, "last", task, ["negative", "positive"])
-    assert predict.shown(encoder, label, np.array(prediction)) == shown
 
 
 @pytest.mark.parametrize(
@@ -185,8 +168,9 @@ def test_a_file_that_cannot_be_scored(little_model, tmp_path, content, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give a text, or --csv FILE --output FILE"),
-        (["--csv", "in.csv"], "--csv needs --output"),
+        ([], "give texts, or - for texts from standard input, or --csv FILE"),
+        (["good", "--csv", "in.csv"], "give texts, or -"),
+        (["good", "-"], "give no other text"),
         (["--csv", "in.csv", "--output", "in.csv"], "give another name to --output"),
         (["--csv", "in.csv", "--output", "."], "exists and is not a file"),
         (["--csv", "in.csv", "--output", "out.csv", "--separator", '"'], "takes one character"),
@@ -198,6 +182,117 @@ def test_arguments_that_are_refused(tmp_path, monkeypatch, capsys, arguments, me
     with pytest.raises(SystemExit):
         predict.arguments(arguments)
     assert message in capsys.readouterr().err
+
+
+NETWORKS = [
+    {"network": "bag_of_words", "units": [2], "max_features": 6},
+    {"network": "gru", "units": 2, "embedding": "scratch", "embedding_width": 2, "max_features": 6},
+    {"network": "dense", "units": [], "embedding": "frozen"},
+]
+TRAINING = {"optimizer": "adam", "learning_rate": 0.1, "schedule": "constant"}
+TRAINING |= {"batch_size": 1, "epochs": 1}
+
+
+@pytest.mark.parametrize("keep", ["first", "last"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_what_a_word_does_is_the_change_of_the_answer_without_it(network, keep, monkeypatch):
+    from ajuste.training import backend, networks
+    from serving import classifier
+
+    monkeypatch.setattr(classifier, "VARIANTS", 8)  # two variants at once
+    backend.seed(1)
+    matrix = np.random.default_rng(1).normal(size=(7, 2)).astype(np.float32)
+    model, _ = networks.build("small", network | TRAINING, matrix, 4, "multiclass", 3)
+    counts = dict.fromkeys(("good", "bad", "film", "rare", "other"), 9)
+    model = classifier.Classifier(model, Encoder(counts, 4, keep, "multiclass", ["a", "b", "c"]))
+    seen = "bad film bad rare"  # with `max_features: 6` the network does not know `other`
+    text = f"{seen} good x good" if keep == "first" else f"good x good {seen}"
+    (answer, nothing, one) = model.answers([text, "x", "film x film"], why=True)
+    assert list(answer.effects) == ["bad", "film", "rare"]
+    for word, change in answer.effects.items():
+        without = model.predict([" ".join(one for one in seen.split() if one != word)])[0]
+        assert change == pytest.approx(answer.prediction - without, abs=1e-6)
+    assert (answer.words, answer.known, answer.seen) == (7, 6, 4)
+    assert (nothing.label, nothing.known, nothing.effects) == (None, 0, {})
+    assert list(one.effects) == ["film"]
+    assert np.isfinite(one.effects["film"]).all()
+    known = 0 if "max_features" in network else 1
+    assert model.answers(["other"], why=True)[0].known == known
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression"])
+def test_what_the_words_did_is_on_the_screen_and_in_the_file(little_model, tmp_path, capsys, task):
+    folder, target = little_model(task), tmp_path / "out.csv"
+    score("good x film", "bad", "--why", "--model", folder)
+    first, why, known, *_ = capsys.readouterr().out.splitlines()
+    assert first.endswith("  good x film")
+    assert why.startswith("  change of the value: " if task == "regression" else "  points for ")
+    assert known == "  2 of 3 words are known"
+    score("good x film", "bad", "--why", "--output", target, "--model", folder)
+    table = pd.read_csv(target)
+    assert list(table)[-2:] == ["known_words", "why"]
+    assert table["known_words"].tolist() == [2, 1]
+    assert re.fullmatch(
+        r"(.*: )?(good|film) [+-]\d\.\d+, (good|film) [+-]\d\.\d+.*", table["why"][0]
+    )
+
+
+def test_every_probability_has_a_column(little_model, tmp_path, capsys):
+    folder, target = little_model("multiclass"), tmp_path / "out.csv"
+    score("good film", "--probabilities", "--output", target, "--model", folder)
+    table = pd.read_csv(target)
+    assert list(table)[1:] == ["label", "probability", *(f"probability_{n}" for n in "123")]
+    every = table.iloc[0, 3:].to_numpy(float)
+    assert every.sum() == pytest.approx(1, abs=1e-5)
+    assert every.max() == table["probability"][0]
+    capsys.readouterr()
+    score("good film", "--probabilities", "--model", folder)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == [f"  {p:6.1%} {n}" for p, n in zip(every, "123", strict=True)]
+    with pytest.raises(PipelineError, match="the task regression predicts a number"):
+        score("good film", "--probabilities", "--model", little_model("regression"))
+
+
+def test_from_standard_input_to_standard_output(little_model, tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text('n,review\n1,good film\n2,"bad\nfilm"\n')
+    command = [sys.executable, "-m", "serving.predict", "--model", str(little_model("binary"))]
+    read = 'cat "$0" | "$@" --csv - --output -'
+    done = run("bash", "-c", read, str(source), *command, cwd=ROOT)
+    score("--csv", source, "--output", tmp_path / "out.csv", "--model", little_model("binary"))
+    assert done.stdout == (tmp_path / "out.csv").read_text()
+    assert done.stderr == ""
+    nobody = f"{read} | true; exit ${{PIPESTATUS[1]}}"
+    done = run("bash", "-c", nobody, str(source), *command, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr) == (141, "")
+    source.write_text("n,text\n1,good film\n")
+    done = run("bash", "-c", read, str(source), *command, cwd=ROOT, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("predict: /dev/stdin, line 1: no column `review` with")
+
+
+@pytest.mark.parametrize("fault", ["no folder", "no network", "damaged encoder", "no input"])
+def test_a_fault_shows_before_tensorflow_is_loaded(little_model, tmp_path, fault):
+    folder = little_model("binary")
+    said = "model.keras: no such file or directory; run `dvc repro`"
+    if fault == "no network":
+        (folder / "model.keras").unlink()
+    elif fault == "damaged encoder":
+        (folder / "encoder.json").write_text("{}")
+        said = "encoder.json: `max_length` is missing"
+    elif fault == "no folder":
+        folder, said = tmp_path / "none", "none/encoder.json: no such file or directory"
+    else:
+        said = "in.csv: no such file or directory; check the path"
+    program = (
+        "import sys; from ajuste.errors import PipelineError; from serving import predict\n"
+        "try: predict.main(sys.argv[1:])\n"
+        "except PipelineError as error: print(error, *sys.modules)"
+    )
+    arguments = ["--csv", str(tmp_path / "in.csv"), "--output", "-", "--model", str(folder)]
+    printed = run(sys.executable, "-c", program, *arguments, cwd=ROOT).stdout
+    assert said in printed
+    assert not {"tensorflow", "keras"} & set(printed.split())
 
 
 def test_a_closed_stream(little_model):
