@@ -46,9 +46,9 @@ def test_an_answer_on_the_screen(task, label, prediction, said):
     [
         (
             "binary",
-            answer("negative", [0.2], good=[0.2], bad=[-0.31], a=[0.0001]),
-            ["  points for negative: bad +31.0, good -20.0"],
-            "bad +0.310, good -0.200",
+            answer("negative", [0.2], good=[0.35], bad=[-0.31], a=[0.0001]),
+            ["  points for negative: good -35.0, bad +31.0"],
+            "good -0.350, bad +0.310",
         ),
         (
             "multiclass",
