@@ -1,6 +1,6 @@
 """How much a score rises if training has other reviews of the same film, or a copy of the review.
 
-After `dvc repro fetch`, one of:
+After `dvc repro validate`, one of:
 
     python -m benchmarks.leaks films     reviews of one film on both sides of the split, or not
     python -m benchmarks.leaks copies    copies and near-duplicates on both sides, or not
@@ -66,7 +66,7 @@ def corpus() -> Corpus:
         PipelineError: there are none, the task is not binary, or their films are not known.
     """
     if not split.REVIEWS.exists():
-        raise PipelineError(f"{split.REVIEWS}: not found; run `dvc repro fetch` first")
+        raise PipelineError(f"{split.REVIEWS}: not found; run `dvc repro validate` first")
     reviews, labels = pd.read_parquet(split.REVIEWS), read_json(fetch.LABELS)
     if reader.load("task", schema.Task) != "binary" or "group" not in reviews:
         raise PipelineError(

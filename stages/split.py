@@ -20,7 +20,7 @@ from ajuste.files import reading, replacing, write_json
 from ajuste.tasks import NUMERIC, split_labels
 from stages import check
 
-REVIEWS = Path("data/raw/reviews.parquet")
+REVIEWS = Path("data/validated/reviews.parquet")
 FOLDER = Path("data/split")
 METRICS = Path("metrics/split.json")
 
@@ -173,7 +173,7 @@ def _order(text: str, seed: int) -> str:
 
 
 def main() -> None:
-    """Divide the reviews of `fetch`; write a table for each part.
+    """Divide the reviews that `validate` kept; write a table for each part.
 
     With `split.by: group` the tables have a column `group`, the number of the group: an interval
     of a score needs it.

@@ -1,5 +1,9 @@
-"""Check the reviews against a suite of expectations; a failed one stops the pipeline."""
+"""Check the reviews against a suite of expectations; a failed one stops the pipeline.
 
+Reviews that `validate.drop` or `data.csv.mapping` leaves out are left out before.
+"""
+
+import csv
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +17,20 @@ import great_expectations.expectations as gxe
 
 from ajuste.config import reader, schema
 from ajuste.config.schema import Validate
-from ajuste.data.facts import CONTROL, facts
+from ajuste.data.facts import CONTROL, facts, faults
 from ajuste.errors import PipelineError
-from ajuste.files import read_json, reading, write_json, write_text
+from ajuste.files import read_json, reading, replacing, write_json, write_text
 from ajuste.report.document import Heading, Table, Text, page
 from ajuste.tasks import NUMERIC
 from stages import check
 
 REVIEWS = Path("data/raw/reviews.parquet")
 LABELS = Path("data/raw/labels.json")
+KEPT = Path("data/validated/reviews.parquet")
 METRICS = Path("metrics/validate.json")
 REPORT = Path("reports/validate/index.html")
+DROPPED = Path("reports/validate/dropped.csv")
+LEFT_OUT = "left out by data.csv.mapping"
 ORIGINS_SHOWN = 5
 
 ADVICE = {
@@ -46,6 +53,20 @@ ADVICE = {
     "no control or replacement characters": "decode the source again or raise validate.max_control",
 }
 """What to do if an expectation fails, under the name of the expectation."""
+
+FAULTS = {
+    "no empty review": "empty",
+    "no empty label": "label",
+    "numbers": "label",
+    "range": "label",
+    "label set": "label",
+    "length": "length",
+    "duplicates": "duplicate",
+    "one label for one text": "conflict",
+    "no markup but line breaks": "markup",
+    "no control or replacement characters": "control",
+}
+"""The entry of `validate.drop` that drops the reviews for which an expectation fails."""
 
 
 def suite(bounds: Validate, task: str, labels: list[str]) -> gx.ExpectationSuite:
@@ -79,7 +100,10 @@ def suite(bounds: Validate, task: str, labels: list[str]) -> gx.ExpectationSuite
     }
     valid = " to ".join(labels) if task in NUMERIC else ", ".join(labels)
     for name, expectation in expectations.items():
-        expectation.meta = {"name": name, "advice": ADVICE[name].format(labels=valid)}
+        advice = ADVICE[name].format(labels=valid)
+        if name in FAULTS:
+            advice += f"; or add {FAULTS[name]} to validate.drop"
+        expectation.meta = {"name": name, "advice": advice}
     return gx.ExpectationSuite(name="reviews", expectations=list(expectations.values()))
 
 
@@ -170,8 +194,50 @@ def explain(outcome: Outcome) -> str:
     return f"`{outcome.name}` failed: {outcome.observed}{where}; {outcome.advice}"
 
 
-def report(outcomes: list[Outcome]) -> str:
-    """The outcomes as an HTML page."""
+def clean(
+    reviews: pd.DataFrame, task: str, labels: list[str], bounds: Validate
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The reviews to keep, and the reasons to drop the others.
+
+    Args:
+        reviews: the table of `fetch`; a null label is one that `data.csv.mapping` leaves out.
+        task: a key of `TASKS`.
+        labels: the labels of the data (see `ajuste.tasks.encode`).
+        bounds: the section `validate`.
+
+    Returns:
+        The `facts` of the reviews that are kept; and a table of bool with the index of `reviews`
+        and a column for each reason: `LEFT_OUT`, if a review has it, and those in `validate.drop`.
+    """
+    unlabelled = reviews["label"].isna()
+    known = facts(reviews[~unlabelled], task, labels)
+    reasons = {LEFT_OUT: unlabelled} if unlabelled.any() else {}
+    if bounds.drop:
+        for kind, found in faults(known, task, labels, bounds).items():
+            reasons[kind] = found.reindex(reviews.index, fill_value=False)
+    table = pd.DataFrame(reasons, index=reviews.index, dtype=bool)
+    keep = ~table.any(axis=1)
+    if keep.sum() < len(known):
+        known = facts(reviews[keep], task, labels)
+    return known, table
+
+
+def dropped_rows(reviews: pd.DataFrame, reasons: pd.DataFrame) -> pd.DataFrame:
+    """The reviews that are dropped, with the columns origin, reasons, label, review."""
+    rows = reviews[reasons.any(axis=1)]
+    said = reasons.loc[rows.index].apply(lambda row: ", ".join(reasons.columns[row]), axis=1)
+    return rows.assign(reasons=said if len(rows) else "")[["origin", "reasons", "label", "review"]]
+
+
+def tell(counts: dict[str, int]) -> str:
+    """How many reviews were dropped, and why, in one line."""
+    total, *reasons = counts.items()
+    said = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
+    return f"dropped {total[1]:,} reviews" + (f" ({said})" if reasons else "")
+
+
+def report(outcomes: list[Outcome], dropped: dict[str, int]) -> str:
+    """The outcomes, and how many reviews were dropped, as an HTML page."""
     failed = {number for number, outcome in enumerate(outcomes) if not outcome.success}
     rows = [
         [
@@ -186,28 +252,42 @@ def report(outcomes: list[Outcome]) -> str:
     summary = f"{len(outcomes) - len(failed)} of {len(outcomes)} expectations hold."
     header = ["Expectation", "Outcome", "Observed", "First rows", "What to do"]
     title = Heading(1, "Validation of the reviews")
-    return page([title, Text([summary]), Table(header, rows, failed)])
+    cleaned = f"{tell(dropped).capitalize()}; {DROPPED.name} lists them."
+    return page([title, Text([cleaned]), Text([summary]), Table(header, rows, failed)])
 
 
 def main() -> None:
-    """Validate the reviews of `fetch`; write metrics and a report, even if an expectation fails."""
+    """Drop what `validate.drop` says, check the rest, and write what is kept if it passes.
+
+    Metrics, the report and the list of what is dropped are written even if an expectation fails.
+    """
     bounds = reader.load("validate", Validate)
     task = reader.load("task", schema.Task)
     labels = read_json(LABELS)
     with reading(REVIEWS):
         table = pd.read_parquet(REVIEWS)
-    reviews = facts(table, task, labels)
+    reviews, reasons = clean(table, task, labels, bounds)
+    rows = dropped_rows(table, reasons)
+    dropped = {"total": len(rows), **{name: int(reasons[name].sum()) for name in reasons}}
     outcomes = validate(reviews, suite(bounds, task, labels))
     failed = [outcome for outcome in outcomes if not outcome.success]
-    write_text(REPORT, report(outcomes))
+    write_text(REPORT, report(outcomes, dropped))
+    with replacing(DROPPED) as temporary:
+        # With quotes: before 3.13, Python puts none around a carriage return.
+        rows.to_csv(temporary, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     metrics = {
         "success": not failed,
         "reviews": len(reviews),
+        "dropped": dropped,
         "unexpected": {o.name: o.unexpected for o in outcomes if o.unexpected is not None},
     }
     write_json(METRICS, metrics)
+    if len(rows):
+        print(f"validate: {tell(dropped)}; listed in {DROPPED}")
     if failed:
         raise PipelineError("; ".join([*map(explain, failed), f"report: {REPORT}"]))
+    with replacing(KEPT) as temporary:
+        table.drop(rows.index).to_parquet(temporary, index=False)
     print(f"validate: {len(outcomes)} expectations hold; report: {REPORT}")
 
 

@@ -94,7 +94,7 @@ def cut(path):
 
 def forget(folder):
     """Remove what the quick stages made, so that they have to run."""
-    for name in ("data/raw", "data/split", "data/tokens", ".dvc/cache"):
+    for name in ("data/raw", "data/validated", "data/split", "data/tokens", ".dvc/cache"):
         shutil.rmtree(folder / name)
     (folder / "dvc.lock").unlink()
 
@@ -212,7 +212,7 @@ def test_outputs_that_are_read_only_are_named_and_stay(copy, whole):
     ("name", "file", "damage"),
     [
         ("validate", "data/raw/reviews.parquet", cut),
-        ("split", "data/raw/reviews.parquet", cut),
+        ("split", "data/validated/reviews.parquet", cut),
         ("tokenize", "data/split/train.parquet", cut),
         ("tokenize", "data/raw/labels.json", cut),
         ("baseline", "data/split/validation.parquet", cut),

@@ -60,7 +60,7 @@ def test_reproduce_then_experiment(copy):
 
 def test_the_order_of_the_rows_changes_no_metric(copy):
     """It shows in `origin`, and in the files that list the reviews of the source, only."""
-    listing = ("data/raw/", "data/slice.csv", "reports/validate/")
+    listing = ("data/raw/", "data/validated/", "data/slice.csv", "reports/validate/")
 
     def made() -> dict[str, bytes | str]:
         found = {}

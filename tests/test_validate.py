@@ -1,13 +1,19 @@
 import json
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ajuste.config.schema import Fault
+from ajuste.data.csv_reader import read_csv
 from ajuste.errors import PipelineError
 from stages import validate as stage
 
+FAULTS = list(get_args(Fault))
 LABELS = ["negative", "positive"]
 BOUNDS = stage.Validate(
     min_reviews=10,
@@ -18,6 +24,7 @@ BOUNDS = stage.Validate(
     max_conflicts=0.0,
     max_markup=0.0,
     max_control=0.0,
+    drop=[],
 )
 
 
@@ -196,25 +203,179 @@ def test_only_the_first_rows_are_named():
 
 def test_the_page_escapes_what_comes_from_the_reviews():
     outcome = stage.Outcome("label set", False, 1, "<script>", ["line <2>"], "mend")
-    page = stage.report([outcome])
+    page = stage.report([outcome], {"total": 0})
     assert "<script>" not in page
     assert "<td>&lt;script&gt;<td>line &lt;2&gt;<td>mend" in page
     assert "0 of 1 expectations hold" in page
 
 
-def test_a_failure_stops_the_stage_and_is_recorded(in_tmp):
+def dropped(
+    reviews: pd.DataFrame, *drop: str, task: str = "binary", labels: list[str] = LABELS
+) -> dict[str, list[str]]:
+    """The reasons for which `validate.drop` leaves rows out, under the places of the rows."""
+    _, reasons = stage.clean(reviews, task, labels, BOUNDS.model_copy(update={"drop": [*drop]}))
+    rows = stage.dropped_rows(reviews, reasons)
+    return dict(zip(rows["origin"], rows["reasons"].str.split(", "), strict=True))
+
+
+FAULTY = table(
+    review={
+        0: " \n",
+        2: "word " * 51,
+        3: "A <b>copy</b>!",
+        5: "a copy",
+        7: "A copy.",
+        8: "A copy",
+        10: "bad\x96 one",
+    },
+    label={0: "", 12: "neutral", 13: " "},
+)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        ("empty", {2: "empty"}),
+        ("label", {2: "label", 14: "label", 15: "label"}),
+        ("empty label", {2: "empty label", 14: "label", 15: "label"}),
+        ("length", {4: "length"}),
+        ("markup", {5: "markup"}),
+        ("control", {12: "control"}),
+        ("duplicate", {7: "duplicate", 9: "duplicate"}),
+        ("conflict", {5: "conflict", 7: "conflict", 9: "conflict", 10: "conflict"}),
+        ("markup duplicate", {5: "markup", 9: "duplicate"}),
+        ("duplicate conflict", {5: "conflict", 7: "duplicate conflict", 9: "duplicate conflict",
+                                10: "conflict"}),
+    ],
+)  # fmt: skip
+def test_rows_with_the_chosen_faults_are_dropped(kinds, expected):
+    assert dropped(FAULTY, *kinds.split()) == {
+        f"line {line}": reasons.split() for line, reasons in expected.items()
+    }
+
+
+def test_nothing_is_dropped_unless_asked():
+    assert dropped(FAULTY) == {}
+
+
+@pytest.mark.parametrize("task", GOOD)
+def test_good_labels_of_every_task_are_kept(task):
+    labels, texts = GOOD[task]
+    assert dropped(table(label=dict(enumerate(texts))), *FAULTS, task=task, labels=labels) == {}
+
+
+@pytest.mark.parametrize(
+    ("task", "label"),
+    [("multilabel", "drama|horror"), ("regression", "11"), ("regression", "7,5"),
+     ("unit_regression", ""), ("multiclass", "5")],
+)  # fmt: skip
+def test_a_label_that_does_not_fit_the_task_is_dropped(task, label):
+    labels, texts = GOOD[task]
+    reviews = table(label=dict(enumerate(texts)) | {3: label})
+    assert dropped(reviews, "label", task=task, labels=labels) == {"line 5": ["label"]}
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["", "One.", "one", "<b>one", "two", "two\x00", "word " * 51]),
+            st.sampled_from([None, "", "neutral", *LABELS]),
+        ),
+        min_size=1,
+        max_size=30,
+    ),
+)
+def test_what_is_kept_has_no_fault(rows):
+    reviews = pd.DataFrame(rows, columns=["review", "label"])
+    reviews["origin"] = [f"line {row + 2}" for row in range(len(rows))]
+    chosen = BOUNDS.model_copy(update={"drop": FAULTS})
+    kept, reasons = stage.clean(reviews, "binary", LABELS, chosen)
+    assert list(kept.index) == list(reasons.index[~reasons.any(axis=1)])
+    assert not kept["review"].isna().any()
+    assert kept["label"].isin(LABELS).all()
+    assert not kept[["duplicate", "conflict", "markup"]].any().any()
+    texts = {(text.strip(".").lower(), label) for text, label in rows if text in ("One.", "one")}
+    labels = {label for _, label in texts if label in LABELS}
+    assert (kept["text"] == "one").sum() == (len(labels) == 1)
+
+
+def run_stage(reviews: pd.DataFrame, **settings: object) -> None:
     values = yaml.safe_load(Path("params.yaml").read_text())
-    values["validate"]["min_reviews"] = 10
+    values["validate"] |= {"min_reviews": 10, "max_words": 50, **settings}
     Path("params.yaml").write_text(yaml.safe_dump(values))
-    Path("data/raw").mkdir(parents=True)
-    table(label={0: "neutral"}).to_parquet(stage.REVIEWS)
+    stage.REVIEWS.parent.mkdir(parents=True, exist_ok=True)
+    reviews.to_parquet(stage.REVIEWS, index=False)
     stage.LABELS.write_text(json.dumps(LABELS))
+    stage.main()
+
+
+def test_dropped_rows_are_counted_listed_and_not_kept(in_tmp, capsys):
+    text = 'a "quoted"\rtext; \xe9,\nand = more <b>'
+    reviews = table(review={1: "", 2: text}, label={1: "neutral", 4: None})
+    run_stage(reviews, drop=["empty", "label", "markup", "control"])
+    said = capsys.readouterr().out
+    line = (
+        "dropped 3 reviews (1 left out by data.csv.mapping, 1 empty, 1 label, 1 markup, 0 control)"
+    )
+    assert f"validate: {line}; listed in {stage.DROPPED}" in said
+    assert line.capitalize() in stage.REPORT.read_text()
+    metrics = json.loads(stage.METRICS.read_text())
+    assert metrics["reviews"] == 17
+    assert metrics["dropped"] == {
+        "total": 3,
+        "left out by data.csv.mapping": 1,
+        "empty": 1,
+        "label": 1,
+        "markup": 1,
+        "control": 0,
+    }
+    columns = ["origin", "reasons", "label", "review"]
+    rows = [tuple(row.values()) for _, row in read_csv(stage.DROPPED, columns)]
+    assert rows == [
+        ("line 3", "empty, label", "neutral", ""),
+        ("line 4", "markup", "negative", text),
+        ("line 6", "left out by data.csv.mapping", "", reviews["review"][4]),
+    ]
+    kept = pd.read_parquet(stage.KEPT)
+    pd.testing.assert_frame_equal(kept, reviews.drop([1, 2, 4]).reset_index(drop=True))
+
+
+def test_without_faults_all_is_kept_and_the_list_is_empty(in_tmp, capsys):
+    run_stage(table())
+    assert stage.KEPT.read_bytes() == stage.REVIEWS.read_bytes()
+    assert stage.DROPPED.read_text() == '"origin","reasons","label","review"\n'
+    assert json.loads(stage.METRICS.read_text())["dropped"] == {"total": 0}
+    assert "dropped" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("label", [None, ""])
+def test_a_source_of_which_nothing_is_left_fails(in_tmp, label):
+    with pytest.raises(PipelineError, match="`reviews` failed: 0; add reviews"):
+        run_stage(table().assign(label=label), drop=["label"])
+    assert len(pd.read_csv(stage.DROPPED)) == 20
+    assert not stage.KEPT.exists()
+
+
+def test_the_remedy_of_an_expectation_mends_it():
+    mended = []
+    for outcome in failed(FAULTY).values():
+        drop = outcome.advice.removesuffix(" to validate.drop").split()[-1]
+        chosen = BOUNDS.model_copy(update={"drop": [drop]})
+        kept, _ = stage.clean(FAULTY, "binary", LABELS, chosen)
+        outcomes = stage.validate(kept, stage.suite(BOUNDS, "binary", LABELS))
+        mended += [drop for other in outcomes if other.name == outcome.name and other.success]
+    assert set(mended) == {*FAULTS} - {"duplicate"}  # the copies have another label: a conflict
+
+
+def test_a_failure_stops_the_stage_and_is_recorded(in_tmp):
     with pytest.raises(
         PipelineError, match=r"failed: 1 of 20 reviews, such as 'neutral' .line 2."
     ) as error:
-        stage.main()
+        run_stage(table(label={0: "neutral"}))
     assert "\n" not in str(error.value)
     metrics = json.loads(stage.METRICS.read_text())
     assert metrics["success"] is False
     assert metrics["unexpected"]["label set"] == 1
     assert "line 2" in stage.REPORT.read_text()
+    assert not stage.KEPT.exists()
