@@ -60,8 +60,6 @@ FUNCTION_WORDS = {
 }
 """The most frequent words of a language."""
 
-Label = str | float
-
 
 @dataclass(frozen=True)
 class Table:
@@ -111,9 +109,9 @@ class Understood:
     """
 
     task: str
-    labels: list[Label]
+    labels: list[str] | list[float]
     why: tuple[str, str]
-    mapping: dict[str, str | float | None] = field(default_factory=dict)
+    mapping: dict[str, str | None] = field(default_factory=dict)
     mapped_why: str = ""
     remarks: list[str] = field(default_factory=list)
 
@@ -167,8 +165,7 @@ def propose(
     counts = Counter(value.strip() for value in table.columns[label])
     found = understood(counts, label, task)
     names = [x if isinstance(x, str) else f"{x:.15g}" for x in found.labels]
-    mapping = {key: value if value is None else str(value) for key, value in found.mapping.items()}
-    new = mapped((value.strip() for value in table.columns[label]), mapping, found.task)
+    new = mapped((value.strip() for value in table.columns[label]), found.mapping, found.task)
     language = _language(table.columns[text])
 
     settings = [
@@ -315,34 +312,87 @@ def understood(counts: Counter[str], column: str, task: str | None = None) -> Un
     Raises:
         PipelineError: the values do not fit any task, or not this one.
     """
-    mapping: dict[str, str | float | None] = {}
     filled = Counter({name: count for name, count in counts.items() if name})
     if task == "multilabel" or (task is None and any(SEPARATOR in name for name in filled)):
         return _several(filled, column)
     nothing = sorted(name for name in filled if name.casefold() in NO_LABEL)
-    mapping |= dict.fromkeys(nothing)
-    values = [name for name in filled if name not in mapping]
-    why = "no label: these reviews are left out" if nothing else ""
-    points = {name: decimal_point(name) for name in values}
-    if values and all(NUMBER.fullmatch(point) for point in points.values()):
-        found = _numbers({name: float(point) for name, point in points.items()}, filled, task)
-        if found:
-            found.mapping = mapping | found.mapping
-            found.mapped_why = "; ".join(filter(None, (why, found.mapped_why)))
-            return found
-    elif task in NUMERIC:
-        other = next(name for name in values if not NUMBER.fullmatch(points[name]))
+    values = sorted(filled.keys() - nothing, key=lambda name: (-filled[name], name))
+    numbers = {
+        name: float(decimal_point(name)) for name in values if NUMBER.fullmatch(decimal_point(name))
+    }
+    numeric = len(numbers) == len(values)
+    meaning = numbers if numeric else {name: name.casefold() for name in values}
+    usual: dict[float | str, str] = {}
+    totals: Counter[str] = Counter()
+    for name in values:
+        totals[usual.setdefault(meaning[name], name)] += filled[name]
+    labels = sorted(totals, key=lambda name: (numbers[name] if numeric else polarity(name), name))
+    if task is None:
+        steps = numeric and len(labels) <= STEPS and all(n.is_integer() for n in numbers.values())
+        several = "multiclass" if steps or not numeric else "regression"
+        task = "binary" if len(labels) == 2 else several
+    mapping: dict[str, str | None] = dict.fromkeys(nothing)
+    why = ["no label: null leaves the reviews out"] if nothing else []
+    if task in NUMERIC:
+        if not numeric or len(labels) < 2:
+            other = next((name for name in values if name not in numbers), "of one value")
+            raise PipelineError(
+                f"`{column}` does not have different numbers: it has labels such as "
+                f"{excerpt(other)!r}; give another TASK=... or LABEL=..."
+            )
+        ends = [numbers[labels[0]], numbers[labels[-1]]]
+        ends = [int(end) if end.is_integer() else end for end in ends]
+        reasons = (f"{len(labels):,} numbers", "the lowest and the highest")
+        return Understood(task, ends, reasons, mapping, *why)
+    if not 2 <= len(labels) <= CLASSES:
         raise PipelineError(
-            f"`{column}` has labels that are not numbers, such as {excerpt(other)!r}; give another "
-            "TASK=... or LABEL=..."
+            f"`{column}` has {len(labels):,} labels, such as {excerpt(max(labels, default=''))!r}; "
+            f"between 2 and {CLASSES} are needed; give another column with LABEL=..."
         )
-    spelling: dict[str, str] = {}
-    for name in sorted(values, key=lambda name: (-filled[name], name)):
-        usual = spelling.setdefault(name.casefold(), name)
-        if usual != name:
-            mapping[name] = usual
-            why = "; ".join(filter(None, (why, "another spelling")))[:80]
-    return _classes(list(spelling.values()), filled, column, task, mapping, why)
+    remarks = _few(totals)
+    listing = [s for s in ",;/" if sum(s in name for name in labels) > len(labels) / 2]
+    if listing:
+        remarks.append(
+            f"most labels contain `{listing[0]}`: if it separates several labels, replace it by "
+            f"`{SEPARATOR}` in the file, for the task multilabel"
+        )
+    middle = (numbers[labels[0]] + numbers[labels[-1]]) / 2 if numeric else 0
+    signs = {name: numbers[name] - middle if numeric else polarity(name) for name in labels}
+    sides = {n: sign and ("negative" if sign < 0 else "positive") for n, sign in signs.items()}
+    sides = {name: side or None for name, side in sides.items()}
+    two_sides = {"negative", "positive"} <= set(sides.values())
+    if task == "binary" and len(labels) > 2:
+        if not two_sides:
+            raise PipelineError(
+                f"`{column}` has {len(labels)} labels whose names do not say which are negative "
+                "and which positive; write `data.csv.mapping` by hand, or give another TASK=..."
+            )
+        mapping |= {name: sides[usual[meaning[name]]] for name in sorted(values)}
+        mapping = {name: label for name, label in mapping.items() if name != label}
+        reasons = (f"two of {len(labels)} labels", "the negative one first")
+        null = "null leaves the reviews out"
+        return Understood(task, ["negative", "positive"], reasons, mapping, null, remarks)
+    same = {name: usual[meaning[name]] for name in values if usual[meaning[name]] != name}
+    why = "; ".join(why + ["other spellings"] * bool(same))
+    order, reason = labels, "the order does not matter"
+    if task == "binary":
+        reason, known = "the negative one first", negative_first(*labels)
+        order = labels if known else labels[::-1]
+        if known is None:
+            order = sorted(labels, key=lambda name: (-totals[name], name))
+            reason = "a guess: the rarer one second, as the one to detect"
+            remarks.append(
+                f"the order of the labels is a guess: `probability` will be that of {order[1]!r}; "
+                "swap them if the other one is to be detected"
+            )
+    elif two_sides:
+        if numeric:
+            remarks.append("TASK=regression predicts the number, and knows which are near")
+        shown_sides = ", ".join(f"{name!r}: {side or 'null'}" for name, side in sides.items())
+        remarks.append(
+            f"TASK=binary proposes `labels: [negative, positive]` with `mapping: {{{shown_sides}}}`"
+        )
+    return Understood(task, order, (f"{len(labels)} labels", reason), mapping | same, why, remarks)
 
 
 def _several(counts: Counter[str], column: str) -> Understood:
@@ -350,140 +400,22 @@ def _several(counts: Counter[str], column: str) -> Understood:
     for cell, count in counts.items():
         for name in split_labels("multilabel", cell):
             names[name] += count
-    if not 1 <= len(names) <= 4 * CLASSES:
+    if not 1 <= len(names) <= CLASSES:
         raise PipelineError(
-            f"`{column}` has {len(names):,} names between `|`, too many for labels; give another "
-            "LABEL=..."
+            f"`{column}` has {len(names):,} names between `{SEPARATOR}`, at most {CLASSES} are "
+            "proposed; give another LABEL=..."
         )
-    why = ("the labels have several names, separated by |", "all names; the order does not matter")
-    remarks = [
-        f"the label {name!r} has only {count} reviews; `mapping` can give it another name"
-        for name, count in sorted(names.items())
-        if count < FEW
-    ]
-    return Understood("multilabel", sorted(names), why, {}, "", remarks)
+    reasons = (f"the labels have names separated by {SEPARATOR}", "the order does not matter")
+    return Understood("multilabel", sorted(names), reasons, remarks=_few(names))
 
 
-def _numbers(
-    numbers: dict[str, float], counts: Counter[str], task: str | None
-) -> Understood | None:
-    """What labels that are all numbers suggest; None if they are two classes of any kind."""
-    steps = sorted(set(numbers.values()))
-    whole = all(step.is_integer() for step in steps)
-    if task in NUMERIC or (task is None and len(steps) > 2 and not (whole and len(steps) <= STEPS)):
-        return _range(steps, task or "regression")
-    usual: dict[float, str] = {}
-    for name in sorted(numbers, key=lambda name: (-counts[name], name)):
-        usual.setdefault(numbers[name], name)
-    same = {name: usual[n] for name, n in numbers.items() if usual[n] != name}
-    labels = [usual[step] for step in steps]
-    if len(labels) > 2 and task == "binary":
-        middle = (steps[0] + steps[-1]) / 2
-        sides = {name: _side(n, middle) for name, n in sorted(numbers.items(), key=_by_number)}
-        why = ("TASK=binary", "the negative one first")
-        reason = f"below and above the middle, {middle:g}; null leaves the reviews out"
-        return Understood("binary", ["negative", "positive"], why, sides, reason)
-    if len(labels) < 2 or (task == "binary" and len(labels) != 2):
-        return None
-    if len(labels) == 2 and task != "multiclass":
-        why = ("two numbers", "the lower number first, as the negative label")
-        return Understood("binary", labels, why, same, "another way to write it" if same else "")
-    middle = (steps[0] + steps[-1]) / 2
-    sides = ", ".join(f"{usual[s]!r}: {_side(s, middle) or 'null'}" for s in steps)
-    remarks = [
-        f"stars as classes: the network does not know that {steps[-1]:g} is near {steps[-2]:g}. "
-        "TASK=regression predicts a number; TASK=binary proposes `labels: [negative, positive]` "
-        f"with `mapping: {{{sides}}}`"
-    ]
-    why = (f"{len(labels)} whole numbers, such as stars", "in the order of the numbers")
-    return Understood(
-        "multiclass", labels, why, same, "another way to write it" if same else "", remarks
-    )
-
-
-def _by_number(item: tuple[str, float]) -> float:
-    return item[1]
-
-
-def _side(number: float, middle: float) -> str | None:
-    if number == middle:
-        return None
-    return "negative" if number < middle else "positive"
-
-
-def _range(steps: list[float], task: str) -> Understood:
-    if len(steps) < 2:
-        raise PipelineError("all labels are the same number; two different ones are needed")
-    why = ("numbers" if task == "regression" else f"TASK={task}", "the lowest and the highest")
-    ends = [int(end) if end.is_integer() else end for end in (steps[0], steps[-1])]
-    return Understood(task, ends, why)
-
-
-def _classes(
-    names: list[str],
-    counts: Counter[str],
-    column: str,
-    task: str | None,
-    mapping: dict[str, str | float | None],
-    why: str,
-) -> Understood:
-    totals = Counter({name: counts[name] for name in names})
-    for name, usual in mapping.items():
-        if usual in totals:
-            totals[usual] += counts[name]
-    if not 2 <= len(names) <= CLASSES:
-        what = f"only the label {names[0]!r}" if len(names) == 1 else f"{len(names):,} labels"
-        raise PipelineError(
-            f"`{column}` has {what}, and between 2 and {CLASSES} are needed; give another "
-            "column with LABEL=..."
-        )
-    remarks = [
-        f"the label {name!r} has only {count} reviews; `mapping` can give it another name, or "
-        "null to leave them out"
+def _few(totals: Counter[str]) -> list[str]:
+    return [
+        f"the label {name!r} has only {count} reviews; `mapping` can give it another name, or null "
+        "to leave them out"
         for name, count in sorted(totals.items())
         if count < FEW
     ]
-    separators = [s for s in ",;/" if sum(s in name for name in names) > len(names) / 2]
-    if separators:
-        remarks.append(
-            f"most labels contain `{separators[0]}`: if it separates several labels, replace it by "
-            "`|` in the file, for the task multilabel"
-        )
-    if len(names) > 2 and task == "binary":
-        signs = {name: polarity(name) for name in names}
-        ends = [
-            max((n for n in names if signs[n] == sign), key=lambda n: (totals[n], n), default=None)
-            for sign in (-1, 1)
-        ]
-        if None in ends:
-            raise PipelineError(
-                f"`{column}` has {len(names)} labels, and their names do not say which two are "
-                "meant; write `data.csv.mapping` by hand, or give another TASK=..."
-            )
-        sides = {-1: ends[0], 1: ends[1], 0: None}
-        mapping = mapping | {n: sides[signs[n]] for n in names if n not in ends}
-        mapping = {n: sides[signs.get(m, 0)] if m in signs else m for n, m in mapping.items()}
-        return Understood(
-            "binary", ends, ("TASK=binary", "the negative one first"), mapping, "null leaves the "
-            "reviews out", remarks,
-        )  # fmt: skip
-    if len(names) == 2 and task != "multiclass":
-        order = negative_first(*names)
-        if order is None:
-            labels = sorted(names, key=lambda name: (-totals[name], name))
-            reason = "a guess: the rarer one second, as the one to detect"
-            remarks.insert(
-                0,
-                f"the order of the labels is a guess: `probability` will be that of {labels[1]!r}; "
-                "swap them if the other one is to be detected",
-            )
-        else:
-            labels = names if order else names[::-1]
-            reason = "the negative one first"
-        return Understood("binary", labels, ("two labels", reason), mapping, why, remarks)
-    labels = sorted(names, key=lambda name: (polarity(name), plain(name), name))
-    reasons = (f"{len(names)} labels", "the order does not matter")
-    return Understood("multiclass", labels, reasons, mapping, why, remarks)
 
 
 def _language(texts: list[str]) -> str:
