@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from ajuste import errors
-from ajuste.config import check, reader
+from ajuste.config import check, reader, schema
 from ajuste.config.edit import with_values
 from ajuste.data import proposal
 from ajuste.data.csv_reader import guessed_separator
@@ -53,6 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     if not asked.csv:
         raise PipelineError("no file; name it: make new-data CSV=reviews.csv")
     params = reader.read()
+    reader.load("validate", schema.Validate)  # the proposal compares the rows with its bounds
     path = Path(asked.csv)
     separator = reader.separator(asked.separator) or guessed_separator(path)
     table = proposal.read_table(path, separator)
@@ -65,7 +66,8 @@ def main(argv: list[str] | None = None) -> None:
         print(printable(f"  line {line}: {said}: {excerpt(' '.join(text.split()))}"))
     print(f"\nThe proposal for {reader.FILE}:\n")
     print(proposal.shown(found.settings))
-    print("\nYou decide:" if found.remarks else "")
+    if found.remarks:
+        print("\nYou decide:")
     for remark in found.remarks:
         print(printable(f"- {remark}."))
     if asked.write:

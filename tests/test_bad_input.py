@@ -655,6 +655,12 @@ def test_a_text_that_is_not_utf8_cannot_be_in_a_file(capsys):
     assert "--output needs texts in UTF-8" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("separator", ["\t", "\\t", "tab"])
+def test_a_tab_can_be_written_in_three_ways(separator):
+    asked = ["--csv", "a", "--output", "b", "--separator", separator]
+    assert predict.arguments(asked).separator == "\t"
+
+
 # The commands themselves
 
 SAYS = "print('good'); print('rare', file=sys.stderr); sys.stderr.isatty()"

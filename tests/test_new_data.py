@@ -240,6 +240,21 @@ def test_a_key_that_is_new_is_the_last_of_its_section():
     assert changed == "a:\n  b: 1\n  d:\n  - x\n\n# about c\nc: 2\ne: null\n"
 
 
+def test_a_section_that_is_missing_is_made():
+    assert with_values("a: 1\nb:\n", {("b", "c", "d"): 1}) == "a: 1\nb:\n  c:\n    d: 1\n"
+
+
+def test_parameters_with_a_fault_are_not_written(in_tmp, capsys):
+    write("a.csv", FILES["words"][0])
+    Path("params.yaml").write_text(TEXT.replace("seed: 1", "seed: -1", 1), encoding="utf-8")
+    with pytest.raises(PipelineError, match="is unchanged, the proposal has faults: `seed`"):
+        new_data.main(["a.csv", "--write"])
+    assert "source: bundled" in Path("params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(TEXT.replace("max_words: 5000", "max_words: many"))
+    with pytest.raises(PipelineError, match=r"`validate\.max_words`: must be a valid integer"):
+        new_data.main(["a.csv"])
+
+
 def test_the_commands_that_track_a_file(in_tmp):
     write("a b.csv", FILES["few rows"][0])
     assert new_data.untracked(Path("a b.csv")) == []  # no repository

@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 from ruamel.yaml import YAML, RoundTripRepresenter
+from ruamel.yaml.comments import CommentedMap
 
 Key = tuple[str, ...]
 
@@ -13,17 +14,18 @@ def with_values(text: str, values: dict[Key, Any]) -> str:
 
     Args:
         text: a YAML mapping.
-        values: the new value of each key, a dictionary, a list or a scalar. The mappings above a
-            key must exist.
+        values: the new value of each key, a dictionary, a list or a scalar.
     """
     yaml = _yaml()
     params = yaml.load(text)
     for (*above, key), value in values.items():
         parent = params
         for part in above:
+            if not isinstance(parent.get(part), dict):
+                parent[part] = CommentedMap()
             parent = parent[part]
-        new = key not in parent
-        comment = _take_comment(parent, next(reversed(parent)) if new else key)
+        last = key if key in parent else next(reversed(parent), None)
+        comment = _take_comment(parent, last) if last is not None else None
         parent[key] = yaml.load(as_text(value))
         *place, slot = _end(parent, key)
         if comment:

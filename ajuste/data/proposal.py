@@ -479,14 +479,9 @@ def _checks(
 ) -> list[Setting]:
     """The bounds of `validate` that the file would break, and the rows to drop."""
     frame = pd.DataFrame(
-        {
-            "review": table.columns[text],
-            "label": new,
-            "origin": map(str, table.lines),
-        }
+        {"review": table.columns[text], "label": new, "origin": map(str, table.lines)}
     )
     frame = frame[frame["label"].notna()]
-    usable = frame["label"].isin(names).sum() if task not in (*NUMERIC, "multilabel") else None
     rows = len(frame)
     step = -(-int(frame["review"].str.len().sum()) // CHECKED) or 1
     blank = (frame["review"].str.strip() == "") | (frame["label"].str.strip() == "")
@@ -519,6 +514,7 @@ def _checks(
         "control": bounds["max_control"],
     }
     settings, dropped = [], []
+    lost = pd.Series(False, index=known.index)
     for kind, flags in broken.items():
         count = int(flags.sum())
         of = rows if kind in ("duplicate", "conflict") else len(part)  # all copies are in `part`
@@ -537,6 +533,7 @@ def _checks(
             reason = f"{count:,} reviews have markup; it is removed"
             settings.append(Setting(("validate", "max_markup"), share, reason))
         else:
+            lost |= flags
             dropped.append(f"{kind}: {count:,} rows ({_lines(known['origin'][flags])})")
     if broken["control"].sum() > limits["control"] * len(part):
         remarks.append(
@@ -546,28 +543,23 @@ def _checks(
     kinds = [entry.split(":")[0] for entry in dropped]
     if kinds or "drop" in bounds:
         settings.append(Setting(("validate", "drop"), kinds, "; ".join(dropped)))
-    settings += _of_size(usable, rows, frame["label"], names, bounds, remarks)
-    return settings
+    kept = frame["label"].drop(index=lost[lost].index)
+    classes = [] if task in (*NUMERIC, "multilabel") else names
+    return settings + _of_size(kept, classes, bounds, remarks)
 
 
 def _of_size(
-    usable: int | None,
-    rows: int,
-    labels: pd.Series,
-    names: list[str],
-    bounds: dict[str, Any],
-    remarks: list[str],
+    labels: pd.Series, classes: list[str], bounds: dict[str, Any], remarks: list[str]
 ) -> list[Setting]:
-    settings = []
-    count = rows if usable is None else int(usable)
+    """The bounds that too few reviews would break, of all or of a class."""
+    settings, count = [], len(labels)
     if count < bounds["min_reviews"]:
         settings.append(Setting(("validate", "min_reviews"), count, f"only {count:,} reviews"))
         remarks.append(f"{count:,} reviews are few: expect wide intervals and no sure verdict")
-    if usable:
-        least = labels.value_counts().reindex(names, fill_value=0).min() / usable
-        needed = bounds["min_class_share"] * 2 / len(names)
-        if least < needed:
-            share = int(least * len(names) / 2 * 0.9 * 1000) / 1000
+    if classes:
+        least = labels.value_counts(normalize=True).reindex(classes, fill_value=0).min()
+        if least < bounds["min_class_share"] * 2 / len(classes):
+            share = int(least * len(classes) / 2 * 0.9 * 1000) / 1000
             reason = f"the rarest label is {least:.1%} of the reviews"
             settings.append(Setting(("validate", "min_class_share"), share, reason))
     return settings
