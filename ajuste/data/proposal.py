@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
 from ajuste.config.edit import Key, as_text
+from ajuste.config.schema import Fault, Validate
 from ajuste.data.csv_reader import read_csv
-from ajuste.data.facts import CONTROL, NUMBER, facts
+from ajuste.data.facts import NUMBER, facts, faults
 from ajuste.data.labels import NO_LABEL, decimal_point, mapped, negative_first, plain, polarity
 from ajuste.data.text import tokens
 from ajuste.errors import Lines, PipelineError, excerpt
@@ -187,7 +188,7 @@ def propose(
             "group" if group else "review",
             "all reviews of one value are in one part" if group else "there is no column of groups",
         ),
-        *_checks(table, text, new, found.task, names, params["validate"], remarks),
+        *_checks(table, text, new, found.task, names, Validate(**params["validate"]), remarks),
         *_score(found, new, names, remarks),
         *_of_language(language, params, remarks),
         Setting(("gate", "bounds"), {}, "the bounds now are those of other reviews"),
@@ -474,7 +475,7 @@ def _checks(
     new: list[str | None],
     task: str,
     names: list[str],
-    bounds: dict[str, Any],
+    bounds: Validate,
     remarks: list[str],
 ) -> list[Setting]:
     """The bounds of `validate` that the file would break, and the rows to drop."""
@@ -494,71 +495,59 @@ def _checks(
         )
     known = facts(part, task, names)
     words = known["words"]
-    short, long = words < bounds["min_words"], words > bounds["max_words"]
-    wrong = known["unknown"].notna()
-    if task in NUMERIC:
-        wrong |= ~known["number"].between(*map(float, names)) & known["number"].notna()
-    broken = {
-        "empty": known["review"].isna(),
-        "label": wrong | (known["label"].isna() & (task != "multilabel")),
-        "length": short | long,
-        "duplicate": known["duplicate"],
-        "conflict": known["conflict"],
-        "markup": known["markup"],
-        "control": known["review"].str.contains(CONTROL, na=False),
-    }
+    short, long = words < bounds.min_words, words > bounds.max_words
+    many = (short | long).sum() > DROPPED * len(part)
+    other_bounds = {"markup", "length"} if many else {"markup"}
+    kinds = [kind for kind in get_args(Fault) if kind not in other_bounds]
+    broken = faults(known, task, names, bounds.model_copy(update={"drop": kinds}))
     limits = {
-        "duplicate": bounds["max_duplicates"],
-        "conflict": bounds["max_conflicts"],
-        "markup": bounds["max_markup"],
-        "control": bounds["max_control"],
+        "duplicate": bounds.max_duplicates,
+        "conflict": bounds.max_conflicts,
+        "control": bounds.max_control,
     }
     settings, dropped = [], []
     lost = pd.Series(False, index=known.index)
     for kind, flags in broken.items():
         count = int(flags.sum())
         of = rows if kind in ("duplicate", "conflict") else len(part)  # all copies are in `part`
-        if count <= limits.get(kind, 0) * of:
-            continue
-        if kind == "length" and count > DROPPED * len(part):
-            for key, value, beyond in (
-                ("min_words", max(int(words.min()), 1), short),
-                ("max_words", int(words.max()), long),
-            ):
-                if beyond.any():
-                    reason = f"{int(beyond.sum()):,} reviews are beyond {bounds[key]:,}"
-                    settings.append(Setting(("validate", key), value, reason))
-        elif kind == "markup":
-            share = -(-count * 100 // len(part)) / 100
-            reason = f"{count:,} reviews have markup; it is removed"
-            settings.append(Setting(("validate", "max_markup"), share, reason))
-        else:
+        if count > limits.get(kind, 0) * of:
             lost |= flags
             dropped.append(f"{kind}: {count:,} rows ({_lines(known['origin'][flags])})")
+    for key, value, beyond in (
+        ("min_words", max(words.min(), 1), short),
+        ("max_words", words.max(), long),
+    ):
+        if many and beyond.any():
+            reason = f"{int(beyond.sum()):,} reviews are beyond {getattr(bounds, key):,}"
+            settings.append(Setting(("validate", key), int(value), reason))
+    marked = int(known["markup"].sum())
+    if marked > bounds.max_markup * len(part):
+        share = -(-marked * 100 // len(part)) / 100
+        reason = f"{marked:,} reviews have markup; it is removed"
+        settings.append(Setting(("validate", "max_markup"), share, reason))
     if broken["control"].sum() > limits["control"] * len(part):
         remarks.append(
             "many reviews have control or replacement characters: the file was decoded wrongly "
             "before; to decode the source again is better than to drop them"
         )
     kinds = [entry.split(":")[0] for entry in dropped]
-    if kinds or "drop" in bounds:
-        settings.append(Setting(("validate", "drop"), kinds, "; ".join(dropped)))
+    settings.append(Setting(("validate", "drop"), kinds, "; ".join(dropped)))
     kept = frame["label"].drop(index=lost[lost].index)
     classes = [] if task in (*NUMERIC, "multilabel") else names
     return settings + _of_size(kept, classes, bounds, remarks)
 
 
 def _of_size(
-    labels: pd.Series, classes: list[str], bounds: dict[str, Any], remarks: list[str]
+    labels: pd.Series, classes: list[str], bounds: Validate, remarks: list[str]
 ) -> list[Setting]:
     """The bounds that too few reviews would break, of all or of a class."""
-    settings, count = [], len(labels)
-    if count < bounds["min_reviews"]:
+    settings, count = [], max(len(labels), 1)
+    if count < bounds.min_reviews:
         settings.append(Setting(("validate", "min_reviews"), count, f"only {count:,} reviews"))
         remarks.append(f"{count:,} reviews are few: expect wide intervals and no sure verdict")
     if classes:
         least = labels.value_counts(normalize=True).reindex(classes, fill_value=0).min()
-        if least < bounds["min_class_share"] * 2 / len(classes):
+        if least < bounds.min_class_share * 2 / len(classes):
             share = int(least * len(classes) / 2 * 0.9 * 1000) / 1000
             reason = f"the rarest label is {least:.1%} of the reviews"
             settings.append(Setting(("validate", "min_class_share"), share, reason))
