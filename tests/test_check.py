@@ -177,12 +177,38 @@ def test_every_section_that_is_missing_is_named():
         ("models.gru.embedding", "scratch", "`embedding: scratch` needs `embedding_width` and"),
         ("models.gru.max_features", 5, "with `frozen` or `trained` they must not be set"),
         ("models.gru.clip_norm", 0.0, "`models.gru.clip_norm`: must be greater than 0"),
+        ("models.gru.class_weight", "balance", "did you mean `balanced`? valid for `task: binary`"),
+        (
+            "models.gru.threshold",
+            "f2",
+            "did you mean `f1`? valid for `task: binary`: accuracy, bal",
+        ),
+        ("models.gru.threshold", 0.3, "`models.gru.threshold`: must be a valid string, not 0.3"),
     ],
 )
 def test_a_fault_and_what_to_do_are_one_line(place, value, said):
     (fault,) = faults(changed({place: value}))
     assert said in fault
     assert "\n" not in fault
+
+
+@pytest.mark.parametrize(
+    ("task", "option", "value"),
+    [
+        ("regression", "class_weight", "balanced"),
+        ("unit_regression", "class_weight", "balanced"),
+        ("regression", "threshold", "f1"),
+        ("multiclass", "threshold", "f1"),
+    ],
+)
+def test_an_option_that_the_task_does_not_have(task, option, value):
+    given = {"task": task, "data.source": "stanford", "data.stanford.label": "stars"}
+    (fault,) = faults(changed({**given, f"models.gru.{option}": value}))
+    assert fault == (
+        f"`models.gru.{option}` is {value!r}; there is none for `task: {task}`; set it to null or "
+        "remove it"
+    )
+    assert faults(changed({**given, f"models.nn.{option}": value})) == []  # not in use
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn import metrics
 
 from ajuste.evaluation import scores
 from ajuste.tasks import NUMERIC, TASKS
@@ -287,3 +288,60 @@ def test_curves_are_short_and_keep_their_ends():
     precision_recall = scores.precision_recall_curve(labels, probability)
     assert len(precision_recall) <= 200
     assert precision_recall["recall"].iloc[[0, -1]].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_the_scores_of_each_class_are_scikit_learns(task):
+    chance = np.random.default_rng(0)
+    outputs = 1 if task == "binary" else 3
+    predictions = chance.random((60, outputs))
+    targets = chance.integers(0, 2, (60, outputs)).astype(float)
+    actual, predicted = targets, predictions >= 0.3
+    if task == "multiclass":
+        targets = np.eye(3)[chance.integers(0, 3, 60)]
+        actual, predicted = targets.argmax(axis=1), predictions.argmax(axis=1)
+    labels = CLASSES if task == "binary" else ["a", "b", "c"]
+    found = scores.classes(task, targets, predictions, labels, 0.3)
+    expected = np.array(metrics.precision_recall_fscore_support(actual, predicted))
+    assert list(found) == labels
+    for values, theirs in zip(found.values(), expected.T, strict=True):
+        assert list(values) == ["precision", "recall", "f1", "support"]
+        assert list(values.values()) == pytest.approx(theirs)
+
+
+def test_a_class_that_is_not_predicted_or_does_not_occur_has_scores_without_a_value():
+    targets, predictions = np.eye(4)[[0, 0, 1]], np.eye(4)[[0, 2, 2]]
+    found = scores.classes("multiclass", targets, predictions, "abcd")
+    assert found["b"] == {"precision": None, "recall": 0, "f1": 0, "support": 1}
+    assert found["c"] == {"precision": 0, "recall": None, "f1": 0, "support": 0}
+    assert found["d"] == {"precision": None, "recall": None, "f1": None, "support": 0}
+    assert scores.classes("regression", TARGETS, PROBABILITY, ["0", "1"]) == {}
+
+
+def test_the_threshold_changes_the_labels_and_no_score_of_probabilities():
+    given = "binary", LOSSES["binary"], TARGETS, PROBABILITY, CLASSES
+    found, lower = scores.score(*given, threshold=[0.65]), scores.score(*given)
+    assert found["accuracy"] == found["f1"] == found["macro_f1"] == found["matthews"] == 1
+    assert found["accuracy_low"] > lower["accuracy_low"]
+    for name in ("loss", "roc_auc", "average_precision", "calibration_error"):
+        assert found[name] == lower[name]
+    several = np.hstack([PROBABILITY, PROBABILITY])
+    given = "multilabel", LOSSES["binary"], np.hstack([TARGETS, TARGETS]), several, "ab"
+    assert scores.score(*given, threshold=[0.65, 0.5])["exact_match"] == 0.75
+    assert scores.score(*given, threshold=[0.65, 0.65])["exact_match"] == 1
+
+
+def test_the_share_of_numbers_beyond_the_range_is_counted():
+    targets, predictions = np.array([[1.0], [4], [10]]), np.array([[0.0], [4], [12]])
+    found = scores.score("regression", "mean_squared_error", targets, predictions, ["1", "10"])
+    assert found["clipped"] == pytest.approx(2 / 3)
+    assert found["mean_absolute_error"] == 0
+    assert found["loss"] == pytest.approx(5 / 3)
+
+
+def test_only_labels_that_are_numbers_have_a_distance():
+    targets = np.eye(2)
+    given = "multiclass", LOSSES["multiclass"], targets, targets[::-1]
+    assert scores.score(*given, ["1", "5"])[MAE] == 4
+    assert scores.score(*given, ["1", "5"])["quadratic_weighted_kappa"] == -1
+    assert not {MAE, "quadratic_weighted_kappa"} & set(scores.score(*given, ["1", "five"]))

@@ -213,6 +213,68 @@ def test_the_summary_measures_both_parts_in_the_same_way(stage, trained):
     assert 0 < other["standard_error"] < 1
 
 
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_the_weighted_loss_is_that_of_keras_and_of_the_curves(stage, loop, task):
+    from ajuste import tasks
+    from ajuste.training import model_file, networks
+
+    both = parts(), parts(1)
+    for part in both:
+        classes = part["token_ids"][:, 0] % 7 // 3  # 3, 3 and 1 of 7
+        if task == "binary":
+            part["targets"] = (classes == 2)[:, None].astype(np.float32)
+        else:
+            part["targets"] = np.eye(3, dtype=np.float32)[classes]
+            part["targets"][:, 0] += part["targets"][:, 2] * (task == "multilabel")
+    train, validation = both
+    weights = tasks.class_weights(task, train["targets"])
+    outputs = train["targets"].shape[1]
+    entry = {"network": "dense", "units": [8], "embedding": "trained", "epochs": 2}
+    entry |= {"optimizer": "adam", "learning_rate": 0.05, "schedule": "constant", "batch_size": 16}
+    entry["class_weight"] = "balanced"
+    matrix = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    model, options = networks.build("gru", entry, matrix, 12, task, outputs)
+    log = Log()
+    with TemporaryDirectory() as folder:
+        checkpoint = loop.Checkpoint(Path(folder) / "train.npz", "this one")
+        loop.fit(model, options, task, train, validation, log, 1, checkpoint, weights)
+    for name, part in (("train", train), ("validation", validation)):
+        p = model_file.predict(model, part["token_ids"]).astype(np.float64)
+        chosen = np.where(part["targets"], weights[1], weights[0])
+        if task == "multiclass":
+            by_hand = -(part["targets"] * chosen * np.log(p)).sum(axis=1).mean()
+        else:
+            by_hand = -(chosen * np.log(np.where(part["targets"], p, 1 - p))).mean()
+        assert log.metrics[f"{name}/loss"][2] == pytest.approx(by_hand, rel=1e-4)
+        keras_loss = model.evaluate(part["token_ids"], part["targets"], verbose=0)
+        assert keras_loss == pytest.approx(by_hand, rel=1e-4)
+    targets = {"train": train["targets"], "validation": validation["targets"]}
+    found = stage.summary(task, options.loss, targets, targets, weights)
+    expected = np.log(3) if task == "multiclass" else np.log(2)
+    assert found["baseline_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_weights_and_threshold_reach_the_model_folder_and_the_metrics(stage, tokens):
+    from ajuste import tasks
+    from ajuste.data.text import Encoder
+    from ajuste.files import read_arrays, read_json
+
+    options = "\n    class_weight: balanced\n    threshold: f1\n    network: gru\n    units: 32"
+    edit(tokens / "params.yaml", {"\n    network: gru\n    units: 32": options})
+    stage.main()
+    trained, encoder = read_json(stage.METRICS / "metrics.json"), Encoder.load(stage.FOLDER)
+    [threshold] = encoder.threshold
+    assert trained["threshold"] == {"yes": threshold}
+    assert trained["class_weight"].keys() == {"no", "yes"}
+    assert trained["baseline_loss"] == pytest.approx(np.log(2), rel=1e-5)
+    known = read_arrays(stage.PREDICTIONS)
+    given = known["targets"], known["predictions"]
+    losses = tasks.review_losses("binary_crossentropy", *given, known["class_weights"])
+    assert trained["validation"]["loss"] == pytest.approx(losses.mean(), rel=1e-5)
+    right = (known["predictions"] >= threshold) == known["targets"]
+    assert trained["validation"]["accuracy"] == pytest.approx(right.mean())
+
+
 def test_numbers_have_no_accuracy(stage):
     model, options = network(task="regression", epochs=1, network="dense", units=[2])
     log = Log()
