@@ -181,7 +181,7 @@ def test_every_section_that_is_missing_is_named():
         (
             "models.gru.threshold",
             "f2",
-            "did you mean `f1`? valid for `task: binary`: accuracy, bal",
+            "is 'f2'; valid for `task: binary`: accuracy, bal",
         ),
         ("models.gru.threshold", 0.3, "`models.gru.threshold`: must be a valid string, not 0.3"),
     ],

@@ -55,8 +55,8 @@ def test_each_training_has_its_threshold():
     one = side(np.ones((2, 40)))
     moved = replace(one, thresholds=np.array([[0.5], [0.999]]))
     assert moved.quality().mean(axis=1).tolist() == [1, 0.5]  # the second says no to all
-    assert compare(one, one).alike
-    found = compare(one, moved)
+    assert significance.compare(one, one).alike
+    found = significance.compare(one, moved)
     assert not found.alike
     assert found.differences["accuracy"].after == 0.75
     assert found.differences["roc_auc"].value == 0
