@@ -31,12 +31,9 @@ new-data: .venv/installed ## Propose the parameters for a CSV file (CSV=FILE WRI
 resume: export AJUSTE_RESUME = 1
 resume: repro ## make repro, but continue an interrupted training
 
-SCORES := (train|validation|generalization_gap)\.|parameters|(accuracy|loss)$$|fit\.verdict
-SETTINGS := seed|task|models?($$|\.)|(data|split|tokenize|embed)\.
 .PHONY: compare
-compare: .venv/installed ## Show how the experiments fit, side by side
-	@dvc exp show --only-changed --no-pager --sort-by fit.verdict \
-	  --drop '(?!Experiment|$(SCORES)|$(SETTINGS))'
+compare: .venv/installed ## Show how the experiments fit, side by side (WIDE=1)
+	@python -m study.compare $(if $(WIDE),--wide)
 
 .PHONY: reset
 reset: .venv/installed ## Bring back parameters, results and model of the last commit (FORCE=1)

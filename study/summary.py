@@ -1,7 +1,5 @@
 """Print the last results beside the baselines and the best run: `python -m study.summary`."""
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +7,13 @@ from ajuste.config import reader
 from ajuste.errors import PipelineError, run
 from ajuste.evaluation import remedies, tables
 from ajuste.files import ENVIRONMENT, read_json, recorded
-from ajuste.repository import integrity
-from ajuste.repository.git import show
-from ajuste.repository.integrity import LOCK
-from study import collect
+from study import collect, compare
+from study.compare import Run
 
 TRAIN = Path(collect.TRAIN)
 TEST = Path(collect.EVALUATE)
 BASELINE = Path("metrics/baseline.json")
 MODEL = Path("data/model/model.keras")
-VALIDATION = "data/split/validation.parquet"
 
 
 def curves_end(trained: dict[str, Any]) -> str:
@@ -34,37 +29,15 @@ def curves_end(trained: dict[str, Any]) -> str:
     ).replace("loss", kind)
 
 
-def best(root: Path, trained: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def best(root: Path) -> Run:
     """The run with the lowest validation loss: this one, the last commit, or an experiment here.
 
     Only runs with the same loss on the same validation reviews count.
-
-    Args:
-        root: the repository.
-        trained: `metrics/train/metrics.json` of this run.
-
-    Returns:
-        Its name and its `metrics/train/metrics.json`.
     """
-    now = (root / LOCK).read_text(encoding="utf-8") if (root / LOCK).exists() else ""
-    known = [("this run", trained)]
-    for name, found, lock in _runs(root):
-        if collect.loss(found) == collect.loss(trained):
-            known += [(name, found)] if _validation(lock) == _validation(now) else []
-    return min(known, key=lambda one: one[1]["validation"]["loss"])
-
-
-def _validation(lock: str) -> str | None:
-    """The hash of the validation reviews in a `dvc.lock`."""
-    stages = integrity.stages(lock) if lock else {}
-    outs = stages.get("split", {}).get("outs", [])
-    return next((out["md5"] for out in outs if out["path"] == VALIDATION), None)
-
-
-def _runs(root: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
-    for reference, name in {"HEAD": "the last commit", **collect.experiments(root)}.items():
-        if text := show(root, reference, collect.TRAIN):
-            yield name, json.loads(text), show(root, reference, LOCK)
+    now, *others = compare.runs(root)
+    loss, data = collect.loss(now.trained), now.data
+    known = [one for one in others if (collect.loss(one.trained), one.data) == (loss, data)]
+    return min([now, *known], key=lambda one: one.trained["validation"]["loss"])
 
 
 def main() -> None:
@@ -77,8 +50,10 @@ def main() -> None:
         print(tables.results(settings["model"], settings["task"], tested, read_json(BASELINE)))
         print()
         print(remedies.advise(tested["fit"], settings))
-        name, found = best(Path.cwd(), trained)
-        scored = ", ".join(f"{score} {value:.3f}" for score, value in found["validation"].items())
+        found = best(Path.cwd())
+        name = "this run" if found.names == [compare.WORKSPACE] else found.names[0]
+        values = found.trained["validation"].items()
+        scored = ", ".join(f"{score} {value:.3f}" for score, value in values)
         print(f"The lowest validation loss so far: {name} ({scored})")
         if MODEL.exists() and recorded(ENVIRONMENT, MODEL) is None:
             print(f"note: {ENVIRONMENT} describes the training of another model")

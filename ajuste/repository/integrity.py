@@ -49,7 +49,7 @@ def stages(text: str, name: str = LOCK) -> dict[str, Any]:
         PipelineError: the text is cut off.
     """
     try:
-        found = yaml.safe_load(text)["stages"]
+        found = yaml.load(text, yaml.CSafeLoader)["stages"]  # ten times as fast as safe_load
         for stage in found.values():
             [one["path"] for one in [*stage.get("deps", []), *stage.get("outs", [])]]
     except (yaml.YAMLError, TypeError, KeyError, AttributeError):
