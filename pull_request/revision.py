@@ -18,13 +18,13 @@ from dvc.dependency import ParamsDependency
 from dvc.dependency.base import Dependency
 from dvc.exceptions import DvcException
 from dvc.output import Output
-from dvc.repo import Repo
 from dvc.stage import Stage
 
 from ajuste.config import reader
 from ajuste.config.nested import flatten
 from ajuste.errors import PipelineError
 from ajuste.evaluation.significance import Answers
+from ajuste.repository import cache
 from ajuste.repository.git import git, show
 from ajuste.tasks import SEPARATOR, TASKS, THRESHOLD, encode, output_names
 from pull_request.changes import MISSING
@@ -223,7 +223,7 @@ def _unreproduced(revision: Revision) -> dict[str, list[str]]:
     one in `dvc.lock` of the stage that reads it. A frozen stage does not look at what it reads.
     """
     try:
-        repo = Repo(str(revision.root), rev=revision.commit)
+        repo = cache.at(revision.root, revision.commit)
         made = {out.fs_path: out for stage in repo.index.stages for out in stage.outs}
         run = [stage for stage in repo.index.stages if not stage.is_data_source]
         found = {stage.name: list(_reasons(stage, made)) for stage in run}

@@ -155,7 +155,7 @@ def test_a_file_that_an_experiment_names_is_refused_before_a_worker_starts(proje
     assert not (folder / collect.FOLDER).exists()
 
 
-@pytest.mark.parametrize("way", ["dvc add", "dvc add folder"])
+@pytest.mark.parametrize("way", ["dvc add", "dvc add folder", "import-url"])
 def test_the_version_of_a_commit_is_fetched_from_the_remote(project, monkeypatch, way):
     folder = project(way, "own/reviews.csv")
     run("dvc", "remote", "add", "--default", "storage", "../storage", cwd=folder)

@@ -26,6 +26,20 @@ def repository(root: Path) -> Repo:
         raise one_line(error) from None
 
 
+def at(root: Path, commit: str) -> Repo:
+    """The DVC repository in a commit, with the settings of the working tree.
+
+    With those of the commit, DVC 3.67 would look for a remote such as `../storage` below `/`.
+
+    Raises:
+        PipelineError: there is none, or DVC cannot read its settings.
+    """
+    try:
+        return Repo(str(root), rev=commit, config=repository(root).config)
+    except DvcException as error:
+        raise one_line(error) from None
+
+
 def outputs(repo: Repo) -> list[Output]:
     """The outputs of all stages and `.dvc` files; `hash_info` is empty if DVC recorded no hash.
 

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dvc.output import Output
-from dvc.repo import Repo
 
 from ajuste.config.nested import flatten
 from ajuste.errors import PipelineError, excerpt
@@ -35,7 +34,7 @@ def demand(root: Path, commit: str, name: str, params: Iterable[dict[str, Any]])
     Raises:
         PipelineError: one of them is not tracked; the message says what to do.
     """
-    outputs = cache.outputs(Repo(str(root), rev=commit))
+    outputs = cache.outputs(cache.at(root, commit))
     found = {}
     for key, path in sorted(_named(root, commit, params)):
         holding = [out for out in outputs if PurePosixPath(f"/{path}").is_relative_to(out.fs_path)]
@@ -65,8 +64,7 @@ def fetch(root: Path, commit: str, outputs: list[Output]) -> None:
     reason = ""
     logging.disable()  # DVC lists each object
     try:
-        targets = [out.fs_path.lstrip("/") for out in missing]
-        repo.fetch(targets=targets, revs=[commit], workspace=False)
+        cache.at(root, commit).fetch(targets=[out.fs_path.lstrip("/") for out in missing])
     except Exception as error:  # each kind of storage has its own
         reason = f" ({excerpt(' '.join(str(error).split()) or type(error).__name__)})"
     finally:
