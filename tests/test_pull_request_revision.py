@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -52,6 +54,63 @@ def test_an_experiment_is_found_by_its_name(tmp_path, git):
 def test_an_unknown_revision_is_reported(tmp_path, git, name):
     with pytest.raises(PipelineError, match="no such revision or experiment"):
         revision.find(tmp_path, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("mian", "did you mean `main`? valid: workspace, main, faster, or a commit"),
+        ("workspce", "did you mean `workspace`?"),
+        ("fastr", "did you mean `faster`?"),
+        ("main~9", "did you mean `main`?"),
+    ],
+)
+def test_a_mistyped_revision_gets_the_right_name(tmp_path, git, name, advice):
+    keep(git, "faster", "a" * 40, git("rev-parse", "HEAD"))
+    with pytest.raises(PipelineError) as error:
+        revision.find(tmp_path, name)
+    assert advice in str(error.value)
+
+
+def test_a_branch_that_only_a_remote_has_is_used_and_named(tmp_path, git, capsys):
+    git("switch", "--quiet", "--create", "change")
+    clone = tmp_path / "clone"
+    origin = tmp_path.as_uri()
+    run("git", "clone", "--quiet", "--branch", "change", origin, str(clone), cwd=tmp_path)
+    assert revision.find(clone, "main").commit == git("rev-parse", "main")
+    assert capsys.readouterr().out == "main: there is no such branch here, so origin/main is used\n"
+    assert revision.find(clone, "main~1").commit == git("rev-parse", "main~1")
+    run("git", "remote", "add", "other", origin, cwd=clone)
+    run("git", "fetch", "--quiet", "other", cwd=clone)
+    with pytest.raises(PipelineError, match="no such revision"):  # which remote?
+        revision.find(clone, "main")
+
+
+@pytest.mark.parametrize("option", ["--single-branch", "--depth=1"])
+def test_the_advice_for_a_clone_that_lacks_commits_helps(tmp_path, git, option):
+    git("switch", "--quiet", "--create", "change")
+    clone = tmp_path / "clone"
+    words = ("--quiet", option, "--branch", "change", tmp_path.as_uri(), str(clone))
+    run("git", "clone", *words, cwd=tmp_path)
+    with pytest.raises(PipelineError) as error:
+        revision.find(clone, "main~1")
+    command = re.search("`(git fetch .*?)`", str(error.value))[1]
+    run("bash", "-c", command, cwd=clone)
+    name = "main~1" if option == "--single-branch" else "change~1"
+    assert revision.find(clone, name).commit == git("rev-parse", "main~1")
+
+
+def test_revisions_with_one_lock_that_is_up_to_date_are_the_same(tmp_path, git):
+    (tmp_path / "dvc.lock").write_text("stages: {}\n")
+    for number in range(2):
+        (tmp_path / "README.md").write_text(str(number))
+        git("add", "--all")
+        git("commit", "--quiet", "--message", "text")
+    new, old, without = (revision.find(tmp_path, name) for name in ("main", "main~1", "main~2"))
+    assert revision.is_same(old, new)
+    assert revision.is_same(without, without)
+    assert not revision.is_same(without, new)
+    assert not revision.is_same(old, replace(new, unreproduced={"train": ["code"]}))
 
 
 def test_an_ambiguous_experiment_is_reported(tmp_path, git):
