@@ -80,7 +80,7 @@ class Run:
         """Runs with equal ones can be ranked: the data, and for a loss the function."""
         if self.score == "accuracy":
             return self.data, self.score
-        return self.data, self.options.get("task"), self.trained.get("loss_function")
+        return self.data, self.options.get("task"), *collect.loss(self.trained)
 
 
 @dataclass
