@@ -11,7 +11,7 @@ Scored = dict[str, Any]
 
 
 def beside_baselines(model: str, task: str, tested: Scored, baseline: dict[str, Scored]) -> str:
-    """Every score of the test part that can be the main score, a row each.
+    """Every score of the test part that can be the main score, with its interval if it has one.
 
     Args:
         model: the name of the network.
@@ -20,9 +20,12 @@ def beside_baselines(model: str, task: str, tested: Scored, baseline: dict[str, 
         baseline: `metrics/baseline.json`.
     """
     sides = [tested, *(baseline[name]["test"] for name in BASELINES)]
-    names = [name for name in TASKS[task].scores if name in tested]
-    rows = [[name.replace("_", " "), *(_shown(side.get(name)) for side in sides)] for name in names]
-    return _table([["test part", model, *BASELINES], *rows])
+    rows = [
+        [name.replace("_", " "), *(_shown(side.get(name)) for side in sides), _span(name, tested)]
+        for name in TASKS[task].scores
+        if name in tested
+    ]
+    return _table([["test part", model, *BASELINES, f"{model}, 95 % interval"], *rows])
 
 
 def by_class(classes: dict[str, dict[str, Score]]) -> str:
@@ -37,6 +40,11 @@ def results(model: str, task: str, tested: Scored, baseline: dict[str, Scored]) 
     return "\n\n".join(filter(None, tables))
 
 
+def _span(name: str, tested: Scored) -> str:
+    ends = (tested.get(f"{name}{end}") for end in ("_low", "_high"))
+    return " to ".join(_shown(end) for end in ends if end is not None)
+
+
 def _shown(value: Score) -> str:
     if value is None:
         return "-"
@@ -47,8 +55,9 @@ def _table(rows: Iterable[list[str]]) -> str:
     """The first column to the left, the others to the right."""
     columns = list(zip(*rows, strict=True))
     first, *widths = (max(map(len, column)) for column in columns)
-    return "\n".join(
+    lines = (
         f"{row[0]:<{first}}"
         + "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], widths, strict=True))
         for row in zip(*columns, strict=True)
     )
+    return "\n".join(line.rstrip() for line in lines)
