@@ -512,7 +512,7 @@ def _checks(
         of = rows if kind in ("duplicate", "conflict") else len(part)  # all copies are in `part`
         if count > limits.get(kind, 0) * of:
             lost |= flags
-            dropped.append(f"{kind}: {count:,} rows ({_lines(known['origin'][flags])})")
+            dropped.append(f"{kind}: {count:,} ({_lines(known['origin'][flags])})")
     for key, value, beyond in (
         ("min_words", max(words.min(), 1), short),
         ("max_words", words.max(), long),
