@@ -55,11 +55,12 @@ def findings(root: Path, asked: argparse.Namespace) -> Findings:
     old, new = (revision.find(root, name) for name in (asked.base, asked.head))
     if new.has_pipeline:
         inputs.demand(root, new.commit, new.name, [new.params])
+    stale = []
     if asked.head == revision.WORKSPACE:
         if unseen := revision.untracked(root):
             print(f"not included, because Git does not track them: {', '.join(unseen)}")
-        for line in inputs.stale(root):
-            print(line)
+        stale = inputs.stale(root)
+        print(*stale, sep="\n", end="\n" * bool(stale))
     bounds = gate.load(new.params)
     others = {BASE: old}
     if bounds.reference and (fixed := reference(root, bounds.reference)).commit != old.commit:
@@ -73,7 +74,8 @@ def findings(root: Path, asked: argparse.Namespace) -> Findings:
     ]
     words = ["--base", old.short, "--head", new.short, "--output", "report.md"]
     command = f"python -m pull_request {shlex.join(words)} --seeds"
-    return Findings(head, against, gate.hold(bounds, head, against), command, asked.seeds)
+    outcome = gate.hold(bounds, head, against)
+    return Findings(head, against, outcome, command, asked.seeds, stale)
 
 
 def reference(root: Path, name: str) -> Revision:

@@ -161,8 +161,8 @@ def proposed(side: Side) -> list[str]:
     end, rounding = (max(ends), ROUND_CEILING) if upper else (min(ends), ROUND_FLOOR)
     bound = Decimal(str(end)).quantize(Decimal("0.01"), rounding)
     return [
-        f"the {'upper' if upper else 'lower'} end of the 95 % interval of the {named(side.score)} "
-        f"of the base, rounded {way} to two decimals, as a bound for gate in params.yaml:",
+        f"A bound for gate in params.yaml is the {'upper' if upper else 'lower'} end of the 95 % "
+        f"interval of the {named(side.score)} on the base, rounded {way} to two decimals:",
         f"bounds: {{{side.score}: {bound}}}",
     ]
 
@@ -214,7 +214,10 @@ def _remedy(comparison: Comparison) -> str:
     if not test:
         return f"train {SEEDS} seeds a side (--seeds {SEEDS})"
     if test.seeds is None:
-        return "more seeds cannot show it, only more test reviews or a larger gate.margin"
+        return (
+            "more seeds cannot show it, only more test reviews or a larger gate.margin: these "
+            f"reviews show differences from about {test.detectable:.2g} on"
+        )
     if test.seeds > MANY:
         return (
             f"it would take {test.seeds:,} seeds a side, so use more test reviews or a larger "

@@ -1,5 +1,6 @@
 """The effect of a pull request as a document: the answer first."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,7 @@ class Findings:
         outcome: of the gate.
         command: the shell command that writes the report, without the number of seeds at its end.
         seeds: trainings a side.
+        stale: sentences about files that differ from the version in use.
     """
 
     head: Side
@@ -48,6 +50,7 @@ class Findings:
     outcome: Outcome
     command: str
     seeds: int
+    stale: Sequence[str] = ()
 
     @property
     def base(self) -> Side:
@@ -230,7 +233,7 @@ def _notes(found: Findings) -> list[list[str]]:
     before, after = (side.revision.params.get("gate") for side in found.sides)
     if found.base.revision.params and before != after:
         notes.append(["This change also changes the bounds of its check: see ", Code("gate"), "."])
-    return notes
+    return [*notes, *([Code(sentence)] for sentence in found.stale)]
 
 
 def _state(side: Side, called: str) -> list[list[str]]:

@@ -25,7 +25,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("csv", help="the CSV file")
     for name in ("separator", "text", "label", "group"):
         parser.add_argument(f"--{name}", help=f"data.csv.{name}, instead of a guess")
-    parser.add_argument("--task", choices=list(TASKS), help="task, instead of a guess")
+    parser.add_argument("--task", help=f"task, instead of a guess: {', '.join(TASKS)}")
     parser.add_argument("--write", action="store_true", help=f"write it into {reader.FILE}")
     return parser.parse_args(argv)
 
@@ -52,6 +52,9 @@ def main(argv: list[str] | None = None) -> None:
     asked = arguments(argv)
     if not asked.csv:
         raise PipelineError("no file; name it: make new-data CSV=reviews.csv")
+    if asked.task and asked.task not in TASKS:
+        advice = reader.not_one_of(asked.task, TASKS)
+        raise PipelineError(f"TASK is {reader.shown(asked.task)}; {advice}")
     params = reader.read()
     reader.load("validate", schema.Validate)  # the proposal compares the rows with its bounds
     path = Path(asked.csv)

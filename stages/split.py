@@ -205,7 +205,10 @@ def main() -> None:
     counts = {**sizes, "left_out": len(left_out), **together, "groups": group.nunique()}
     write_json(METRICS, counts)
     print("split: " + ", ".join(f"{size:,} {name}" for name, size in sizes.items()))
-    print(f"split: {together['near_duplicates']:,} reviews are kept together with near-duplicates")
+    print(
+        f"split: {together['copies']:,} copies and {together['near_duplicates']:,} near-duplicates "
+        "are kept together"
+    )
     if len(left_out):
         named = ", ".join([*left_out[:SHOWN], *["..."][: len(left_out) > SHOWN]])
         print(

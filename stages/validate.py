@@ -43,7 +43,8 @@ ADVICE = {
     "numbers": "write these labels as numbers, such as 7 or 7.5, or remove the rows",
     "range": "valid: {labels}; correct these labels or data.csv.labels",
     "different numbers": "add reviews with another number; at least two must differ",
-    "label set": "valid: {labels}; correct these labels or data.csv.labels",
+    "label set": "valid: {labels}; correct these labels or data.csv.labels, or map them "
+    "(data.csv.mapping; null leaves the reviews out)",
     "every class": "add reviews; each of {labels} needs some",
     "class balance": "add reviews of the rarer class or lower validate.min_class_share",
     "length": "correct these rows or set validate.min_words and validate.max_words",

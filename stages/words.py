@@ -243,7 +243,10 @@ def main() -> None:
     without = [word for word in (*sentiments, *language.neighbours_of) if word not in rows]
     without = list(dict.fromkeys(without))
     if without:
-        print(f"words: {len(without)} without a vector, left out: {' '.join(without)}")
+        print(
+            f"words: {len(without)} are not in the vocabulary or have no vector, and are left out: "
+            f"{' '.join(without)}"
+        )
 
 
 def summary(measured: dict[str, float | None]) -> str:

@@ -99,6 +99,7 @@ class Row:
         """An experiment's name if it has one; a star marks the workspace."""
         names = [name for one in self.runs for name in one.names]
         own = [name for name in names if name not in (LATEST, WORKSPACE)]
+        own.sort(key=lambda name: name.startswith("seed-"))  # those of a pull request's report
         seeds = f" ({len(self.runs)} seeds)" if len(self.runs) > 1 else ""
         star = " *" if WORKSPACE in names and (own or LATEST in names) else ""
         return (own or sorted(names))[0] + seeds + star
@@ -221,7 +222,7 @@ def _plain(value: Any) -> str:
     """A value as text, the same for `1e-05` and `0.00001`: YAML 1.1 reads one of them as text."""
     if isinstance(value, list):
         return f"[{','.join(map(_plain, value))}]"
-    if value is None or isinstance(value, bool):
+    if value is None or isinstance(value, bool | dict):
         return json.dumps(value)
     try:
         return f"{float(value):.10g}"

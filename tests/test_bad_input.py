@@ -711,7 +711,8 @@ def test_a_stage_ends_with_one_line_and_writes_nothing(in_tmp, monkeypatch):
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr == (
-        "fetch: a\\n\\x1b[2J.csv, line 3: unexpected end of data; check the quotes of this record\n"
+        "fetch: a\\n\\x1b[2J.csv, line 3: unexpected end of data; check the quotes of this record; "
+        'a quote inside a quoted text is written twice ("")\n'
     )
     assert not Path("data").exists()
 

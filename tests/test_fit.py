@@ -190,6 +190,14 @@ def test_a_network_far_above_the_linear_baseline_underfits_whatever_its_gap():
     assert fit.judge(far, BOUNDS).verdict == fit.UNDERFITTING
 
 
+def test_a_network_worse_than_the_class_frequencies_is_not_optimal():
+    """Also if the linear baseline knows almost nothing, so that little is expected."""
+    worse = curves(train=0.66, validation=0.72, linear_loss=0.66)
+    found = fit.judge(worse, BOUNDS)
+    assert found.verdict == fit.UNDERFITTING
+    assert "the class frequencies predict better" in found.reason
+
+
 def test_a_rare_class_of_which_half_the_loss_is_gone_fits():
     base = entropy(0.05)
     rare = curves(

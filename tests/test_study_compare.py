@@ -101,6 +101,12 @@ def test_the_best_validation_is_first_with_the_options_that_differ(repository, t
     ]
 
 
+def test_an_option_that_is_an_empty_dictionary_is_compared(repository, tmp_path):
+    repository("mapped", 0.81, data__csv__path={"n/a": None})
+    repository("HEAD", 0.83, data__csv__path={})
+    assert "n/a=null" in " ".join(lines(tmp_path))
+
+
 def test_an_experiment_in_the_workspace_is_one_row_with_its_name(repository, tmp_path):
     repository("HEAD", 0.83)
     repository("faster", 0.85, models__gru__units=16)

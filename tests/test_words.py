@@ -174,7 +174,10 @@ def test_words_without_a_vector_are_left_out_and_counted(in_tmp, capsys):
     assert wonderful not in set(listed["neighbour"])
     said = capsys.readouterr().out
     left_out = {wonderful, *more, *worse, *chosen().neighbours_of} - set(vocabulary[:-1])
-    assert f"words: {len(left_out)} without a vector, left out: " in said
+    assert (
+        f"words: {len(left_out)} are not in the vocabulary or have no vector, and are left out: "
+        in said
+    )
     assert set(said.split("left out: ")[1].split()) == left_out
     assert "words: 5 of 24 words of `languages.english` have a vector; mean cosine " in said
 

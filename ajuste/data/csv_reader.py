@@ -3,6 +3,7 @@
 import codecs
 import csv
 import re
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ LINES_LOOKED_AT = 20
 """The lines that the separator is guessed from."""
 
 BACKSLASH = 'write a quote inside a quoted text twice (""), not as \\"'
+
+QUOTES = 'check the quotes of this record; a quote inside a quoted text is written twice ("")'
 
 _NAMED_SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
 """The first line of a file for Excel."""
@@ -95,12 +98,14 @@ def read_csv(path: Path, needed: list[str], separator: str = ",") -> Iterator[Ro
     except UnicodeDecodeError:
         raise PipelineError(
             f"{path}, line {_first_undecodable_line(path)}: not UTF-8; save the file as UTF-8 "
-            f"(iconv -f {_likely_encoding(path)} -t utf-8 {path} > utf8.csv)"
+            f"(iconv -f {_likely_encoding(path)} -t utf-8 {shlex.quote(str(path))} > utf8.csv)"
         ) from None
     except csv.Error as error:
         with path.open(encoding="utf-8", newline="") as file:
             backslash = any('\\"' in line for line in islice(file, end, reader.line_num))
-        advice = BACKSLASH if backslash else "check the quotes of this record"
+        advice = BACKSLASH if backslash else QUOTES
+        if (other := guessed_separator(path)) != separator:
+            advice = f"the separator of this file is `{other}`"
         raise PipelineError(f"{path}, line {end + 1}: {error}; {advice}") from None
 
 

@@ -13,6 +13,7 @@ from typing import Any, get_args
 import pandas as pd
 
 from ajuste.config.edit import Key, as_text
+from ajuste.config.reader import meant
 from ajuste.config.schema import Fault, Validate
 from ajuste.data.csv_reader import read_csv
 from ajuste.data.facts import NUMBER, facts, faults
@@ -35,6 +36,12 @@ STEPS = 11
 
 FEW = 10
 RARE = 0.1
+UNEVEN = 0.7
+"""A class is named as rare if it has less than this, as a multiple of an equal share."""
+
+MANY_GROUPS = 300
+"""A tenth of so many groups, the test part, gives a usable interval."""
+
 DROPPED = 0.05
 """The maximum share of rows too short or too long that are dropped; else the bound changes."""
 
@@ -153,7 +160,11 @@ def propose(
     """
     for name in (text, label, group):
         if name is not None and name not in table.columns:
-            raise PipelineError(f"{table.path}: no column `{name}`; {_columns(table.columns)}")
+            close = meant(name, table.columns)
+            question = f"did you mean `{close}`? " if close else ""
+            raise PipelineError(
+                f"{table.path}: no column `{name}`; {question}{_columns(table.columns)}"
+            )
     words = {name: _mean_words(values) for name, values in table.columns.items()}
     remarks = []
     text = text or _text_column(table, words, label)
@@ -291,9 +302,12 @@ def _group_remark(table: Table, names: list[str], words: dict[str, float]) -> li
     if not ranks:
         return []
     best = min(ranks, key=ranks.__getitem__)
+    count = ranks[best][2]
+    few = "" if count >= MANY_GROUPS else "; but so few make the intervals wide"
     return [
-        f"`{best}` has {ranks[best][2]:,} values that repeat. If it says what a review is about (a "
-        f"product, a film), GROUP={best} keeps its reviews in one part, so that the test is honest"
+        f"`{best}` has {count:,} values that repeat. If it says what a review is about (a "
+        f"product, a film), GROUP={best} keeps its reviews in one part, so that the test is "
+        f"honest{few}"
     ]
 
 
@@ -391,7 +405,8 @@ def understood(counts: Counter[str], column: str, task: str | None = None) -> Un
             remarks.append("TASK=regression predicts the number, and knows which are near")
         shown_sides = ", ".join(f"{name!r}: {side or 'null'}" for name, side in sides.items())
         remarks.append(
-            f"TASK=binary proposes `labels: [negative, positive]` with `mapping: {{{shown_sides}}}`"
+            "for two classes, run it again with TASK=binary: it proposes `labels: [negative, "
+            f"positive]` with `mapping: {{{shown_sides}}}`"
         )
     return Understood(task, order, (f"{len(labels)} labels", reason), mapping | same, why, remarks)
 
@@ -459,6 +474,11 @@ def _score(
     counts = Counter(label for label in new if label in names)
     rare = min(names, key=lambda name: (counts[name], name))
     share = counts[rare] / max(counts.total(), 1)
+    if found.task in ("binary", "multiclass") and share < UNEVEN / len(names):
+        remarks.append(
+            f"{rare!r} is {share:.0%} of the reviews: for class weights, a decision threshold and "
+            "a score that counts the classes equally, see docs/own-data.md, Rare classes"
+        )
     if found.task != "binary" or share >= RARE:
         return [Setting(key, None, "the score of the task")]
     if rare == names[0]:

@@ -269,6 +269,7 @@ def _probabilities(
 
     nothing = beyond(expected / 2, explained, errors["explained"])
     low = beyond(expected, explained, errors["explained"])
+    useless = beyond(0.0, numbers["explained"]["validation"], errors["explained"])
     gap = beyond(numbers["gap"], bounds.max_gap, errors["gap"])
     better = beyond(-numbers["gap"], bounds.max_gap, errors["gap"])
     rise = beyond(numbers["rise"], bounds.max_rise, errors["rise"])
@@ -276,7 +277,7 @@ def _probabilities(
     falling = 0.0 if stopped else falling
     over = (1 - nothing) * (1 - (1 - gap) * (1 - rise))
     rest = (1 - nothing - over) * (1 - better)
-    optimal = rest * (1 - low) * (1 - falling)
+    optimal = rest * (1 - low) * (1 - useless) * (1 - falling)
     return {UNDERFITTING: nothing + rest - optimal, OVERFITTING: over, OPTIMAL: optimal}
 
 
@@ -334,6 +335,11 @@ def _compare(numbers: dict[str, Any], low: str, bounds: FitBounds) -> tuple[str,
         )
     if explained < expected:
         return UNDERFITTING, low
+    if numbers["explained"]["validation"] < 0:
+        return UNDERFITTING, (
+            f"validation explains {numbers['explained']['validation']:.2f} of the baseline loss, "
+            "less than nothing: the class frequencies predict better"
+        )
     if numbers["improving"]:
         return UNDERFITTING, (
             f"training stopped too soon: the validation loss still falls, by "

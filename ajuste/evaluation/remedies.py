@@ -201,7 +201,9 @@ def _beyond_the_network(fit: dict[str, Any], model: str) -> Iterator[Remedy]:
         yield Remedy("a look at the labels", "the surest errors come first", instead=ERRORS)
     if fit["verdict"] == OVERFITTING or (fit["verdict"] == OPTIMAL and beats_linear(fit)):
         half = {"split.train_share": 0.5}
-        yield Remedy("more data", "it helps if half of it is clearly worse", model, half)
+        yield Remedy(
+            "more data", "trains on half: if that is clearly worse, more data helps", model, half
+        )
 
 
 def _slower(entry: dict[str, Any], factor: int) -> Change:

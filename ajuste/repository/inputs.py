@@ -5,6 +5,7 @@
 
 import logging
 import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -91,7 +92,7 @@ def stale(root: Path) -> list[str]:
     ]
     return [
         f"{path} differs from {path}.dvc, so the recorded version is used; to use the file as it "
-        f"is, run `dvc add {path}`"
+        f"is, run `dvc add {shlex.quote(path)}`"
         for path in changed
     ]
 
@@ -119,6 +120,6 @@ def _remedy(root: Path, name: str, path: str) -> str:
     if not (root / path).resolve().is_relative_to(root.resolve()):
         return f"{path} is outside of the repository; move it into it, then `dvc add` it"
     return (
-        f"neither Git nor DVC tracks {path} in {name}; run `dvc add {path}` and commit {path}.dvc "
-        "(or commit the file itself)"
+        f"neither Git nor DVC tracks {path} in {name}; run `dvc add {shlex.quote(path)}` and "
+        f"commit {path}.dvc (or commit the file itself)"
     )
