@@ -195,4 +195,4 @@ def test_the_advice_has_the_sentence_the_reason_and_a_line_for_each_remedy():
     assert lines[:3] == ["Overfitting; 81 % right.", "The fit: a reason.", "Try:"]
     assert len(lines) == 3 + 5
     assert lines[3].startswith("  dvc exp run -S model=rnn -S models.rnn.patience=2 ")
-    assert lines[-1].endswith("# more data: trains on half: if that is clearly worse, more data helps")
+    assert lines[-1].endswith("trains on half: if that is clearly worse, more data helps")
