@@ -11,7 +11,6 @@ from ajuste.errors import PipelineError, printable
 from ajuste.tasks import (
     NUMERIC,
     decimals,
-    numbers,
     probabilities,
     probability_names,
     split_labels,
@@ -169,14 +168,10 @@ def _sizes(encoder: Encoder, answer: Answer) -> dict[str, dict[str, float]]:
     """The effect of each word on the labels of the answer, or on its number."""
     task, labels, prediction = encoder.task, encoder.labels, answer.prediction
     if task in NUMERIC:
-
-        def value(output: np.ndarray) -> float:
-            return float(numbers(task, output[None], labels)[0])
-
-        sizes = {
-            word: value(prediction) - value(prediction - change)
-            for word, change in answer.effects.items()
-        }
+        low, high = map(float, labels)
+        unit = high - low if task == "unit_regression" else 1.0
+        # Also of a number beyond the range, which is answered with the end of the range.
+        sizes = {word: unit * float(change[0]) for word, change in answer.effects.items()}
         return {answer.label: sizes}
     if task == "binary":
         asked = {answer.label: (0, 1 if answer.label == labels[1] else -1)}

@@ -102,4 +102,4 @@ def test_the_default_network_learned_something(finished):
     assert metrics["accuracy_low"] > 0.8
     curve = pd.read_csv(finished / "metrics/train/plots/metrics/train/loss.tsv", sep="\t")
     assert curve["step"].tolist() == list(range(1, 11))
-    assert curve["loss"].is_monotonic_decreasing
+    assert curve["loss"].iloc[-1] == curve["loss"].min() < 0.75 * curve["loss"].iloc[0]

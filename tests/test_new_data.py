@@ -286,6 +286,7 @@ def test_make_passes_the_options():
     command = [
         "make",
         "--dry-run",
+        "--no-print-directory",
         "new-data",
         "CSV=a b.csv",
         "WRITE=1",

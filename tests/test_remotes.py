@@ -217,7 +217,7 @@ def test_a_reader_pulls_what_a_maintainer_pushed_and_trains_nothing(
     check_pulled(clone, copy)
     assert "data/model" in integrity.recorded(clone)
 
-    dvc(clone, "exp", "run", "--quiet", "--set-param", "evaluate.fit.max_gap=0.12")
+    dvc(clone, "exp", "run", "--quiet", "--set-param", "evaluate.score=f1")
     shutil.rmtree(clone / "data/model")
     shutil.rmtree(clone / ".dvc/cache")
     capsys.readouterr()

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 PAGE = (ROOT / "docs/own-data.md").read_text(encoding="utf-8")
 WAYS = {"Git": "**In Git**", "DVC": "**With DVC**"}
 # The environment of the tests is installed already.
-SHELL = 'set -e; make() { command make --old-file=.venv/installed "$@"; }; '
+SHELL = 'set -e; make() { command make --no-print-directory --old-file=.venv/installed "$@"; }; '
 REPORT = "make pr-report BASE=main"
 
 
@@ -28,10 +28,17 @@ def commands(way: str) -> list[str]:
     return [line for block in blocks for line in block.splitlines()]
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """DVC's cache of both walks, so that the second one does not train again."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(scope="module", params=WAYS)
-def walked(request, clone):
+def walked(request, clone, cache):
     """The repository after the walk, and what each command printed, with its exit code."""
     folder, said = clone(), {}
+    run("dvc", "config", "--local", "cache.dir", str(cache), cwd=folder)
     run("git", "branch", "--move", "main", cwd=folder)
     run("git", "init", "--quiet", "--bare", str(folder.with_name("origin")), cwd=folder)
     run("git", "remote", "add", "origin", str(folder.with_name("origin")), cwd=folder)
@@ -74,7 +81,7 @@ def test_the_report_says_what_changed_and_whether_the_check_passes(walked):
     title = report.splitlines()[0]
     assert re.search("^## (Better|Worse|Equivalent|No difference shown)", title)
     assert ("the check fails" in title) == bool(code)
-    assert "`tokenize.max_length`" in report
+    assert "`models.gru.pooling`" in report
     assert "3 seeds" in report
     assert "bounds: {accuracy: 0." in report
     assert report.splitlines()[0].strip("# ") in printed
