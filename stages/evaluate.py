@@ -139,7 +139,12 @@ def linear_loss(
 
 
 def fitted(
-    task: str, labels: list[str], settings: dict[str, Any], cuts: Evaluate, threshold: Threshold
+    task: str,
+    labels: list[str],
+    settings: dict[str, Any],
+    cuts: Evaluate,
+    threshold: Threshold,
+    baseline: dict[str, Any],
 ) -> dict[str, Any]:
     """The verdict with its numbers and its sentence: `fit` of `metrics/evaluate.json`.
 
@@ -149,8 +154,9 @@ def fitted(
         settings: all of `params.yaml`.
         cuts: its section `evaluate`.
         threshold: the probability from which the network gives a label.
+        baseline: `metrics/baseline.json`.
     """
-    trained, baseline = read_json(TRAIN_METRICS / "metrics.json"), read_json(BASELINE)
+    trained = read_json(TRAIN_METRICS / "metrics.json")
     loss = trained["loss_function"]
     network, linear = read_arrays(VALIDATION), read_arrays(LINEAR)["validation"]
     targets, weights = network["targets"], network.get("class_weights")
@@ -234,15 +240,15 @@ def main() -> None:
         digits = EXACT if name == "predictions" else FLOATS
         with replacing(REPORTS / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n", float_format=digits)
-    settings = reader.read()
-    verdict = fitted(task, labels, settings, asked, threshold)
+    settings, baseline = reader.read(), read_json(BASELINE)
+    verdict = fitted(task, labels, settings, asked, threshold, baseline)
     tested = {**overall, "classes": of_classes, "fit": verdict, "slices": sliced}
     write_json(METRICS, significant(tested))
     for line in tell(main_score, overall):
         print(f"evaluate: {line}")
     if not language.negations:
         print(f"evaluate: `{key}` has no negations: no slices by negation")
-    print(f"\n{tables.results(settings['model'], task, tested, read_json(BASELINE))}\n")
+    print(f"\n{tables.results(settings['model'], task, tested, baseline)}\n")
     print(remedies.advise(verdict, settings))
 
 

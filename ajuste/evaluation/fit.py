@@ -15,8 +15,9 @@ the data allow; `min_explained` if no linear baseline is known, or if it explain
 1. training explains less than half of that: `underfitting`, whatever the gap;
 2. validation is worse than training by more than `max_gap`, or has risen by more than `max_rise`
    since its best epoch: `overfitting`;
-3. training explains less than that, or the validation loss still falls at the end of all epochs, at
-   a rate of more than `min_progress` in a third of the epochs: `underfitting`;
+3. training explains less than that; or validation is worse than the class frequencies; or its loss
+   still falls at the end of all epochs, at a rate of more than `min_progress` in a third of the
+   epochs: `underfitting`;
 4. otherwise `optimal`.
 
 The curves are smoothed by a running median of three (Tukey, 1977), so that one bumpy epoch changes
