@@ -317,11 +317,10 @@ def review_losses(
     return -(yes * targets * np.log(p) + no * (1 - targets) * np.log1p(-p)).mean(axis=1)
 
 
-def baseline_loss(loss: str, targets: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """The loss of the best prediction that does not depend on the review.
+def constant(loss: str, targets: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """The best prediction that does not depend on the review, float64 (outputs,).
 
-    The prediction is the class frequencies, or the mean; for the absolute error the median. For two
-    classes of equal size the loss is ln 2.
+    It is the class frequencies, or the mean; for the absolute error the median.
 
     Args:
         loss: one of the losses of `TASKS`.
@@ -329,8 +328,12 @@ def baseline_loss(loss: str, targets: np.ndarray, weights: np.ndarray | None = N
         weights: those of `class_weights`.
     """
     middle = np.median if loss == ABSOLUTE_ERROR else np.mean
-    answer = reweighted(loss, middle(targets.astype(np.float64), axis=0), weights)
-    answers = np.broadcast_to(answer, targets.shape)
+    return reweighted(loss, middle(targets.astype(np.float64), axis=0), weights)
+
+
+def baseline_loss(loss: str, targets: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """The loss of `constant`; for two classes of equal size it is ln 2."""
+    answers = np.broadcast_to(constant(loss, targets, weights), targets.shape)
     return float(review_losses(loss, targets, answers, weights).mean())
 
 

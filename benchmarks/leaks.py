@@ -26,7 +26,8 @@ from scipy import stats
 
 from ajuste.config import reader, schema
 from ajuste.data import download
-from ajuste.data.text import Encoder, count_words, text_key, tokens
+from ajuste.data.encoder import Encoder, count_words
+from ajuste.data.text import text_key, tokens
 from ajuste.errors import PipelineError, run
 from ajuste.files import read_json
 from ajuste.tasks import THRESHOLD, encode

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ajuste.config import reader
-from ajuste.data import text, vectors
+from ajuste.data import encoder, vectors
 from ajuste.data.csv_reader import read_csv
 from ajuste.errors import PipelineError, run
 
@@ -148,11 +148,11 @@ def read_vectors(path: Path) -> None:
 
 def read_vocabulary(path: Path) -> None:
     """Read a vocabulary; it must be the same after `Encoder.save` and `Encoder.load`."""
-    counts = text.read_vocabulary(path)
+    counts = encoder.read_vocabulary(path)
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
-        encoder = text.Encoder(counts, 1, "last", "binary", ["a", "b"])
-        encoder.save(Path(folder))
-        assert text.Encoder.load(Path(folder)) == encoder, "the encoder differs"
+        made = encoder.Encoder(counts, 1, "last", "binary", ["a", "b"])
+        made.save(Path(folder))
+        assert encoder.Encoder.load(Path(folder)) == made, "the encoder differs"
 
 
 READERS: dict[str, Reader] = {

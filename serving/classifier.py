@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ajuste.data.text import MEND, PADDING, SPECIAL, UNKNOWN, Encoder, tokens
+from ajuste.data.encoder import MEND, PADDING, SPECIAL, UNKNOWN, Encoder
+from ajuste.data.text import tokens
 from ajuste.errors import PipelineError
 from ajuste.files import check_readable
 from ajuste.tasks import decode, output_names

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ajuste.config.reader import SEPARATOR, separator
 from ajuste.data.csv_reader import LONGEST, Row, read_csv
-from ajuste.data.text import Encoder
+from ajuste.data.encoder import Encoder
 from ajuste.errors import Lines, PipelineError, excerpt, printable, run
 from ajuste.files import replacing
 from serving import shown

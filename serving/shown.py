@@ -6,7 +6,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from ajuste.data.text import Encoder
+from ajuste.data.encoder import Encoder
 from ajuste.errors import PipelineError, printable
 from ajuste.tasks import (
     NUMERIC,

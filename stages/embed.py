@@ -10,7 +10,7 @@ from ajuste.config import reader, schema
 from ajuste.config.schema import BundledVectors, StanfordVectors, VectorFile
 from ajuste.data import vectors
 from ajuste.data.download import default_folder
-from ajuste.data.text import SPECIAL, VOCABULARY_FILE, read_vocabulary
+from ajuste.data.encoder import SPECIAL, VOCABULARY_FILE, read_vocabulary
 from ajuste.errors import PipelineError
 from ajuste.files import replacing, write_json
 from stages import check

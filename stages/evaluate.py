@@ -10,7 +10,8 @@ import pandas as pd
 
 from ajuste.config import reader
 from ajuste.config.schema import Evaluate, language_in_use
-from ajuste.data.text import Encoder, tokens
+from ajuste.data.encoder import Encoder, read_part
+from ajuste.data.text import tokens
 from ajuste.errors import PipelineError
 from ajuste.evaluation import fit, remedies, scores, tables
 from ajuste.evaluation.sentence import quality, sentence
@@ -186,7 +187,7 @@ def main() -> None:
     encoder = Encoder.load(MODEL)
     with reading(TEST):
         reviews = pd.read_parquet(TEST)
-    test = read_arrays(TOKENS / "test.npz")
+    test = read_part(TOKENS / "test.npz", encoder.max_length, encoder.keep)
     task, labels, targets = encoder.task, encoder.labels, test["targets"]
     predictions = model_file.predict(model, test["token_ids"])
     loss = TASKS[task].losses[0]

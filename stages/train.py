@@ -1,6 +1,7 @@
 """Train the one network that `model` names, with its curves."""
 
 import math
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,34 +15,29 @@ from dvclive import Live
 
 from ajuste import tasks
 from ajuste.config import reader, schema
-from ajuste.data.text import PADDING, Encoder
+from ajuste.data.encoder import PADDING, VOCABULARY_FILE, Encoder, read_vocabulary
 from ajuste.files import (
     ENVIRONMENT,
     FLOATS,
     read_array,
-    read_arrays,
     read_json,
     replacing,
     significant,
     write_arrays,
     write_json,
 )
-from ajuste.training import (
-    backend,
-    environment,
-    gradients,
-    model_file,
-    networks,
-    threshold,
-)
+from ajuste.training import backend, environment, gradients, model_file, networks, threshold
 from ajuste.training.checkpoint import Checkpoint, identity
-from ajuste.training.loop import GRADIENT_REVIEWS, Arrays, DivergedError, fit, scores
+from ajuste.training.entry import PARTS, Source, train
+from ajuste.training.loop import GRADIENT_REVIEWS, Arrays, DivergedError, scores
+from ajuste.training.options import Options, keras_loss
 from stages import check
 
 if TYPE_CHECKING:
     from ajuste.training.backend import keras
 
 TOKENS = Path("data/tokens")
+LABELS = Path("data/raw/labels.json")
 MATRIX = Path("data/embedding/matrix.npy")
 FOLDER = Path("data/model")
 MODEL = FOLDER / "model.keras"
@@ -49,7 +45,7 @@ PREDICTIONS = Path("data/predictions/validation.npz")
 METRICS = Path("metrics/train")
 THROUGH_TIME = Path("reports/train/gradient_through_time.csv")
 RECORD = Path("data/record/train.json")  # of the last run on this machine; not in Git
-CHECKPOINT = Path("data/checkpoint/train.npz")  # not an output: DVC deletes outputs first
+CHECKPOINTS = Path("data/checkpoint")  # not an output: DVC deletes outputs first
 CODE = [Path(__file__), *sorted(Path(tasks.__file__).parent.rglob("*.py"))]  # all of ajuste
 
 
@@ -140,54 +136,57 @@ def main() -> None:
     backend.start(reader.load("threads", reader.Threads), portable)
     if portable and not backend.is_portable():
         print("train: no portable settings for this kind of processor or system")
-    backend.seed(seed)
-    files = {part: TOKENS / f"{part}.npz" for part in ("train", "validation")}
-    train, validation = (read_arrays(path) for path in files.values())
-    matrix = read_array(MATRIX)
-    shape = train["token_ids"].shape[1], task, train["targets"].shape[1]
-    model, options = networks.build(name, entry, matrix, *shape)
-    encoder = Encoder.load(TOKENS)
-    weights = tasks.class_weights(task, train["targets"]) if options.class_weight else None
+    source = Source(task, TOKENS, read_array(MATRIX), seed)
+    counts, labels = read_vocabulary(TOKENS / VOCABULARY_FILE), read_json(LABELS)
     made_with = environment.describe()
     settings = {"seed": seed, "task": task, "entry": entry, **made_with}
-    checkpoint = Checkpoint(CHECKPOINT, identity(settings, [*files.values(), MATRIX, *CODE]))
+    inputs = [*(TOKENS / f"{part}.npz" for part in PARTS), MATRIX, *CODE]
+
+    def checkpoint(network: str) -> Checkpoint:
+        training = identity({**settings, "network": network}, inputs)
+        return Checkpoint(CHECKPOINTS / f"{network}.npz", training)
+
+    def encoder(options: Options) -> Encoder:
+        return Encoder(counts, options.max_length, options.keep, task, labels)
+
     with _whole(METRICS / "metrics.json"):
         with Live(str(METRICS), dvcyaml=None, save_dvc_exp=False) as live:
-            given = task, train, validation, live, seed, checkpoint, weights
             try:
-                kept_epoch = fit(model, options, *given)
+                trained = train(name, entry, source, live, checkpoint)
             except DivergedError as error:
-                if error.good_epochs:
-                    save(model, encoder)
+                if error.model:
+                    save(error.model, encoder(networks.options(name, entry, task)))
                 raise
-        parts = {"train": train, "validation": validation}
-        targets = {name: part["targets"] for name, part in parts.items()}
-        predictions = {
-            name: model_file.predict(model, part["token_ids"]) for name, part in parts.items()
-        }
+        options, weights, predictions = trained.options, trained.weights, trained.predictions
+        targets = {part: arrays["targets"] for part, arrays in trained.parts.items()}
         answered = {"targets": targets["validation"], "predictions": predictions["validation"]}
+        cut: tasks.Threshold = tasks.THRESHOLD
         if options.threshold:
-            encoder = replace(encoder, threshold=threshold.choose(options.threshold, **answered))
-        result = summary(task, options.loss, targets, predictions, weights, encoder.threshold)
-        result |= {"parameters": parameters(model), "kept_epoch": kept_epoch}
+            cut = threshold.choose(options.threshold, **answered)
+        result = summary(task, options.loss, targets, predictions, weights, cut)
+        result |= {"parameters": parameters(trained.model), **trained.facts}
+        result |= {"kept_epoch": trained.kept_epoch} if trained.kept_epoch else {}
         if weights is not None:
-            result["class_weight"] = by_label(task, encoder.labels, weights)
+            result["class_weight"] = by_label(task, labels, weights)
             answered["class_weights"] = weights
         if options.threshold:
-            answered["threshold"] = np.array(encoder.threshold)
-            result["threshold"] = by_label(task, encoder.labels, answered["threshold"])
+            answered["threshold"] = np.array(cut)
+            result["threshold"] = by_label(task, labels, answered["threshold"])
         curves_end = read_json(METRICS / "metrics.json")
         write_json(METRICS / "metrics.json", {**curves_end, **significant(result)})
-        save(model, encoder)
+        used = encoder(options)
+        save(trained.model, replace(used, threshold=cut) if options.threshold else used)
         write_arrays(PREDICTIONS, **answered)
         with replacing(THROUGH_TIME) as temporary:
-            table = through_time(model, networks.keras_loss(options.loss, weights), train)
+            loss = keras_loss(options.loss, weights)
+            table = through_time(trained.model, loss, trained.parts["train"])
             table.to_csv(temporary, index=False, lineterminator="\n", float_format=FLOATS)
     environment.record(ENVIRONMENT, MODEL, made_with)
     seconds = round(time.monotonic() - started, 1)
     write_json(RECORD, {"seconds": seconds, "environment": made_with})
-    checkpoint.remove()
-    print(f"train: {name}, epoch {kept_epoch} kept, {_shown(result)}")
+    shutil.rmtree(CHECKPOINTS, ignore_errors=True)
+    epoch = f"epoch {trained.kept_epoch} kept, " if trained.kept_epoch else ""
+    print(f"train: {name}, {epoch}{_shown(result)}")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
 from ajuste.config import reader, schema
-from ajuste.data.text import SPECIAL, VOCABULARY_FILE, read_vocabulary
+from ajuste.data.encoder import SPECIAL, VOCABULARY_FILE, read_vocabulary
 from ajuste.files import FLOATS, read_array, replacing, write_json
 from stages import check
 

@@ -165,7 +165,7 @@ def little_model(tmp_path):
 
     def write(task: str) -> Path:
         from ajuste import tasks
-        from ajuste.data.text import Encoder
+        from ajuste.data.encoder import Encoder
         from ajuste.training import backend, model_file
 
         folder = tmp_path / "data/model"

@@ -10,7 +10,8 @@ import pytest
 from conftest import run
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from ajuste.data.text import count_words, read_vocabulary, text_key, tokens
+from ajuste.data.encoder import count_words, read_vocabulary
+from ajuste.data.text import text_key, tokens
 
 pytestmark = pytest.mark.slow
 

@@ -21,7 +21,7 @@ from conftest import ROOT, edit, run
 from ajuste import errors
 from ajuste.config import reader
 from ajuste.data import archive, csv_reader, download, reviews, text, vectors
-from ajuste.data.text import Encoder
+from ajuste.data.encoder import Encoder, read_vocabulary
 from ajuste.errors import printable
 from ajuste.training import model_file
 from serving import predict
@@ -224,7 +224,7 @@ READERS = {
     "parameters": reader.read,
     "CSV": lambda path: list(csv_reader.read_csv(path, ["review"])),
     "vectors": lambda path: vectors.from_file({"good"}, path, 2),
-    "vocabulary": text.read_vocabulary,
+    "vocabulary": read_vocabulary,
     "archive": lambda path: download.check_digest(path, "0" * 64, "delete it"),
 }
 

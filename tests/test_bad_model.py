@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from test_bad_input import INSTEAD, refusal
 
-from ajuste.data.text import Encoder
+from ajuste.data.encoder import Encoder
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from conftest import edit
 
-from ajuste.data.text import Encoder, tokens
+from ajuste.data.encoder import Encoder
+from ajuste.data.text import tokens
 from ajuste.evaluation import scores
 from ajuste.files import read_arrays, significant, write_arrays, write_json
 from ajuste.tasks import NUMERIC, TASKS, encode

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT, run
 
-from ajuste.data.text import Encoder
+from ajuste.data.encoder import Encoder
 from ajuste.errors import PipelineError
 from serving import predict
 

@@ -18,7 +18,8 @@ from test_bootstrap import LABELS, answers
 from ajuste.config import reader
 from ajuste.config.schema import FitBounds
 from ajuste.data import csv_reader, vectors
-from ajuste.data.text import PADDING, SPECIAL, UNKNOWN, Encoder, text_key, tokens
+from ajuste.data.encoder import PADDING, SPECIAL, UNKNOWN, Encoder
+from ajuste.data.text import text_key, tokens
 from ajuste.evaluation import bootstrap, fit, scores, significance
 from ajuste.tasks import TASKS
 from serving.predict import row_writer

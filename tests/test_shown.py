@@ -3,7 +3,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from ajuste.data.text import Encoder
+from ajuste.data.encoder import Encoder
 from serving import shown
 from serving.classifier import Answer
 

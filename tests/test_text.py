@@ -4,7 +4,8 @@ import time
 import numpy as np
 import pytest
 
-from ajuste.data.text import PADDING, UNKNOWN, Encoder, count_words, has_markup, text_key, tokens
+from ajuste.data.encoder import PADDING, UNKNOWN, Encoder, count_words
+from ajuste.data.text import has_markup, text_key, tokens
 from ajuste.errors import PipelineError
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from ajuste.data.text import Encoder, count_words
+from ajuste.data.encoder import Encoder, count_words
 from ajuste.errors import PipelineError
 from ajuste.files import read_arrays, write_json
 from stages import tokenize as stage

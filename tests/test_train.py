@@ -256,7 +256,7 @@ def test_the_weighted_loss_is_that_of_keras_and_of_the_curves(stage, loop, task)
 
 def test_weights_and_threshold_reach_the_model_folder_and_the_metrics(stage, tokens):
     from ajuste import tasks
-    from ajuste.data.text import Encoder
+    from ajuste.data.encoder import Encoder
     from ajuste.files import read_arrays, read_json
 
     options = "\n    class_weight: balanced\n    threshold: f1\n    network: gru\n    units: 32"
@@ -356,7 +356,7 @@ def test_a_network_without_recurrence_has_a_table_without_rows(stage):
 @pytest.fixture
 def tokens(stage, in_tmp):
     """The input of the stage."""
-    from ajuste.data.text import Encoder
+    from ajuste.data.encoder import Encoder
 
     Encoder({"a": 1}, 12, "last", "binary", ["no", "yes"]).save(stage.TOKENS)
     for part, arrays in (("train", parts()), ("validation", parts(1))):
@@ -413,7 +413,7 @@ def test_the_parameters_data_code_and_versions_decide_the_identity(stage, tokens
 @pytest.mark.parametrize("good_epochs", [0, 1])
 def test_a_training_that_fails_leaves_no_metrics(stage, tokens, monkeypatch, good_epochs):
     """And a model only if it is that of a good epoch."""
-    from ajuste.data.text import Encoder
+    from ajuste.data.encoder import Encoder
     from ajuste.training import model_file
 
     def diverge(model, options, task, train, validation, live, *given):

@@ -206,11 +206,9 @@ class Split(Params):
 
 
 class Tokenize(Params):
-    """`tokenize`: which words are in the vocabulary, and how much of a review is kept."""
+    """`tokenize`: which words are in the vocabulary."""
 
     min_count: Positive
-    max_length: Annotated[int, Field(gt=0, le=100_000)]  # the length of a book
-    keep: Literal["first", "last"]
 
 
 class BundledVectors(Params):

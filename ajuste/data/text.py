@@ -1,30 +1,9 @@
-"""From raw text to token ids, by the same code in training and in use."""
+"""From raw text to words, by the same code in training and in use."""
 
-import hashlib
 import html
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import regex
-from pydantic import Field, model_validator
-
-from ajuste.config import reader
-from ajuste.errors import PipelineError, excerpt
-from ajuste.files import check_readable, read_json, write_json, write_text
-from ajuste.tasks import TASKS, THRESHOLD, check_labels, output_names
-
-PADDING, UNKNOWN = 0, 1
-SPECIAL = ["<padding>", "<unknown>"]  # not words: `tokens` never yields an angle bracket
-
-VOCABULARY_FILE = "vocabulary.tsv"
-ENCODER_FILE = "encoder.json"
-MEND = "run `dvc repro`, or `dvc pull`"
 
 # The elements of HTML. A list of names, because `I <3 it, but <sigh> who knows > me` is prose.
 _ELEMENTS = (
@@ -75,7 +54,6 @@ _APART = regex.compile(
 # NFKC makes the letters TM of a trade mark sign, which is an emoji, and of the Korean letters in
 # use others that no word vectors have.
 _NORMALIZED = regex.compile(r"(?V1)[[^\p{Extended_Pictographic}\u3131-\u318e]\u24c2]+")
-_VOCABULARY_LINE = regex.compile(r"([^\t]+)\t([0-9]{1,18})")
 _AS_TYPED = str.maketrans(
     dict.fromkeys(
         "`\xb4\u02b9\u02bb\u02bc\u02bd\u02be\u02bf\u02c8\u02ca\u02cb\u0384\u055a\u05f3\u07f4\u07f5"
@@ -154,151 +132,3 @@ def text_key(text: str) -> str:
     The key of a review without words is the review itself.
     """
     return " ".join(tokens(text)) or text
-
-
-def count_words(token_lists: Iterable[Sequence[str]], min_count: int) -> dict[str, int]:
-    """Every word that occurs at least `min_count` times, with its count.
-
-    The most frequent come first; equals are in alphabetical order, so that the result does not
-    depend on the order of the texts.
-    """
-    counts = Counter(token for tokens_ in token_lists for token in tokens_)
-    kept = ((word, count) for word, count in counts.items() if count >= min_count)
-    return dict(sorted(kept, key=lambda item: (-item[1], item[0])))
-
-
-class _Settings(reader.Params):
-    """`encoder.json`: the settings of an `Encoder`, and the digest of its vocabulary."""
-
-    max_length: reader.Positive
-    keep: Literal["first", "last"]
-    task: Literal[*TASKS]
-    labels: list[reader.Name]
-    threshold: list[reader.Share] = Field(default_factory=lambda: [THRESHOLD])
-    vocabulary_sha256: reader.Sha256
-
-    @model_validator(mode="after")
-    def _labels_fit_the_task(self) -> "_Settings":
-        check_labels(self.task, self.labels)
-        if len(self.threshold) not in (1, len(output_names(self.task, self.labels))):
-            raise ValueError("`threshold` must have one number, or one for each label")
-        return self
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """Converts texts to token ids of a fixed length, with the vocabulary of the training part.
-
-    Attributes:
-        counts: the count of each word in the training part, in the order of the ids, which begin
-            at 2; 0 is padding, and 1 marks a text without a known word.
-        max_length: the number of tokens that are kept of a text.
-        keep: the end of a longer text that is kept.
-        task: a key of `ajuste.tasks.TASKS`.
-        labels: the names of the classes, the negative one first if there are two; for tasks of
-            numbers the lowest and the highest value.
-        threshold: the probability from which a label is given: one for all, or one for each label.
-    """
-
-    counts: dict[str, int]
-    max_length: int
-    keep: Literal["first", "last"]
-    task: str
-    labels: list[str]
-    threshold: list[float] = field(default_factory=lambda: [THRESHOLD])
-
-    @cached_property
-    def ids(self) -> dict[str, int]:
-        """The id of each word."""
-        return {word: id_ for id_, word in enumerate(self.counts, start=len(SPECIAL))}
-
-    def encode(self, token_lists: Sequence[Sequence[str]]) -> np.ndarray:
-        """Token ids of tokenized texts, padded at the end.
-
-        Words outside the vocabulary are left out. No row is all padding: a row without a known
-        word has the id 1 once.
-
-        Args:
-            token_lists: the result of `tokens` for each of n texts.
-
-        Returns:
-            int32 array of shape (n, max_length).
-        """
-        window = slice(-self.max_length, None) if self.keep == "last" else slice(self.max_length)
-        token_ids = np.full((len(token_lists), self.max_length), PADDING, dtype=np.int32)
-        for row, words in zip(token_ids, token_lists, strict=True):
-            known = [self.ids[word] for word in words if word in self.ids][window] or [UNKNOWN]
-            row[: len(known)] = known
-        return token_ids
-
-    def save(self, folder: Path) -> None:
-        """Write `vocabulary.tsv` (word, count; the line is the id, from 0) and `encoder.json`."""
-        lines = [
-            *(f"{word}\t0" for word in SPECIAL),
-            *(f"{w}\t{n}" for w, n in self.counts.items()),
-        ]
-        vocabulary = "\n".join(lines) + "\n"
-        write_text(folder / VOCABULARY_FILE, vocabulary)
-        settings = {
-            "max_length": self.max_length,
-            "keep": self.keep,
-            "task": self.task,
-            "labels": self.labels,
-            "threshold": self.threshold,
-            "vocabulary_sha256": hashlib.sha256(vocabulary.encode()).hexdigest(),
-        }
-        write_json(folder / ENCODER_FILE, settings)
-
-    @classmethod
-    def load(cls, folder: Path) -> "Encoder":
-        """Read what `save` wrote.
-
-        Raises:
-            PipelineError: a file is missing or damaged, or the two files do not match.
-        """
-        path = folder / ENCODER_FILE
-        check_readable(path, MEND)
-        try:
-            settings = reader.checked(read_json(path), _Settings).model_dump()
-        except reader.FaultsError as error:
-            raise PipelineError(f"{path}: {'; '.join(error.faults)}; {MEND}") from None
-        counts = read_vocabulary(folder / VOCABULARY_FILE)
-        digest = hashlib.sha256((folder / VOCABULARY_FILE).read_bytes()).hexdigest()
-        if digest != settings.pop("vocabulary_sha256"):
-            raise PipelineError(
-                f"{folder / VOCABULARY_FILE}: this vocabulary does not belong to {ENCODER_FILE} "
-                f"(another SHA-256); {MEND}"
-            )
-        return cls(counts=counts, **settings)
-
-
-def read_vocabulary(path: Path) -> dict[str, int]:
-    """The words and counts of a `vocabulary.tsv`, in the order of their ids, which begin at 2.
-
-    Raises:
-        PipelineError: it is missing or damaged; the message names the line.
-    """
-    check_readable(path, MEND)
-    content = path.read_bytes()
-    try:
-        lines = content.decode("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        number = content.count(b"\n", 0, error.start) + 1
-        raise PipelineError(f"{path}, line {number}: not UTF-8; {MEND}") from None
-    if lines.pop():
-        raise PipelineError(
-            f"{path}, line {len(lines) + 1}: no line end, the file is cut off; {MEND}"
-        )
-    counts: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        match = _VOCABULARY_LINE.fullmatch(line)
-        special = SPECIAL[number - 1] if number <= len(SPECIAL) else None
-        if not match or match[1] in counts or special not in (None, match[1]):
-            raise PipelineError(
-                f"{path}, line {number}: {excerpt(line)!r} is not valid: expected a word that "
-                f"is not in an earlier line, a tab and a count; {MEND}"
-            )
-        counts[match[1]] = int(match[2])
-    if len(counts) <= len(SPECIAL):
-        raise PipelineError(f"{path}: no words; {MEND}")
-    return {word: count for word, count in counts.items() if word not in SPECIAL}

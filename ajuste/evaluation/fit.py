@@ -367,10 +367,12 @@ def read_curves(folder: Path, linear_loss: float | None) -> Curves:
         f"{part}_loss": pd.read_csv(folder / f"plots/metrics/{part}/loss.tsv", sep="\t")["loss"]
         for part in ("train", "validation")
     }
+    if "kept_epoch" not in metrics:  # not trained by epochs: its curves are flat from the start
+        losses = {name: losses[name].repeat(MIN_EPOCHS) for name in losses}
     least = metrics.get("least_loss", {"train": 0.0, "validation": 0.0})
     return Curves(
         **{name: values.to_numpy(np.float64) for name, values in losses.items()},
-        kept_epoch=metrics["kept_epoch"],
+        kept_epoch=metrics.get("kept_epoch", MIN_EPOCHS),
         baseline_loss=metrics["baseline_loss"],
         standard_error=metrics["standard_error"],
         linear_loss=linear_loss,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ajuste.data.text import PADDING
+from ajuste.data.encoder import PADDING
 from ajuste.training import backend
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ EXPLODED = 100.0
 
 Norms = dict[str, float]
 Loss = str | Callable[..., "tf.Tensor"]
-"""The name of a loss in Keras, or a function (see `ajuste.training.networks.keras_loss`)."""
+"""The name of a loss in Keras, or a function (see `ajuste.training.options.keras_loss`)."""
 
 
 def layer_norms(

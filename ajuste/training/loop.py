@@ -10,41 +10,80 @@ from dvclive import Live
 
 from ajuste import tasks
 from ajuste.config.nested import flatten
+from ajuste.data.encoder import PADDING
 from ajuste.errors import PipelineError
 from ajuste.files import significant
-from ajuste.training import backend, gradients, model_file, networks
+from ajuste.training import backend, gradients, model_file
 from ajuste.training.checkpoint import Checkpoint, Curve
+from ajuste.training.networks import Arrays
+from ajuste.training.options import TrainedOptions, compile_model, keras_loss
 
 if TYPE_CHECKING:
     from ajuste.training.backend import keras
 
 GRADIENT_REVIEWS = 256  # enough for a steady gradient; takes a second
 
-Arrays = dict[str, np.ndarray]
-"""A part: `token_ids`, int32 (n, max_length), and `targets`, float32 (n, outputs)."""
 Scores = dict[str, float]
 
 
 class DivergedError(PipelineError):
-    """A loss was not finite; `good_epochs` is the number of epochs that ended before."""
+    """A loss was not finite; `model` has the weights of the last good epoch, if there is one."""
 
-    good_epochs: int = 0
+    model: "keras.Model | None" = None
+
+
+BUCKETED = 50
+"""So many batches at a time are sorted by length, with `bucketed`."""
 
 
 def batches(
-    part: Arrays, batch_size: int, seed: int, done: int = 0
+    part: Arrays, batch_size: int, seed: int, done: int = 0, bucketed: bool = False
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The batches of all epochs after the first `done`, without an end: `token_ids` and `targets`.
 
     Their order depends on the seed and the epoch alone. Keras' own shuffle repeats one order in
     every epoch if a seed is set, and its state cannot be saved.
+
+    Args:
+        part: the reviews.
+        batch_size: the number of reviews of a batch; the last one of an epoch may be smaller.
+        seed: of the order.
+        done: the number of epochs to leave out.
+        bucketed: whether reviews of like length are in the same batches.
     """
-    reviews = len(part["targets"])
+    lengths = (part["token_ids"] != PADDING).sum(axis=1)
     for epoch in count(done):
-        order = batch_order(reviews, seed, epoch)
-        for start in range(0, reviews, batch_size):
+        order = batch_order(len(lengths), seed, epoch)
+        if bucketed:
+            order = bucket(order, lengths, batch_size, seed, epoch)
+        for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             yield part["token_ids"][rows], part["targets"][rows]
+
+
+def bucket(
+    order: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int, epoch: int
+) -> np.ndarray:
+    """An order whose batches have reviews of like length, so that less of them is padding.
+
+    The order is cut into parts of `BUCKETED` batches; in each the reviews are sorted by length, and
+    then the batches are shuffled. A batch that is not full stays the last.
+
+    Args:
+        order: int64 (reviews,).
+        lengths: of the reviews, in words.
+        batch_size: of the training.
+        seed: of the training.
+        epoch: counted from 0.
+    """
+    chance = np.random.default_rng((seed, epoch, 1))
+    full = len(order) // batch_size * batch_size
+    found = []
+    for start in range(0, full, BUCKETED * batch_size):
+        part = order[start : min(start + BUCKETED * batch_size, full)]
+        part = part[np.argsort(lengths[part], kind="stable")].reshape(-1, batch_size)
+        found.append(part[chance.permutation(len(part))].ravel())
+    return np.concatenate([*found, order[full:]])
 
 
 def batch_order(reviews: int, seed: int, epoch: int) -> np.ndarray:
@@ -58,7 +97,7 @@ class Watch:
     Keras' own training loss is a mean over the epoch, while the weights change and dropout is on.
     This one is measured at the end of the epoch, without dropout, on as many training reviews as
     there are validation reviews, so that the gap between the two curves is the generalization gap.
-    All values go to `live`.
+    All values go to `live`, with `prefix` before their names.
 
     With `patience` it keeps the weights of the epoch with the lowest validation loss, and stops the
     training after that many epochs without a lower loss. Each epoch writes a checkpoint.
@@ -75,9 +114,10 @@ class Watch:
         patience: int,
         checkpoint: Checkpoint,
         weights: np.ndarray | None = None,
+        prefix: str = "",
     ) -> None:
         self.model, self.live, self.task, self.loss = model, live, task, loss
-        self.weights = weights
+        self.weights, self.prefix = weights, prefix
         self.parts = {"train": first(train, len(validation["targets"])), "validation": validation}
         self.baseline_loss = tasks.baseline_loss(loss, train["targets"], weights)
         self.patience, self.checkpoint = patience, checkpoint
@@ -89,7 +129,7 @@ class Watch:
     def callback(self) -> "keras.callbacks.Callback":
         """What Keras calls during the training."""
         sample = first(self.parts["train"], GRADIENT_REVIEWS)
-        loss = networks.keras_loss(self.loss, self.weights)
+        loss = keras_loss(self.loss, self.weights)
         self.layer_norms = gradients.layer_norms(self.model, loss, **sample)
         return backend.keras.callbacks.LambdaCallback(
             on_train_batch_end=self.check_batch, on_epoch_end=self.end_epoch
@@ -159,7 +199,7 @@ class Watch:
                 print(f"train: warning, epoch {epoch}: {sentence}")
         self.live.step = epoch
         for name, value in significant(found).items():
-            self.live.log_metric(name, value)
+            self.live.log_metric(self.prefix + name, value)
         self.live.sync()
 
 
@@ -200,7 +240,7 @@ def steps_per_epoch(reviews: int, batch_size: int) -> int:
 
 def fit(
     model: "keras.Model",
-    options: networks.Options,
+    options: TrainedOptions,
     task: str,
     train: Arrays,
     validation: Arrays,
@@ -208,6 +248,7 @@ def fit(
     seed: int,
     checkpoint: Checkpoint,
     weights: np.ndarray | None = None,
+    prefix: str = "",
 ) -> int:
     """Compile and train a network.
 
@@ -225,6 +266,7 @@ def fit(
         checkpoint: where each epoch saves its state. A training that was interrupted resumes from
             there, if this is asked for, and gives the same weights as without interruption.
         weights: of the classes (see `ajuste.tasks.class_weights`).
+        prefix: of the names of the curves.
 
     Returns:
         The epoch whose weights are kept, counted from 1.
@@ -233,8 +275,8 @@ def fit(
         DivergedError: a loss was not finite.
     """
     steps = steps_per_epoch(len(train["targets"]), options.batch_size)
-    networks.compile_model(model, options, steps * options.epochs, weights)
-    given = options.loss, train, validation, options.patience, checkpoint, weights
+    compile_model(model, options, steps * options.epochs, weights)
+    given = options.loss, train, validation, options.patience, checkpoint, weights, prefix
     watch = Watch(model, live, task, *given)
     watch.resume()
     done = len(watch.curve)
@@ -251,7 +293,7 @@ def fit(
             f"the training diverged: {error} in epoch {good + 1}; lower the "
             f"`learning_rate` of the model or set its `clip_norm` ({kept})"
         )
-        diverged.good_epochs = good
+        diverged.model = model if good else None
         raise diverged from None
     if not options.patience:
         return options.epochs
@@ -261,7 +303,7 @@ def fit(
 
 def run_epochs(
     model: "keras.Model",
-    options: networks.Options,
+    options: TrainedOptions,
     part: Arrays,
     seed: int,
     done: int = 0,
@@ -269,9 +311,20 @@ def run_epochs(
     verbose: int = 0,
 ) -> None:
     """Train a compiled network on `batches`, after `done` epochs of `options`."""
+    tf, targets = backend.tf, part["targets"]
+    length = model.input_shape[1]
+
+    def of_epochs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for token_ids, wanted in batches(part, options.batch_size, seed, done, options.bucketed):
+            yield (token_ids if length else model_file.trimmed(token_ids)), wanted
+
+    shapes = (
+        tf.TensorSpec((None, length), tf.int32),
+        tf.TensorSpec((None, targets.shape[1]), tf.float32),
+    )
     model.fit(
-        batches(part, options.batch_size, seed, done),
-        steps_per_epoch=steps_per_epoch(len(part["targets"]), options.batch_size),
+        tf.data.Dataset.from_generator(of_epochs, output_signature=shapes),
+        steps_per_epoch=steps_per_epoch(len(targets), options.batch_size),
         initial_epoch=done,
         epochs=options.epochs,
         shuffle=False,  # `batches` has an order

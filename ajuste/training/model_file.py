@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ajuste.data.encoder import PADDING
 from ajuste.errors import PipelineError
 from ajuste.files import check_readable, replacing
 from ajuste.training import backend
@@ -99,5 +100,22 @@ def _check_types(model: Any) -> None:
 
 
 def predict(model: "keras.Model", token_ids: np.ndarray) -> np.ndarray:
-    """Predictions, float32 (n, outputs), for token ids, int32 (n, max_length)."""
-    return model.predict(token_ids, batch_size=PREDICTION_BATCH, verbose=0)
+    """Predictions, float32 (n, outputs), for token ids, int32 (n, max_length).
+
+    Reviews of like length are predicted together, without the padding that all of them have, unless
+    the network needs it.
+    """
+    if model.input_shape[1]:
+        return model.predict(token_ids, batch_size=PREDICTION_BATCH, verbose=0)
+    order = np.argsort((token_ids != PADDING).sum(axis=1), kind="stable")
+    predictions = np.empty((len(token_ids), model.output_shape[1]), dtype=np.float32)
+    for start in range(0, len(order), PREDICTION_BATCH):
+        rows = order[start : start + PREDICTION_BATCH]
+        predictions[rows] = model.predict_on_batch(trimmed(token_ids[rows]))
+    return predictions
+
+
+def trimmed(token_ids: np.ndarray) -> np.ndarray:
+    """Token ids without the padding that all rows have at the end; at least one column is left."""
+    longest = (token_ids != PADDING).sum(axis=1).max(initial=1)
+    return token_ids[:, :longest]

@@ -11,70 +11,38 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, create_model
 
 from ajuste.config import reader
-from ajuste.data.text import PADDING, SPECIAL, UNKNOWN
-from ajuste.tasks import CATEGORICAL_CROSSENTROPY, TASKS
-from ajuste.training import backend
+from ajuste.data.encoder import PADDING, UNKNOWN
+from ajuste.tasks import NUMERIC, TASKS
+from ajuste.training import backend, ngrams
+from ajuste.training.options import (
+    Activation,
+    EmbeddingOptions,
+    Layers,
+    Length,
+    MaxFeatures,
+    Options,
+    TrainedOptions,
+    penalize,
+)
 
 if TYPE_CHECKING:
     from ajuste.training.backend import keras
-
-OPTIMIZERS = {"sgd": "SGD", "adagrad": "Adagrad", "rmsprop": "RMSprop", "adam": "Adam"}
-"""The optimizers: names in `params.yaml`, and in Keras."""
 
 OF_TASK = {"loss": "losses", "class_weight": "class_weights", "threshold": "thresholds"}
 """The options whose valid values depend on the task, and their names in `ajuste.tasks.Task`."""
 
 FAR_BELOW = 1e9  # what a maximum over words never takes
 
+Arrays = dict[str, np.ndarray]
+"""A part: `token_ids`, int32 (n, max_length), and `targets`, float32 (n, outputs)."""
 Embed = Callable[..., "keras.KerasTensor"]
 """`embed(token_ids, masked)`: int32 (batch, length) in, float32 (batch, length, width) out."""
-
-
-Activation = Literal["linear", "sigmoid", "relu", "tanh"]
-# The upper bounds are far above useful values, so that a larger one can only be a mistake.
-MaxFeatures = Annotated[int, Field(gt=len(SPECIAL), le=1_000_000)]
-"""How many token ids a network tells apart, as `input_dim` of Keras' `Embedding`: padding, unknown
-and the most frequent words. All rarer words count as unknown."""
-Layers = Annotated[list[reader.Width], Field(max_length=100)]
-
-
-class Options(reader.Params):
-    """The options of every entry of `models`."""
-
-    network: str
-    optimizer: Literal[*OPTIMIZERS]
-    learning_rate: Annotated[float, Field(gt=0)]
-    schedule: Literal["constant", "cosine"]
-    batch_size: Annotated[int, Field(gt=0, le=1_000_000)]
-    epochs: Annotated[int, Field(gt=0, le=100_000)]
-    patience: reader.Count = 0
-    loss: str | None = None
-    class_weight: str | None = None
-    threshold: str | None = None
-    l1: reader.Penalty = 0.0
-    l2: reader.Penalty = 0.0
-    clip_norm: Annotated[float, Field(gt=0)] | None = None
-
-
-class EmbeddingOptions(Options):
-    """The options of an entry whose network reads word vectors."""
-
-    embedding: Literal["frozen", "trained", "scratch"]
-    embedding_width: reader.Width | None = None
-    max_features: MaxFeatures | None = None
-
-    @model_validator(mode="after")
-    def _scratch_has_a_size(self) -> "EmbeddingOptions":
-        sizes = (self.embedding_width is not None, self.max_features is not None)
-        if sizes != (self.embedding == "scratch",) * 2:
-            raise ValueError(
-                "`embedding: scratch` needs `embedding_width` and `max_features`; with `frozen` or "
-                "`trained` they must not be set"
-            )
-        return self
+Count = Callable[[int], ngrams.NGrams]
+"""`count(order)`: the n-grams of the training part."""
+Pooling = Literal["average", "max", "attention"]
 
 
 def dense(
@@ -84,7 +52,7 @@ def dense(
     units: Layers,
     activation: Activation = "relu",
     dropout: reader.Rate = 0.0,
-    pooling: Literal["none", "average", "max"] = "none",
+    pooling: Literal["none", Pooling] = "none",
 ) -> "keras.KerasTensor":
     """All vectors of a review side by side, then a dense layer for each of `units`.
 
@@ -100,16 +68,30 @@ def dense(
 
 
 def _pool(
-    vectors: "keras.KerasTensor", token_ids: "keras.KerasTensor", pooling: str
+    vectors: "keras.KerasTensor", token_ids: "keras.KerasTensor", pooling: Pooling
 ) -> "keras.KerasTensor":
-    """The average or the maximum over the words of a review; 0 if it has no word."""
+    """The average or the maximum over the words of a review; 0 if it has no word.
+
+    `attention` is an average whose weights are learned: the softmax of a score of each vector
+    (Yang et al., 2016, with one linear layer for the score).
+    """
     ops = backend.keras.ops
-    words = ops.expand_dims(ops.cast(token_ids != PADDING, "float32"), -1)
+    words = _is_word(token_ids)
     count = ops.sum(words, axis=1)
     if pooling == "average":
         return ops.sum(vectors * words, axis=1) / ops.maximum(count, 1.0)
+    if pooling == "attention":
+        score = backend.keras.layers.Dense(1, name="attention", use_bias=False)(vectors)
+        weights = ops.softmax(score - (1.0 - words) * FAR_BELOW, axis=1)
+        return ops.sum(vectors * words * weights, axis=1)
     largest = ops.max(vectors * words - (1.0 - words) * FAR_BELOW, axis=1)
     return largest * ops.minimum(count, 1.0)
+
+
+def _is_word(token_ids: "keras.KerasTensor") -> "keras.KerasTensor":
+    """1 for a word and 0 for padding, float32 (batch, length, 1)."""
+    ops = backend.keras.ops
+    return ops.expand_dims(ops.cast(token_ids != PADDING, "float32"), -1)
 
 
 def bag_of_words(
@@ -131,12 +113,53 @@ def bag_of_words(
     return _hidden(words, units, activation, dropout, dropout_layers)
 
 
+def bag_of_ngrams(
+    token_ids: "keras.KerasTensor",
+    count: Count,
+    *,
+    order: Annotated[int, Field(gt=0, le=3)] = 3,
+    units: Layers,
+    activation: Activation = "relu",
+    dropout: reader.Rate = 0.0,
+) -> "keras.KerasTensor":
+    """Which n-grams of up to `order` words a review contains, each with a learned vector.
+
+    The vectors begin at zero. They are weighted by the inverse document frequency and by naive
+    Bayes ratios (see `ajuste.training.ngrams`), added, and divided by the length of the review's
+    vector of frequencies. Without `units` a vector has a number for each output, which makes the
+    network linear; the first of `units` is its width otherwise, and the others are dense layers.
+    """
+    ops, layers = backend.keras.ops, backend.keras.layers
+    found = count(order)
+    places = ngrams.places(token_ids, found)
+    outputs = found.ratios.shape[1]
+    width = units[0] if units else outputs
+    ratios = np.abs(found.ratios).max(axis=1, keepdims=True) if units else found.ratios
+    idf = found.idf[:, None]
+    table = np.vstack([np.zeros((1, 1 + ratios.shape[1])), np.hstack([idf, idf * ratios])])
+    fixed = layers.Embedding(*table.shape, weights=[table], trainable=False, name="weighting")
+    weighting = fixed(places)
+    start = "uniform" if units else "zeros"
+    learned = layers.Embedding(
+        len(table), width, embeddings_initializer=start, name="ngram_vectors"
+    )(places)
+    length = ops.sqrt(ops.sum(ops.square(weighting[:, :, :1]), axis=1))
+    total = ops.sum(weighting[:, :, 1:] * learned, axis=1) / ops.maximum(length, 1.0)
+    if not units:
+        return total
+    total = layers.Activation(activation)(total)
+    return _hidden(layers.Dropout(dropout)(total), units[1:], activation, dropout)
+
+
 def _bounded(token_ids: "keras.KerasTensor", max_features: int) -> "keras.KerasTensor":
     return backend.keras.ops.where(token_ids < max_features, token_ids, UNKNOWN)
 
 
 def known_ids(model: "keras.Model") -> int:
     """How many token ids a network tells apart: all larger ones count as unknown to it."""
+    inner = [layer for layer in model.layers if isinstance(layer, backend.keras.Model)]
+    if inner:
+        return max(map(known_ids, inner))
     for layer in model.layers:
         if layer.name == "embedding":
             return layer.input_dim
@@ -170,29 +193,111 @@ def _recurrent(layer: str, name: str) -> Callable[..., "keras.KerasTensor"]:
         activation: Activation = "tanh",
         dropout: reader.Rate = 0.0,
         recurrent_dropout: reader.Rate = 0.0,
-        pooling: Literal["last", "average", "max"] = "last",
+        bidirectional: bool = False,
+        pooling: Literal["last", Pooling] = "last",
     ) -> "keras.KerasTensor":
-        """One recurrent layer over the vectors of a review; its last state, or all pooled."""
-        make = getattr(backend.keras.layers, layer)
+        """One recurrent layer over the vectors of a review; its last state, or all pooled.
+
+        With `bidirectional` a second one reads the review from its end (Schuster and Paliwal,
+        1997), and the states of both are side by side.
+        """
+        layers = backend.keras.layers
         settings = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
         every = pooling != "last"
-        read = make(units, activation=activation, name=name, return_sequences=every, **settings)
+        read = getattr(layers, layer)(
+            units, activation=activation, name=name, return_sequences=every, **settings
+        )
+        if bidirectional:
+            read = layers.Bidirectional(read, name="bidirectional")
         states = read(embed(token_ids, masked=True))
         return _pool(states, token_ids, pooling) if every else states
 
     return recurrent
 
 
+def convolution(
+    token_ids: "keras.KerasTensor",
+    embed: Embed,
+    *,
+    filters: reader.Width,
+    regions: Annotated[list[Length], Field(min_length=1, max_length=20)],
+    units: Layers,
+    activation: Activation = "relu",
+    dropout: reader.Rate = 0.0,
+    pooling: Pooling = "max",
+) -> "keras.KerasTensor":
+    """Filters over regions of adjacent words, pooled over the review (Kim, 2014).
+
+    There are `filters` for each size in `regions`, and dropout follows the pooling.
+    """
+    layers = backend.keras.layers
+    vectors = embed(token_ids, masked=False) * _is_word(token_ids)
+    pooled = []
+    for size in regions:
+        read = layers.Conv1D(
+            filters, size, padding="same", activation=activation, name=f"regions_of_{size}"
+        )
+        pooled.append(_pool(read(vectors), token_ids, pooling))
+    features = pooled[0] if len(pooled) == 1 else layers.Concatenate()(pooled)
+    return _hidden(layers.Dropout(dropout)(features), units, activation, dropout)
+
+
+def transformer(
+    token_ids: "keras.KerasTensor",
+    embed: Embed,
+    *,
+    width: reader.Width,
+    heads: Annotated[int, Field(gt=0, le=100)],
+    blocks: Annotated[int, Field(gt=0, le=100)],
+    dropout: reader.Rate = 0.0,
+    pooling: Pooling = "average",
+    max_length: Length,
+) -> "keras.KerasTensor":
+    """Blocks of self-attention and two dense layers, with learned positions (Vaswani et al., 2017).
+
+    Each part of a block reads normalized vectors, and adds to them (Xiong et al., 2020); `width` is
+    that of the vectors, which a dense layer makes from the word vectors.
+    """
+    layers, ops = backend.keras.layers, backend.keras.ops
+    positions = ops.cumsum(ops.ones_like(token_ids), axis=1) - 1
+    states = layers.Dense(width, name="projection")(embed(token_ids, masked=False))
+    states = states + layers.Embedding(max_length, width, name="positions")(positions)
+    states = layers.Dropout(dropout)(states)
+    visible = ops.expand_dims(token_ids != PADDING, 1)
+    for _ in range(blocks):
+        attend = layers.MultiHeadAttention(heads, max(1, width // heads), dropout=dropout)
+        normal = layers.LayerNormalization()(states)
+        states = states + attend(normal, normal, attention_mask=visible)
+        inner = layers.Dense(4 * width, activation="relu")(layers.LayerNormalization()(states))
+        states = states + layers.Dropout(dropout)(layers.Dense(width)(inner))
+    pooled = _pool(layers.LayerNormalization()(states), token_ids, pooling)
+    return layers.Dropout(dropout)(pooled)
+
+
 NETWORKS: dict[str, Callable[..., "keras.KerasTensor"]] = {
     "dense": dense,
     "bag_of_words": bag_of_words,
+    "bag_of_ngrams": bag_of_ngrams,
     # Elman, 1990
     "simple_rnn": _recurrent("SimpleRNN", "simple_rnn"),
     # Hochreiter and Schmidhuber, 1997
     "lstm": _recurrent("LSTM", "lstm"),
     # Cho et al., 2014, in the form with two biases
     "gru": _recurrent("GRU", "gru"),
+    "convolution": convolution,
+    "transformer": transformer,
 }
+MAJORITY, ENSEMBLE = "majority", "ensemble"
+
+
+class EnsembleOptions(Options):
+    """The options of an entry that combines others: the entries themselves, by their names."""
+
+    members: Annotated[dict[reader.Name, dict[str, Any]], Field(min_length=2)]
+
+
+UNTRAINED: dict[str, type[Options]] = {MAJORITY: Options, ENSEMBLE: EnsembleOptions}
+"""Values of `network` that are not trained epoch by epoch (see `ajuste.training.entry`)."""
 
 
 def options(name: str, entry: Any, task: str | None = None) -> Options:
@@ -210,7 +315,7 @@ def options(name: str, entry: Any, task: str | None = None) -> Options:
     key = f"models.{name}"
     reader.checked(entry, dict[str, Any], key)
     network = entry.get("network")
-    if not isinstance(network, str) or network not in NETWORKS:
+    if not isinstance(network, str) or network not in (*NETWORKS, *UNTRAINED):
         raise reader.FaultsError(reader.FILE, [_no_network(key, entry)])
     found = reader.checked(entry, _schema(network), key)
     tasks = [TASKS[task]] if task else TASKS.values()
@@ -223,9 +328,28 @@ def options(name: str, entry: Any, task: str | None = None) -> Options:
         for option, valid in allowed.items()
         if (value := getattr(found, option)) not in (None, *valid)
     ]
+    if found.calibrate and task in NUMERIC:
+        faults.append(f"`{key}.calibrate` is true; the task {task} has no probabilities: remove it")
+    if isinstance(found, EnsembleOptions):
+        faults += _of_members(name, found, task)
     if faults:
         raise reader.FaultsError(reader.FILE, faults)
     return found.model_copy(update={"loss": found.loss or allowed["loss"][0]})
+
+
+def _of_members(name: str, ensemble: EnsembleOptions, task: str | None) -> list[str]:
+    faults = []
+    for member, entry in ensemble.members.items():
+        try:
+            options(f"{name}.members.{member}", entry, task)
+        except reader.FaultsError as error:
+            faults += error.faults
+        if entry.get("network") in UNTRAINED:
+            faults.append(
+                f"`models.{name}.members.{member}.network` is {entry['network']}; a member must be "
+                f"one of {', '.join(NETWORKS)}"
+            )
+    return faults
 
 
 def _advice(value: str, valid: list[str], task: str | None) -> str:
@@ -237,26 +361,29 @@ def _advice(value: str, valid: list[str], task: str | None) -> str:
 
 def _no_network(key: str, entry: dict[str, Any]) -> str:
     """The fault of an entry without a valid `network`."""
+    known = [*NETWORKS, *UNTRAINED]
     if "network" in entry:
         network = entry["network"]
-        valid = reader.not_one_of(network, NETWORKS)
+        valid = reader.not_one_of(network, known)
         return f"`{key}.network` is {reader.shown(network)}; {valid}"
     for option in entry:
         if reader.meant(option, ["network"]):
             return f"`{key}.{option}` is not known; did you mean `network`?"
-    return f"`{key}.network` is missing; valid: {', '.join(NETWORKS)}"
+    return f"`{key}.network` is missing; valid: {', '.join(known)}"
 
 
 @cache
 def _schema(network: str) -> type[Options]:
     """The options of a network: the common ones, and the keyword-only arguments of its builder."""
+    if network in UNTRAINED:
+        return UNTRAINED[network]
     arguments = inspect.signature(NETWORKS[network]).parameters
     own = {
         name: (argument.annotation, ... if argument.default is argument.empty else argument.default)
         for name, argument in arguments.items()
         if argument.kind is argument.KEYWORD_ONLY
     }
-    base = EmbeddingOptions if "embed" in arguments else Options
+    base = EmbeddingOptions if "embed" in arguments else TrainedOptions
     return create_model(network, __base__=base, **own)
 
 
@@ -264,23 +391,24 @@ def build(
     name: str,
     entry: dict[str, Any],
     embedding_matrix: np.ndarray,
-    max_length: int,
     task: str = "binary",
     outputs: int = 1,
-) -> tuple["keras.Model", Options]:
+    train: Arrays | None = None,
+) -> tuple["keras.Model", TrainedOptions]:
     """Build the network that an entry of `models` describes.
 
     Args:
         name: the entry's name, for messages.
         entry: the entry, as `params.yaml` has it.
         embedding_matrix: float32 (vocabulary, width), row 0 for padding.
-        max_length: the number of token ids of a review.
         task: a key of `ajuste.tasks.TASKS`; it decides the activation of the last layer.
         outputs: the columns of its targets.
+        train: the training part, for networks that count its n-grams.
 
     Returns:
-        The model, int32 (batch, max_length) in and float32 (batch, outputs) out; and the options
-        common to all networks, `loss` among them.
+        The model, int32 (batch, length) in and float32 (batch, outputs) out; and the options common
+        to all networks, `loss` among them. The length is at most `max_length`; for a dense network
+        it is `max_length`.
 
     Raises:
         FaultsError: an option is unknown, missing, or has a value that does not fit.
@@ -288,86 +416,49 @@ def build(
     keras = backend.keras
     chosen = options(name, entry, task)
     builder = NETWORKS[chosen.network]
-    token_ids = keras.Input((max_length,), dtype="int32", name="token_ids")
-    inputs = [token_ids]
-    if isinstance(chosen, EmbeddingOptions):
-        inputs.append(_embedding(chosen, embedding_matrix))
-    own = inspect.getfullargspec(builder).kwonlyargs
-    features = builder(*inputs, **{option: getattr(chosen, option) for option in own})
-    head = keras.layers.Dense(outputs, activation=TASKS[task].activation, name="output")
+    length = chosen.max_length if builder is dense else None
+    token_ids = keras.Input((length,), dtype="int32", name="token_ids")
+    arguments = inspect.getfullargspec(builder)
+    given = {option: getattr(chosen, option) for option in arguments.kwonlyargs}
+    if "embed" in arguments.args:
+        given["embed"] = _embedding(chosen, embedding_matrix)
+    if "count" in arguments.args:
+        given["count"] = lambda order: ngrams.count(
+            **train, order=order, classes=task not in NUMERIC
+        )
+    features = builder(token_ids, **given)
+    linear = builder is bag_of_ngrams and not chosen.units
+    start = "identity" if linear else "glorot_uniform"
+    head = keras.layers.Dense(
+        outputs, activation=TASKS[task].activation, kernel_initializer=start, name="output"
+    )
     model = keras.Model(token_ids, head(features), name=name)
-    _penalize(model, chosen)
+    penalize(model, chosen)
     return model, chosen
 
 
-def _penalize(model: "keras.Model", options: Options) -> None:
-    """Put the L1 and L2 penalties on all trainable weights except biases."""
-    if options.l1 or options.l2:
-        penalty = backend.keras.regularizers.L1L2(options.l1, options.l2)
-        for weight in model.trainable_weights:
-            if len(weight.shape) > 1:
-                weight.regularizer = penalty
-
-
-def keras_loss(name: str, weights: np.ndarray | None) -> Any:
-    """The loss for Keras: its name, or a function if the reviews count by their class.
-
-    Args:
-        name: one of the losses of `TASKS`.
-        weights: those of `ajuste.tasks.class_weights`, (2, outputs), or None.
-    """
-    if weights is None:
-        return name
-    ops = backend.keras.ops
-    no, yes = weights.astype(np.float32)
-
-    def weighted(targets: Any, predictions: Any) -> Any:
-        targets = ops.cast(targets, "float32")
-        if name == CATEGORICAL_CROSSENTROPY:
-            losses = ops.categorical_crossentropy(targets, predictions)
-            return ops.sum(yes * targets, axis=-1) * losses
-        losses = ops.binary_crossentropy(targets, predictions)
-        return ops.mean((yes * targets + no * (1 - targets)) * losses, axis=-1)
-
-    return weighted
-
-
-def compile_model(
-    model: "keras.Model", options: Options, steps: int, weights: np.ndarray | None = None
-) -> None:
-    """Give a network its loss and its optimizer.
-
-    Args:
-        model: what `build` gave.
-        options: the optimizer, its learning rate and schedule. `cosine` lowers the rate to zero
-            over the training (Loshchilov and Hutter, 2017), `constant` keeps it. `clip_norm` bounds
-            the norm of the gradient of all weights together (Pascanu et al., 2013).
-        steps: the batches of the whole training.
-        weights: of the classes (see `keras_loss`).
-    """
-    optimizers = backend.keras.optimizers
-    rate: Any = options.learning_rate
-    if options.schedule == "cosine":
-        rate = optimizers.schedules.CosineDecay(rate, steps)
-    make = getattr(optimizers, OPTIMIZERS[options.optimizer])
-    optimizer = make(learning_rate=rate, global_clipnorm=options.clip_norm)
-    model.compile(optimizer, loss=keras_loss(options.loss, weights))
-
-
 def _embedding(options: EmbeddingOptions, matrix: np.ndarray) -> Embed:
+    layers = backend.keras.layers
+
     def embed(token_ids: "keras.KerasTensor", masked: bool) -> "keras.KerasTensor":
-        layers = backend.keras.layers
         if options.embedding == "scratch":
             size = options.max_features, options.embedding_width
             layer = layers.Embedding(*size, mask_zero=masked, name="embedding")
-            return layer(_bounded(token_ids, options.max_features))
-        layer = layers.Embedding(
-            *matrix.shape,
-            weights=[matrix],
-            name="embedding",
-            mask_zero=masked,
-            trainable=options.embedding == "trained",
-        )
-        return layer(token_ids)
+            vectors = layer(_bounded(token_ids, options.max_features))
+        else:
+            layer = layers.Embedding(
+                *matrix.shape,
+                weights=[matrix],
+                name="embedding",
+                mask_zero=masked,
+                trainable=options.embedding == "trained",
+            )
+            vectors = layer(token_ids)
+        if options.word_dropout:
+            words = (None, None, 1)
+            vectors = layers.Dropout(options.word_dropout, noise_shape=words)(vectors)
+        if options.embedding_dropout:
+            vectors = layers.SpatialDropout1D(options.embedding_dropout)(vectors)
+        return vectors
 
     return embed

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ajuste.data.text import count_words, tokens
+from ajuste.data.encoder import count_words
+from ajuste.data.text import tokens
 
 FOLDER = Path(__file__).parent
 REVIEWS = 400
