@@ -111,6 +111,6 @@ def _end(name: str, main: Callable[[], None]) -> str | int | None:
         wanted = re.search(r"OOM when allocating tensor with shape\S+|Unable .*", str(error))
         return (
             f"{name}: out of memory{f' ({wanted[0]})' if wanted else ''}; lower `batch_size` or "
-            "`units` of the model, `tokenize.max_length`, or the number of reviews"
+            "`units` of the model, `max_length`, or the number of reviews"
         )
     return None

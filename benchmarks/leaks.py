@@ -32,6 +32,7 @@ from ajuste.errors import PipelineError, run
 from ajuste.files import read_json
 from ajuste.tasks import THRESHOLD, encode
 from ajuste.training import backend, loop, model_file, networks
+from ajuste.training.options import compile_model
 from benchmarks.difference import table
 from stages import embed, fetch, split
 
@@ -105,19 +106,20 @@ def right(model: str, seed: int, learnt: np.ndarray, asked: np.ndarray) -> np.nd
     Returns:
         bool (asked,).
     """
-    known, settings = corpus(), reader.load("tokenize", schema.Tokenize)
-    counts = count_words([known.words[place] for place in learnt], settings.min_count)
-    encoder = Encoder(counts, settings.max_length, settings.keep, "binary", known.labels)
+    known, entry = corpus(), reader.load(f"models.{model}", dict[str, Any])
+    options = networks.options(model, entry)
+    min_count = reader.load("tokenize.min_count", reader.Positive)
+    counts = count_words([known.words[place] for place in learnt], min_count)
+    encoder = Encoder(counts, options.max_length, options.keep, "binary", known.labels)
     standardize = reader.load("embed.standardize", bool)
     matrix, _ = embed.embed(list(counts), vectors(), standardize)
-    backend.seed(seed)
-    entry = reader.load(f"models.{model}", dict[str, Any])
-    network, options = networks.build(model, entry, matrix, settings.max_length)
-    networks.compile_model(
-        network, options, loop.steps_per_epoch(len(learnt), options.batch_size) * options.epochs
-    )
     token_ids = encoder.encode([known.words[place] for place in learnt])
     part = {"token_ids": token_ids, "targets": known.targets[learnt]}
+    backend.seed(seed)
+    network, options = networks.build(model, entry, matrix, train=part)
+    compile_model(
+        network, options, loop.steps_per_epoch(len(learnt), options.batch_size) * options.epochs
+    )
     loop.run_epochs(network, options, part, seed)
     predictions = model_file.predict(network, encoder.encode([known.words[p] for p in asked]))
     return ((predictions >= THRESHOLD) == (known.targets[asked] >= THRESHOLD))[:, 0]

@@ -165,7 +165,7 @@ def _without(token_ids: np.ndarray, left_out: int) -> np.ndarray:
 def _check_fit(model: "keras.Model", encoder: Encoder, folder: Path) -> None:
     labels = len(output_names(encoder.task, encoder.labels))
     for what, found, expected in (
-        ("input", model.input_shape, (None, encoder.max_length)),
+        ("input", model.input_shape, (None, model.input_shape[1] and encoder.max_length)),
         ("output", model.output_shape, (None, labels)),
         *(
             ("vocabulary", (layer.input_dim,), (len(SPECIAL) + len(encoder.counts),))

@@ -124,7 +124,7 @@ def test_every_section_that_is_missing_is_named():
         ("data.stanford.label", "star", "not 'star'; did you mean `stars`?"),
         ("embed.source", "flie", "not 'flie'; did you mean `file`?"),
         ("embed.stanford.width", 99, "`embed.stanford.width`: must be 50, 100, 200 or 300"),
-        ("tokenize.keep", "lats", "not 'lats'; did you mean `last`?"),
+        ("models.bow.keep", "lats", "not 'lats'; did you mean `last`?"),
         ("gate.allow", ["dorp"], "`gate.allow.0`: must be 'drop' or 'overfitting'"),
         (
             "evaluate.score",
@@ -356,12 +356,12 @@ def test_the_committed_parameters_have_no_faults_and_the_check_is_light(tmp_path
 
 
 def test_the_command_lists_the_faults_and_fails(tmp_path):
-    text = TEXT.replace("seed: 1", "sed: 1", 1).replace("keep: last", "keep: lsat")
+    text = TEXT.replace("seed: 1", "sed: 1", 1).replace("by: review", "by: reviw")
     done = answer(tmp_path, "-m", "stages.check", text=text.encode())
     assert done.returncode == 1
     assert done.stderr == (
         "check: params.yaml: 2 faults\n"
-        "  `tokenize.keep`: must be 'first' or 'last', not 'lsat'; did you mean `last`?\n"
+        "  `split.by`: must be 'review' or 'group', not 'reviw'; did you mean `review`?\n"
         "  `sed` is not known; did you mean `seed`?\n"
     )
 

@@ -105,10 +105,10 @@ def path(saved, tmp_path):
 
 @pytest.fixture(scope="module")
 def untrained():
-    from ajuste.training import networks
+    from ajuste.training.options import compile_model
 
     model, options = network()
-    networks.compile_model(model, options, 24)
+    compile_model(model, options, 24)
     return model
 
 

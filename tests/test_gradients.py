@@ -27,7 +27,7 @@ def network(max_length=6, **entry):
         "batch_size": 3,
         "epochs": 1,
     }
-    return networks.build("mine", {**common, **entry}, MATRIX, max_length)[0]
+    return networks.build("mine", {**common, **entry, "max_length": max_length}, MATRIX)[0]
 
 
 def test_the_gradient_of_a_logistic_regression_worked_out_by_hand(gradients):

@@ -42,6 +42,7 @@ PROGRAM = """if True:
     import numpy as np
 
     from ajuste.training import backend, loop, networks, portable
+    from ajuste.training.options import compile_model
 
     if sys.argv[1]:
         portable.CACHES = (48 << 10, *portable.CACHES[1:])
@@ -61,8 +62,8 @@ PROGRAM = """if True:
     for network, options in own.items():
         backend.seed(1)
         entry = {"network": network, **common, **options}
-        model, checked = networks.build(network, entry, matrix, 20)
-        networks.compile_model(model, checked, 6)
+        model, checked = networks.build(network, {**entry, "max_length": 20}, matrix)
+        compile_model(model, checked, 6)
         loop.run_epochs(model, checked, {"token_ids": token_ids, "targets": targets}, 1)
         weights = b"".join(weight.tobytes() for weight in model.get_weights())
         print(network, hashlib.sha256(weights).hexdigest()[:12])
@@ -107,6 +108,7 @@ def test_no_training_contains_an_estimate(network, task, optimizer):
     from tensorflow.python.eager import context
 
     from ajuste.training import loop, networks
+    from ajuste.training.options import compile_model
 
     outputs = 1 if task in ("binary", "regression") else 3
     targets = np.eye(4, outputs, dtype=np.float32)[np.arange(32) % 4]
@@ -119,8 +121,8 @@ def test_no_training_contains_an_estimate(network, task, optimizer):
         entry |= {"units": [4]}
         del entry["recurrent_dropout"]
     matrix = np.zeros((5, 3), np.float32)
-    model, options = networks.build("x", entry, matrix, 4, task, outputs)
-    networks.compile_model(model, options, 2)
+    model, options = networks.build("x", {**entry, "max_length": 4}, matrix, task, outputs)
+    compile_model(model, options, 2)
     context.context().enable_run_metadata()
     loop.run_epochs(model, options, part, 1)
     graphs = context.context().export_run_metadata().partition_graphs

@@ -76,7 +76,7 @@ def test_a_word_beyond_max_features_is_not_known(network):
         "batch_size": 1,
         "epochs": 1,
     }
-    model, _ = networks.build("small", entry, np.zeros((5, 2), np.float32), 3)
+    model, _ = networks.build("small", {**entry, "max_length": 3}, np.zeros((5, 2), np.float32))
     encoder = Encoder({"good": 9, "bad": 7, "film": 5}, 3, "last", "binary", ["a", "b"])
     unknown = np.isnan(Classifier(model, encoder).predict(["film", "good film", "bad", "other"]))
     assert unknown[:, 0].tolist() == [True, False, False, True]
@@ -202,7 +202,9 @@ def test_what_a_word_does_is_the_change_of_the_answer_without_it(network, keep, 
     monkeypatch.setattr(classifier, "VARIANTS", 8)  # two variants at once
     backend.seed(1)
     matrix = np.random.default_rng(1).normal(size=(7, 2)).astype(np.float32)
-    model, _ = networks.build("small", network | TRAINING, matrix, 4, "multiclass", 3)
+    model, _ = networks.build(
+        "small", {"max_length": 4} | network | TRAINING, matrix, "multiclass", 3
+    )
     counts = dict.fromkeys(("good", "bad", "film", "rare", "other"), 9)
     model = classifier.Classifier(model, Encoder(counts, 4, keep, "multiclass", ["a", "b", "c"]))
     seen = "bad film bad rare"  # with `max_features: 6` the network does not know `other`

@@ -73,7 +73,7 @@ def test_a_dense_network_pools_before_all_else():
 def test_the_lectures_remedies_against_underfitting():
     found = propose("nn", fit("underfitting"))
     assert options(found) == ["max_length", "embedding", "units", "epochs", "source"]
-    assert found[0].command == "dvc exp run -S model=nn -S tokenize.max_length=200"
+    assert found[0].command == "dvc exp run -S model=nn -S models.nn.max_length=200"
     assert found[1].changes == {"models.nn.embedding": "trained"}
     assert found[2].changes == {"models.nn.units": [32]}
     assert found[3].changes == {"models.nn.epochs": 20}

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from ajuste.data.encoder import Encoder, count_words
+from ajuste.data.encoder import Encoder, count_words, read_part, read_vocabulary
 from ajuste.errors import PipelineError
 from ajuste.files import read_arrays, write_json
 from stages import tokenize as stage
@@ -13,11 +13,9 @@ from stages import tokenize as stage
 
 def test_the_summary_of_the_encoder():
     train = [["good", "film"], ["bad", "film", "bad", "film"], ["rare"]]
-    encoder = Encoder(count_words(train, 2), 3, "last", "binary", ["negative", "positive"])
-    assert stage.summary(encoder, train, [["film", "new"], ["bad", "bad"]]) == {
+    assert stage.summary(count_words(train, 2), train, [["film", "new"], ["bad", "bad"]]) == {
         "vocabulary": 2,
         "median_length": 2,
-        "truncated": 1 / 3,
         "unknown": 0.25,
     }
 
@@ -57,9 +55,9 @@ def test_the_targets_are_saved_with_the_token_ids(in_tmp, task, labels, texts, t
     write_json(stage.LABELS, labels)
     stage.main()
     arrays = read_arrays(stage.FOLDER / "validation.npz")
-    assert arrays.keys() == {"token_ids", "targets"}
+    assert arrays.keys() == {"token_ids", "lengths", "targets"}
     assert arrays["targets"].tolist() == targets
     assert arrays["targets"].dtype == np.float32
-    encoder = Encoder.load(stage.FOLDER)
-    assert (encoder.task, encoder.labels) == (task, labels)
-    assert arrays["token_ids"].tolist() == encoder.encode([["good", "film"], ["bad"]]).tolist()
+    encoder = Encoder(read_vocabulary(stage.FOLDER / "vocabulary.tsv"), 2, "last", task, labels)
+    read = read_part(stage.FOLDER / "validation.npz", 2, "last")
+    assert read["token_ids"].tolist() == encoder.encode([["good", "film"], ["bad"]]).tolist()

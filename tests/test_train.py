@@ -72,7 +72,7 @@ def network(patience=0, epochs=6, task="binary", **changes):
     backend.keras.utils.clear_session()  # so that layers have the names they have in a new process
     backend.seed(1)
     matrix = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
-    return networks.build("gru", entry, matrix, 12, task)
+    return networks.build("gru", {"max_length": 12, **entry}, matrix, task)
 
 
 def fit(model, options, log=None, task="binary", checkpoint=None, reviews=None, callback=None):
@@ -187,12 +187,12 @@ def test_the_curves_are_measured_at_the_end_of_an_epoch_and_without_dropout(stag
 
 def test_measuring_changes_nothing_of_the_training(stage, loop):
     """With a dense network: Keras' recurrent layers draw a dropout mask in evaluation as well."""
-    from ajuste.training import networks
+    from ajuste.training.options import compile_model
 
     model, options = network(**DENSE, dropout=0.5)
     fit(model, options)
     plain, _ = network(**DENSE, dropout=0.5)
-    networks.compile_model(plain, options, 24)
+    compile_model(plain, options, 24)
     loop.run_epochs(plain, options, parts(), 1)
     pairs = zip(model.get_weights(), plain.get_weights(), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
@@ -233,7 +233,7 @@ def test_the_weighted_loss_is_that_of_keras_and_of_the_curves(stage, loop, task)
     entry |= {"optimizer": "adam", "learning_rate": 0.05, "schedule": "constant", "batch_size": 16}
     entry["class_weight"] = "balanced"
     matrix = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
-    model, options = networks.build("gru", entry, matrix, 12, task, outputs)
+    model, options = networks.build("gru", {"max_length": 12, **entry}, matrix, task, outputs)
     log = Log()
     with TemporaryDirectory() as folder:
         checkpoint = loop.Checkpoint(Path(folder) / "train.npz", "this one")
@@ -319,7 +319,7 @@ def test_a_training_that_diverges_at_once_keeps_nothing(stage):
     model.set_weights([np.nan * weight for weight in model.get_weights()])
     with pytest.raises(stage.DivergedError, match=r"in epoch 1; .* no weights are kept") as error:
         fit(model, options)
-    assert error.value.good_epochs == 0
+    assert error.value.model is None
 
 
 def test_a_vanishing_gradient_is_reported_once(loop, capsys):

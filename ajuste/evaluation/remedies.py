@@ -80,12 +80,15 @@ def propose(fit: dict[str, Any], settings: dict[str, Any]) -> list[Remedy]:
     """
     model = settings["model"]
     entry = settings["models"][model]
+    if entry.get("network") == "majority":
+        others = [key for key, one in settings["models"].items() if "epochs" in one]
+        return [Remedy("a model that reads the reviews", "this one does not", *others[:1])]
     if fit["verdict"] == OVERFITTING:
         changes = _against_overfitting(entry, fit)
     elif fit["verdict"] == UNDERFITTING:
         changes = _against_underfitting(entry, settings, fit)
     elif fit["verdict"] == OPTIMAL:
-        changes = [] if beats_linear(fit) else _larger(entry, settings)
+        changes = [] if beats_linear(fit) else _larger(entry)
     else:
         changes = _to_read_it(entry, settings, fit)
     found = []
@@ -159,7 +162,7 @@ def _against_underfitting(
     for option, what in HOLDING_BACK.items():
         if entry.get(option):
             yield {option: 0.0}, f"no {what}", "it restrains the network"
-    yield from _larger(entry, settings)
+    yield from _larger(entry)
     if not fit["improving"]:
         yield epochs
     if entry.get("embedding") in ("frozen", "trained") and settings["embed"]["source"] == "bundled":
@@ -167,8 +170,8 @@ def _against_underfitting(
         yield wide, "wider word vectors", "more numbers a word; a download of 862 MB"
 
 
-def _larger(entry: dict[str, Any], settings: dict[str, Any]) -> Iterator[Change]:
-    length = {"tokenize.max_length": 2 * settings["tokenize"]["max_length"]}
+def _larger(entry: dict[str, Any]) -> Iterator[Change]:
+    length = {"max_length": 2 * entry.get("max_length", 0)}
     pooled = entry.get("network") in RECURRENT and entry.get("pooling", "last") == "last"
     if pooled:
         yield {"pooling": "max"}, "pooling", "every word is as near to the answer as the last"

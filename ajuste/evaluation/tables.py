@@ -25,7 +25,8 @@ def beside_baselines(model: str, task: str, tested: Scored, baseline: dict[str, 
         for name in TASKS[task].scores
         if name in tested
     ]
-    return _table([["test part", model, *BASELINES, f"{model}, 95 % interval"], *rows])
+    beside = (f"{name} baseline" for name in BASELINES)
+    return _table([["test part", model, *beside, "95 % interval"], *rows])
 
 
 def by_class(classes: dict[str, dict[str, Score]]) -> str:

@@ -1,4 +1,4 @@
-"""Several networks as one: a weighted sum of their scores (Ting and Witten, 1999, without a bias)."""
+"""Several networks as one: a weighted sum of their scores (stacking; Ting and Witten, 1999)."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -15,8 +15,9 @@ from pydantic import Field, create_model
 
 from ajuste.config import reader
 from ajuste.data.encoder import PADDING, UNKNOWN
-from ajuste.tasks import NUMERIC, TASKS
+from ajuste.tasks import NUMERIC, TASKS, constant
 from ajuste.training import backend, ngrams
+from ajuste.training.calibration import scores_of
 from ajuste.training.options import (
     Activation,
     EmbeddingOptions,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 OF_TASK = {"loss": "losses", "class_weight": "class_weights", "threshold": "thresholds"}
 """The options whose valid values depend on the task, and their names in `ajuste.tasks.Task`."""
 
+SMALL_VARIANCE = 1e-3  # as in Keras
 FAR_BELOW = 1e9  # what a maximum over words never takes
 
 Arrays = dict[str, np.ndarray]
@@ -82,10 +84,25 @@ def _pool(
         return ops.sum(vectors * words, axis=1) / ops.maximum(count, 1.0)
     if pooling == "attention":
         score = backend.keras.layers.Dense(1, name="attention", use_bias=False)(vectors)
-        weights = ops.softmax(score - (1.0 - words) * FAR_BELOW, axis=1)
+        weights = _softmax(score - (1.0 - words) * FAR_BELOW, axis=1)
         return ops.sum(vectors * words * weights, axis=1)
     largest = ops.max(vectors * words - (1.0 - words) * FAR_BELOW, axis=1)
     return largest * ops.minimum(count, 1.0)
+
+
+def _softmax(scores: "keras.KerasTensor", axis: int) -> "keras.KerasTensor":
+    # The kernel of TensorFlow's softmax estimates 1 / x (see `ajuste.training.portable`).
+    ops = backend.keras.ops
+    shares = ops.exp(scores - ops.max(scores, axis=axis, keepdims=True))
+    return shares / ops.sum(shares, axis=axis, keepdims=True)
+
+
+def _normalized(states: "keras.KerasTensor") -> "keras.KerasTensor":
+    # Layer normalization without scale and shift; Keras' layer estimates 1 / sqrt(x).
+    ops = backend.keras.ops
+    centred = states - ops.mean(states, axis=-1, keepdims=True)
+    variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
+    return centred / ops.sqrt(variance + SMALL_VARIANCE)
 
 
 def _is_word(token_ids: "keras.KerasTensor") -> "keras.KerasTensor":
@@ -128,6 +145,7 @@ def bag_of_ngrams(
     Bayes ratios (see `ajuste.training.ngrams`), added, and divided by the length of the review's
     vector of frequencies. Without `units` a vector has a number for each output, which makes the
     network linear; the first of `units` is its width otherwise, and the others are dense layers.
+    Dropout leaves out n-grams.
     """
     ops, layers = backend.keras.ops, backend.keras.layers
     found = count(order)
@@ -143,12 +161,12 @@ def bag_of_ngrams(
     learned = layers.Embedding(
         len(table), width, embeddings_initializer=start, name="ngram_vectors"
     )(places)
+    learned = layers.Dropout(dropout, noise_shape=(None, None, 1))(learned)
     length = ops.sqrt(ops.sum(ops.square(weighting[:, :, :1]), axis=1))
     total = ops.sum(weighting[:, :, 1:] * learned, axis=1) / ops.maximum(length, 1.0)
     if not units:
         return total
-    total = layers.Activation(activation)(total)
-    return _hidden(layers.Dropout(dropout)(total), units[1:], activation, dropout)
+    return _hidden(layers.Activation(activation)(total), units[1:], activation, dropout)
 
 
 def _bounded(token_ids: "keras.KerasTensor", max_features: int) -> "keras.KerasTensor":
@@ -263,15 +281,28 @@ def transformer(
     states = layers.Dense(width, name="projection")(embed(token_ids, masked=False))
     states = states + layers.Embedding(max_length, width, name="positions")(positions)
     states = layers.Dropout(dropout)(states)
-    visible = ops.expand_dims(token_ids != PADDING, 1)
     for _ in range(blocks):
-        attend = layers.MultiHeadAttention(heads, max(1, width // heads), dropout=dropout)
-        normal = layers.LayerNormalization()(states)
-        states = states + attend(normal, normal, attention_mask=visible)
-        inner = layers.Dense(4 * width, activation="relu")(layers.LayerNormalization()(states))
+        attended = _attention(_normalized(states), token_ids, width, heads)
+        states = states + layers.Dropout(dropout)(attended)
+        inner = layers.Dense(4 * width, activation="relu")(_normalized(states))
         states = states + layers.Dropout(dropout)(layers.Dense(width)(inner))
-    pooled = _pool(layers.LayerNormalization()(states), token_ids, pooling)
+    pooled = _pool(_normalized(states), token_ids, pooling)
     return layers.Dropout(dropout)(pooled)
+
+
+def _attention(
+    states: "keras.KerasTensor", token_ids: "keras.KerasTensor", width: int, heads: int
+) -> "keras.KerasTensor":
+    """Scaled dot-product attention to all words of a review, with several heads."""
+    layers, ops = backend.keras.layers, backend.keras.ops
+    size = max(1, width // heads)
+    hidden = FAR_BELOW * (1.0 - ops.expand_dims(ops.transpose(_is_word(token_ids), (0, 2, 1)), 1))
+    query, key, value = (
+        layers.EinsumDense("bld,dhk->bhlk", (heads, None, size))(states) for _ in range(3)
+    )
+    scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / size**0.5 - hidden
+    seen = ops.matmul(_softmax(scores, axis=-1), value)
+    return layers.EinsumDense("bhlk,hkd->bld", (None, width))(seen)
 
 
 NETWORKS: dict[str, Callable[..., "keras.KerasTensor"]] = {
@@ -427,12 +458,12 @@ def build(
             **train, order=order, classes=task not in NUMERIC
         )
     features = builder(token_ids, **given)
-    linear = builder is bag_of_ngrams and not chosen.units
-    start = "identity" if linear else "glorot_uniform"
-    head = keras.layers.Dense(
-        outputs, activation=TASKS[task].activation, kernel_initializer=start, name="output"
-    )
+    head = keras.layers.Dense(outputs, activation=TASKS[task].activation, name="output")
     model = keras.Model(token_ids, head(features), name=name)
+    if builder is bag_of_ngrams and not chosen.units:
+        # The features are scores already; all are zero, so it begins with the class frequencies.
+        frequencies = constant(chosen.loss, train["targets"])
+        head.set_weights([np.eye(outputs), scores_of(task, frequencies[None])[0]])
     penalize(model, chosen)
     return model, chosen
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ajuste.data.encoder import PADDING, UNKNOWN
+from ajuste.errors import PipelineError
 from ajuste.training import backend
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ def count(token_ids: np.ndarray, targets: np.ndarray, order: int, classes: bool)
         classes: whether the targets are classes. Then the ratio is the logarithm of the share that
             the n-gram has of all occurrences in reviews of the class, divided by its share in the
             others, with 1 added to each count; the features are binary. For numbers it is 1.
+
+    Raises:
+        PipelineError: there are none.
     """
     base = int(token_ids.max()) + 1
     rows = [keys_of(row, order, base) for row in token_ids]
@@ -80,6 +84,11 @@ def count(token_ids: np.ndarray, targets: np.ndarray, order: int, classes: bool)
         shares = [(1 + part) / (1 + part).sum(axis=0) for part in (inside, outside)]
         ratios = np.log(shares[0] / shares[1])
     keys = found[often]
+    if not len(keys):
+        raise PipelineError(
+            f"data/split/train.parquet: no word occurs in {FEW} reviews; add reviews, or set "
+            "`model` to a network that does not count n-grams"
+        )
     return NGrams(keys, base, order, idf.astype(np.float32), ratios.astype(np.float32))
 
 
