@@ -20,7 +20,7 @@ from conftest import ROOT, edit, run
 
 from ajuste import errors
 from ajuste.config import reader
-from ajuste.data import archive, csv_reader, download, reviews, text, vectors
+from ajuste.data import archive, csv_reader, download, reviews, vectors
 from ajuste.data.encoder import Encoder, read_vocabulary
 from ajuste.errors import printable
 from ajuste.training import model_file
@@ -455,7 +455,7 @@ REFUSED_SETTINGS = [
     ("shuffle", True, "`shuffle` is not known"),
     ("max_length", -4, "must be greater than 0, not -4"),
     *(("max_length", wrong, "must be a valid integer") for wrong in ("4", 4.5, True)),
-    ("keep", "middle", "'first' or 'last', not 'middle'"),
+    ("keep", "middle", "'first', 'last' or 'both', not 'middle'"),
     ("task", "translate", "not 'translate'"),
     ("task", "regression", "could not convert string to float"),
     ("labels", ["a", "b", "c"], "3 labels do not fit task binary"),
@@ -466,7 +466,7 @@ REFUSED_SETTINGS = [
 
 def spoil_settings(folder: Path, change: tuple) -> str:
     """Change `encoder.json`: its text, or the value of a key; return the expected message."""
-    path = folder / text.ENCODER_FILE
+    path = folder / "encoder.json"
     *spoilt, expected = change
     if len(spoilt) == 1:
         path.write_text(spoilt[0])
@@ -479,7 +479,7 @@ def spoil_settings(folder: Path, change: tuple) -> str:
 @pytest.mark.parametrize(("content", "expected"), REFUSED_VOCABULARY)
 def test_a_vocabulary_that_is_refused(tmp_path, content, expected):
     ENCODER.save(tmp_path)
-    path = tmp_path / text.VOCABULARY_FILE
+    path = tmp_path / "vocabulary.tsv"
     assert path.read_bytes() == WORDS
     path.write_bytes(content)
     said = refusal(lambda: Encoder.load(tmp_path))

@@ -17,7 +17,7 @@ from ajuste.training import networks
 from stages.check import main as check_main
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
-GIVEN = reader.parse(TEXT, "params.yaml")
+GIVEN = reader.parse(TEXT, "params.yaml") | {"model": "gru"}
 FREE = (("languages",), ("models",), ("gate", "bounds"))  # here the user chooses the keys
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 HEAVY = {"keras", "tensorflow", "pandas", "great_expectations", "matplotlib"}
@@ -118,13 +118,13 @@ def test_every_section_that_is_missing_is_named():
     ("place", "value", "said"),
     [
         ("model", "grru", "`model` is 'grru'; did you mean `gru`? valid: nn, "),
-        ("model", "transformer", "`model` is 'transformer'; valid: nn, "),
+        ("model", "perceptron", "`model` is 'perceptron'; valid: nn, "),
         ("task", "Binary", "not 'Binary'; did you mean `binary`?"),
         ("data.source", "csw", "'bundled', 'stanford' or 'csv', not 'csw'; did you mean `csv`?"),
         ("data.stanford.label", "star", "not 'star'; did you mean `stars`?"),
         ("embed.source", "flie", "not 'flie'; did you mean `file`?"),
         ("embed.stanford.width", 99, "`embed.stanford.width`: must be 50, 100, 200 or 300"),
-        ("models.bow.keep", "lats", "not 'lats'; did you mean `last`?"),
+        ("models.linear.keep", "lats", "not 'lats'; did you mean `last`?"),
         ("gate.allow", ["dorp"], "`gate.allow.0`: must be 'drop' or 'overfitting'"),
         (
             "evaluate.score",

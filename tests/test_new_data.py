@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, run
+from conftest import ROOT, edit, run
 
 from ajuste.config import reader
 from ajuste.config.edit import with_values
@@ -110,6 +110,11 @@ FILES = {
         "validate.max_markup": 1.0,
     }),
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def a_network_of_word_vectors(in_tmp):
+    edit(in_tmp / "params.yaml", {"\nmodel: linear": "\nmodel: gru"})
 
 
 @pytest.mark.parametrize(("columns", "options", "expected"), FILES.values(), ids=FILES)

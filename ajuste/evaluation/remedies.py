@@ -82,7 +82,9 @@ def propose(fit: dict[str, Any], settings: dict[str, Any]) -> list[Remedy]:
     entry = settings["models"][model]
     if entry.get("network") == "majority":
         others = [key for key, one in settings["models"].items() if "epochs" in one]
-        return [Remedy("a model that reads the reviews", "this one does not", *others[:1])]
+        return [
+            Remedy("a model that reads the reviews", "this one does not", *others[:1] or [model])
+        ]
     if fit["verdict"] == OVERFITTING:
         changes = _against_overfitting(entry, fit)
     elif fit["verdict"] == UNDERFITTING:

@@ -114,7 +114,7 @@ def _network(
     kept_epoch = fit(model, options, *given)
     facts: dict[str, Any] = {}
     predictions = _predict(model, parts)
-    if options.calibrate:
+    if options.calibrate and source.task not in tasks.NUMERIC:
         validation = parts["validation"]["targets"], [predictions["validation"]], weights
         [weight] = calibration.fit_weights(source.task, options.loss, *validation)
         calibration.scale(model, weight)

@@ -359,8 +359,6 @@ def options(name: str, entry: Any, task: str | None = None) -> Options:
         for option, valid in allowed.items()
         if (value := getattr(found, option)) not in (None, *valid)
     ]
-    if found.calibrate and task in NUMERIC:
-        faults.append(f"`{key}.calibrate` is true; the task {task} has no probabilities: remove it")
     if isinstance(found, EnsembleOptions):
         faults += _of_members(name, found, task)
     if faults:
