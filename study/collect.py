@@ -27,6 +27,7 @@ JOURNAL = FOLDER / "trainings.json"
 TRAIN = "metrics/train/metrics.json"
 EVALUATE = "metrics/evaluate.json"
 SPLIT = "metrics/split.json"
+BASELINE = "metrics/baseline.json"
 CURVES = "metrics/train/plots/metrics/{part}/loss.tsv"
 VALIDATION = "data/predictions/validation.npz"
 REFERENCE = r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/[^/]+"  # DVC keeps others below refs/exps
@@ -43,6 +44,7 @@ class Result:
         train: `metrics/train/metrics.json`.
         scores: `metrics/evaluate.json`.
         split: `metrics/split.json`, the number of reviews of each part.
+        baseline: `metrics/baseline.json`.
         curves: the loss of each epoch, for `train` and `validation`.
         gradient: the norm of the gradient at each step, the last step first.
         validation: the answers to the validation part (see `validation`), for remedies and what
@@ -59,6 +61,7 @@ class Result:
     train: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     split: dict[str, Any] = field(default_factory=dict)
+    baseline: dict[str, Any] = field(default_factory=dict)
     curves: dict[str, list[float]] = field(default_factory=dict)
     gradient: list[float] = field(default_factory=list)
     validation: dict[str, np.ndarray] = field(default_factory=dict)
@@ -171,9 +174,9 @@ def collect(start: Base, experiment: Experiment) -> Result:
             return Result(experiment, command, failure=reason(text), log=str(LOGS / log.name))
         return Result(experiment, command, failure="not run yet")
     revision = ref(start.commit, experiment.name)
+    paths = {"train": TRAIN, "scores": EVALUATE, "split": SPLIT, "baseline": BASELINE}
     files = {
-        name: json.loads(show(start.root, revision, path) or "{}")
-        for name, path in (("train", TRAIN), ("scores", EVALUATE), ("split", SPLIT))
+        name: json.loads(show(start.root, revision, path) or "{}") for name, path in paths.items()
     }
     curves = {
         part: _column(show(start.root, revision, CURVES.format(part=part)), "loss", "\t")
@@ -231,6 +234,15 @@ def reason(log: str) -> str:
     said = [line for line in lines[started + 1 :] if not line.startswith(("ERROR: ", "WARNING: "))]
     killed = [fault for fault in faults if "exited with -" in fault]
     return (killed or said or faults or lines or ["no reason given"])[-1]
+
+
+def losses(path: Path) -> list[float]:
+    """The loss after each epoch, in a curve that a training may be writing."""
+    try:
+        whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    except OSError:
+        return []
+    return _column(whole, "loss", "\t")
 
 
 def _column(text: str, name: str, separator: str) -> list[float]:

@@ -4,13 +4,14 @@ import hashlib
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ajuste.config import reader
 from ajuste.config.check import faults
@@ -21,8 +22,10 @@ from ajuste.evaluation.fit import OVERFITTING, UNDERFITTING
 from ajuste.training import networks
 
 REMEDY = "-remedy"
+LONELY = "`seeds` does not go with `follow` or `expected`, which are about one training"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 BARE = r"[A-Za-z_][A-Za-z0-9_./-]*"
+MOST_SEEDS = 100
 NO_TEXT = ("null", "true", "false", "nan", "inf")  # unquoted, Hydra reads them as values
 
 
@@ -47,12 +50,24 @@ class Entry(reader.Params):
     expected: Expected = Field(default_factory=Expected)
 
 
+Seeds = Annotated[list[reader.Seed], Field(min_length=1)]
+
+
+def _seeds(given: Any) -> Any:
+    """`seeds: 5` is short for the list from 1 to 5."""
+    is_count = type(given) is int and 0 < given <= MOST_SEEDS
+    return list(range(1, given + 1)) if is_count else given
+
+
 class Study(reader.Params):
     """The whole file."""
 
     title: reader.Name
     intro: str = ""
     follow: bool = False
+    test: bool = False
+    seeds: Annotated[Seeds | None, BeforeValidator(_seeds)] = None
+    compare_with: reader.Name | None = None  # an experiment of the list
     experiments: Annotated[list[Entry], Field(min_length=1)]
 
 
@@ -66,6 +81,7 @@ class Experiment:
         about: for the report.
         expected: results from elsewhere.
         remedy_of: the name of the experiment that it is to improve, or empty.
+        repeats: in a study with seeds, the name of the experiment without its seed, or empty.
     """
 
     name: str
@@ -73,16 +89,28 @@ class Experiment:
     about: str = ""
     expected: Expected = field(default_factory=Expected)
     remedy_of: str = ""
+    repeats: str = ""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A list whose grids are expanded."""
+    """A list whose grids and seeds are expanded.
+
+    Attributes:
+        title: for the report.
+        intro: the same.
+        follow: whether the first remedy of each experiment is tried.
+        experiments: what to run.
+        test: whether the report shows the test part.
+        compare_with: the experiment that the others are compared with, or empty.
+    """
 
     title: str
     intro: str
     follow: bool
     experiments: list[Experiment]
+    test: bool = False
+    compare_with: str = ""
 
 
 def load(path: Path) -> Plan:
@@ -105,10 +133,11 @@ def load(path: Path) -> Plan:
 
 
 def plan(study: Study) -> Plan:
-    """Expand the grids.
+    """Expand the grids and the seeds.
 
     Raises:
-        PipelineError: a name is invalid or used twice.
+        PipelineError: a name is invalid, used twice, or not that of an experiment; or `seeds` is
+            missing or does not fit.
     """
     experiments = [one for entry in study.experiments for one in expand(entry)]
     names = [experiment.name for experiment in experiments]
@@ -125,9 +154,31 @@ def plan(study: Study) -> Plan:
             for name in names
             if f"{name}{REMEDY}" in names
         ]
+    if study.seeds:
+        wrong += [f"`seeds` has {seed} twice" for seed, n in Counter(study.seeds).items() if n > 1]
+        wrong += [LONELY] if study.follow or any(map(_expects, experiments)) else []
+    if study.compare_with:
+        if study.compare_with not in names:
+            unknown = reader.not_one_of(study.compare_with, names)
+            wrong.append(f"`compare_with` is '{study.compare_with}'; {unknown}")
+        if len(study.seeds or []) < 2:
+            wrong.append("`compare_with` needs `seeds` of 2 or more: one training has no interval")
     if wrong:
         raise PipelineError("; ".join(wrong))
-    return Plan(study.title, study.intro, study.follow, experiments)
+    repeated = [repeat(one, seed) for one in experiments for seed in study.seeds or []]
+    of_list = study.title, study.intro, study.follow, repeated or experiments
+    return Plan(*of_list, study.test, study.compare_with or "")
+
+
+def repeat(experiment: Experiment, seed: int) -> Experiment:
+    """The same experiment with a seed."""
+    overrides = {**experiment.overrides, "seed": seed}
+    name = f"{experiment.name}-seed-{seed}"
+    return Experiment(name, overrides, experiment.about, repeats=experiment.name)
+
+
+def _expects(experiment: Experiment) -> bool:
+    return experiment.expected != Expected()
 
 
 def expand(entry: Entry) -> list[Experiment]:
@@ -193,17 +244,23 @@ def check(study: Plan, given: dict[str, Any]) -> None:
         PipelineError: an override has an unknown key (see `merged`) or a value that DVC cannot
             set, or causes a fault that `given` does not have; the message has all of them.
     """
+    found = [f"experiment `{one.name}`: {fault}" for one, fault in caused(study.experiments, given)]
+    if found:
+        raise reader.FaultsError(study.title, found)
+
+
+def caused(
+    experiments: list[Experiment], given: dict[str, Any]
+) -> Iterator[tuple[Experiment, str]]:
+    """The faults that the overrides of each experiment cause (see `check`)."""
     before = faults(given, networks.options)
-    found = []
-    for experiment in study.experiments:
+    for experiment in experiments:
         try:
             command(experiment, given)
             after = faults(merged(given, experiment.overrides), networks.options)
         except PipelineError as error:
             after = [str(error)]
-        found += [f"experiment `{experiment.name}`: {one}" for one in after if one not in before]
-    if found:
-        raise reader.FaultsError(study.title, found)
+        yield from ((experiment, one) for one in after if one not in before)
 
 
 def digest(values: dict[str, Any]) -> str:

@@ -35,6 +35,8 @@ from study.plan import Experiment, Plan
 SHARED = ("embed", "baseline")  # most experiments share the stages up to these
 RECORD = Path("data/record/train.json")  # seconds and environment of the last training
 DVC = [sys.executable, "-m", "dvc"]
+POLL = 0.5  # seconds between two looks at the curve of a training
+STOPPED = "stopped by its curve"
 
 
 def check_clean(root: Path, excepted: list[str]) -> None:
@@ -68,16 +70,49 @@ def run(start: Base, study: Plan, jobs: int) -> list[Result]:
         The results, in the order in which the experiments ended.
 
     Raises:
+        PipelineError: see `run_queue`.
+    """
+    missing = [one for one in study.experiments if not collect.is_done(start, one)]
+    listed = _List(start, study)
+    run_queue(start, listed, missing, min(jobs, len(study.experiments)))
+    return listed.results
+
+
+class Queue:
+    """Where the workers get their experiments, and where the results go; one thread calls it."""
+
+    def next(self) -> Experiment | None:
+        """The next experiment to run; None if there is none at the moment."""
+        raise NotImplementedError
+
+    def ended(self, result: Result, how: str) -> None:
+        """Take the result of an experiment; `how` says how long it ran."""
+        raise NotImplementedError
+
+    def stops(self, experiment: Experiment, losses: list[float]) -> bool:
+        """Whether to stop a training that runs, by its validation loss after each epoch."""
+        return False
+
+
+def run_queue(start: Base, queue: Queue, sample: list[Experiment], jobs: int) -> None:
+    """Run experiments until the queue is empty, `jobs` at a time.
+
+    Args:
+        start: the commit that the experiments start from.
+        queue: the experiments.
+        sample: experiments that read every file that those of the queue can read.
+        jobs: the number of workers, which share the cores.
+
+    Raises:
         PipelineError: a file that they read is not tracked or not at hand, another study is
             running, or a stage that all experiments share failed.
     """
-    missing = [one for one in study.experiments if not collect.is_done(start, one)]
-    given = [plan.merged(start.params, one.overrides) for one in missing]
+    given = [plan.merged(start.params, one.overrides) for one in sample]
     added = inputs.demand(start.root, start.commit, f"commit {start.commit[:7]}", given)
     inputs.fetch(start.root, start.commit, added)
     with _alone(start.root / FOLDER):
         try:
-            return asyncio.run(_until_told(_Study(start, study, jobs).run()))
+            asyncio.run(_until_told(_Workers(start, queue, jobs).run()))
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
 
@@ -98,74 +133,88 @@ def rename(start: Base, name: str) -> str:
     return name + end
 
 
-class _Study:
-    """The state of a call of `run`; all of it runs in one thread."""
+class _List(Queue):
+    """The experiments of a study and the remedies for them, those that take longest first."""
 
-    def __init__(self, start: Base, study: Plan, jobs: int) -> None:
+    def __init__(self, start: Base, study: Plan) -> None:
         self.start = start
         self.follow = study.follow
-        self.jobs = min(jobs, len(study.experiments))  # so each worker has all its cores
         self.waiting = list(study.experiments)
         self.total = len(study.experiments)
         self.results: list[Result] = []
+        self._sort()
 
-    async def run(self) -> list[Result]:
-        for experiment in list(self.waiting):
-            self._skip(experiment)
-        self._longest_first()
-        if self.waiting and self.jobs > 1:
-            await self._prepare()
-        idle = list(range(self.jobs, 0, -1))
-        running: dict[asyncio.Task[tuple[Result, str]], int] = {}
-        try:
-            while self.waiting or running:
-                while self.waiting and idle:
-                    number, experiment = idle.pop(), self.waiting.pop(0)
-                    _say(f"start {experiment.name}")
-                    running[asyncio.create_task(self._one(number, experiment))] = number
-                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    idle.append(running.pop(task))
-                    self._settle(*task.result())
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
-        return self.results
+    def next(self) -> Experiment | None:
+        while self.waiting:
+            experiment = self.waiting.pop(0)
+            if not collect.is_done(self.start, experiment):
+                return experiment
+            self.ended(collect.collect(self.start, experiment), "done before")
+        return None
 
-    def _skip(self, experiment: Experiment) -> bool:
-        """Settle an experiment that an earlier call has run; return whether it has."""
-        if done := collect.is_done(self.start, experiment):
-            self.waiting = [one for one in self.waiting if one.name != experiment.name]
-            self._settle(collect.collect(self.start, experiment), "done before")
-        return done
-
-    def _settle(self, result: Result, how: str) -> None:
+    def ended(self, result: Result, how: str) -> None:
         """Print how an experiment ended, and queue the remedy for it."""
         self.results.append(result)
         width = len(str(self.total))
         outcome = f"FAILED, {result.failure}" if result.failure else _outcome(result)
         count = f"[{len(self.results):{width}}/{self.total}]"
-        _say(f"{count} {result.experiment.name}: {outcome}, {how}")
+        say(f"{count} {result.experiment.name}: {outcome}, {how}")
         if self.follow and (remedy := collect.follow_up(self.start, result)):
             self.total += 1
-            if not self._skip(remedy):
-                self.waiting.append(remedy)
-                self._longest_first()
+            self.waiting.append(remedy)
+            self._sort()
 
-    def _longest_first(self) -> None:
-        """Sort by the time of the last training, longest first; unknown ones keep their order."""
+    def _sort(self) -> None:
+        """Those that are done come first, then by the time of the last training, longest first."""
         known = collect.journal(self.start.root)
         took = {key: training["seconds"] for key, training in known.items()}
-        self.waiting.sort(key=lambda one: -took.get(collect.journal_key(self.start, one), 0))
+
+        def place(one: Experiment) -> tuple[bool, float]:
+            seconds = took.get(collect.journal_key(self.start, one), 0)
+            return not collect.is_done(self.start, one), -seconds
+
+        self.waiting.sort(key=place)
+
+
+class _Workers:
+    """The state of a call of `run_queue`; all of it runs in one thread."""
+
+    def __init__(self, start: Base, queue: Queue, jobs: int) -> None:
+        self.start = start
+        self.queue = queue
+        self.jobs = jobs
+        self.prepared = jobs == 1
+
+    async def run(self) -> None:
+        idle = list(range(self.jobs, 0, -1))
+        running: dict[asyncio.Task[tuple[Result, str]], int] = {}
+        try:
+            while True:
+                while idle and (experiment := self.queue.next()):
+                    if not self.prepared:
+                        await self._prepare()
+                    number = idle.pop()
+                    say(f"start {experiment.name}")
+                    running[asyncio.create_task(self._one(number, experiment))] = number
+                if not running:
+                    return
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    idle.append(running.pop(task))
+                    self.queue.ended(*task.result())
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
     async def _prepare(self) -> None:
         """Run the shared stages once, so that the workers find their outputs in the cache."""
-        _say(f"start the stages that all share (dvc repro {' '.join(SHARED)})")
+        say(f"start the stages that all share (dvc repro {' '.join(SHARED)})")
         began = time.monotonic()
         worker = await self._worker(1)
         await self._dvc(worker, "repro", *SHARED, threads=cores())
-        _say(f"done, {time.monotonic() - began:.0f} s")
+        self.prepared = True
+        say(f"done, {time.monotonic() - began:.0f} s")
 
     async def _worker(self, number: int) -> Path:
         """The clone of a worker, in the state of the commit; made if it is missing."""
@@ -203,11 +252,17 @@ class _Study:
         worker = await self._worker(number)
         command = [*DVC, *plan.command(experiment, self.start.params)[1:]]
         head = collect.header(self.start, experiment)
-        failed = await self._call(command, worker, log, head)
+        stopped = asyncio.create_task(self._stopped(worker, experiment))
+        failed = await self._call(command, worker, log, head, stopped=stopped)
+        if failed is None:
+            log.unlink()
+            shutil.rmtree(worker)  # DVC was killed in it
+            result = Result(experiment, failure=STOPPED, curves={"validation": stopped.result()})
+            return result, f"{time.monotonic() - began:.0f} s"
         if not failed:
             reference = collect.ref(self.start.commit, experiment.name)
             if kept_as := rename(self.start, experiment.name):
-                _say(
+                say(
                     f"an earlier experiment {experiment.name} had different parameters; its new "
                     f"name is {kept_as}"
                 )
@@ -230,9 +285,25 @@ class _Study:
             log.unlink()
         return collect.collect(self.start, experiment), f"{time.monotonic() - began:.0f} s"
 
+    async def _stopped(self, worker: Path, experiment: Experiment) -> list[float]:
+        """Wait until the queue stops a training; return its validation loss after each epoch."""
+        path = worker / collect.CURVES.format(part="validation")
+        committed = losses = collect.losses(path)  # of the last commit, until the training writes
+        while True:
+            await asyncio.sleep(POLL)
+            before, losses = losses, collect.losses(path)
+            if losses not in (before, committed) and self.queue.stops(experiment, losses):
+                return losses
+
     async def _call(
-        self, command: list[str], folder: Path, log: Path, head: str = "", threads: int = 0
-    ) -> int:
+        self,
+        command: list[str],
+        folder: Path,
+        log: Path,
+        head: str = "",
+        threads: int = 0,
+        stopped: asyncio.Task[Any] | None = None,
+    ) -> int | None:
         """Run a command with its output in a log; if this is cancelled, kill all its processes.
 
         Args:
@@ -241,9 +312,10 @@ class _Study:
             log: the file for its output, after a first line.
             head: the first line.
             threads: the number that it may use; 0 is the share of one worker.
+            stopped: when this ends, the processes are killed too.
 
         Returns:
-            The exit code.
+            The exit code; None if it was stopped.
         """
         share = str(threads or max(1, cores() // self.jobs))
         environment = {
@@ -267,9 +339,14 @@ class _Study:
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,  # a process group, which can be killed as one
             )
+        ended = asyncio.create_task(process.wait())
         try:
-            return await process.wait()
+            tasks = filter(None, (ended, stopped))
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return process.returncode
         finally:
+            if stopped:
+                stopped.cancel()
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
@@ -324,7 +401,8 @@ def _sweep(folder: Path) -> None:
         log.unlink()
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Print a line that tells how far the work is."""
     print(line, flush=True)  # in a log too, at once
 
 

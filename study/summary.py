@@ -12,7 +12,7 @@ from study.compare import Run
 
 TRAIN = Path(collect.TRAIN)
 TEST = Path(collect.EVALUATE)
-BASELINE = Path("metrics/baseline.json")
+BASELINE = Path(collect.BASELINE)
 MODEL = Path("data/model/model.keras")
 
 
