@@ -145,6 +145,7 @@ class _List(Queue):
         self._sort()
 
     def next(self) -> Experiment | None:
+        """The next experiment that an earlier call has not run."""
         while self.waiting:
             experiment = self.waiting.pop(0)
             if not collect.is_done(self.start, experiment):

@@ -1,8 +1,8 @@
 """Search for the parameters with the lowest validation loss: `make search SPACE=FILE`.
 
-Optuna proposes each trial by the tree-structured Parzen estimator (Bergstra et al., 2011), and stops
-one whose validation loss is above the median of the others at the same epoch (the median stopping
-rule: Golovin et al., 2017). A trial is a DVC experiment.
+Optuna proposes each trial by the tree-structured Parzen estimator (Bergstra et al., 2011). It stops
+a trial whose validation loss is above the median of the others at the same epoch (the median
+stopping rule: Golovin et al., 2017). A trial is a DVC experiment.
 """
 
 import argparse
@@ -91,6 +91,7 @@ class Trials(run.Queue):
         )
 
     def next(self) -> Experiment | None:
+        """The next trial that is not done; None if all are done or running."""
         while self.number < self.total:
             self.number += 1
             name = self.space.trial_name(self.number)
@@ -168,10 +169,8 @@ class Trials(run.Queue):
         counts = Counter(map(state, ordered))
         complete = ordered[: counts["complete"]]
         if not complete:
-            failed = [
-                f"{one.experiment.name}: {one.failure} ({one.log})" for one in ordered if one.log
-            ]
-            raise PipelineError(f"no trial is complete; {'; '.join(failed) or 'give more TRIALS'}")
+            why = [f"{one.experiment.name}: {_said(one)} ({one.log})" for one in ordered if one.log]
+            raise PipelineError(f"no trial is complete; {'; '.join(why)}")
         best = complete[0]
         named = ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind])
         lines = [f"{many(len(ordered), 'trial')}: {named}; the lowest validation loss first"]
@@ -212,10 +211,9 @@ def loss(result: Result) -> float | None:
 
 def _last(result: Result) -> float:
     """The validation loss at the end; infinite if there is none."""
-    known = loss(result)
-    return (
-        known if known is not None else min(result.curves.get("validation", []), default=math.inf)
-    )
+    if (known := loss(result)) is not None:
+        return known
+    return result.curves.get("validation", [math.inf])[-1]
 
 
 def _row(result: Result, values: list[str]) -> list[str]:
