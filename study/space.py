@@ -172,7 +172,7 @@ def _not_searched(file: File, given: dict[str, Any]) -> Iterator[str]:
         section, *below = key.split(".")
         if section not in SECTIONS or not below or below[-1] in OF_LOSS:
             yield f"`parameters.{key}` {CANNOT}"
-        elif section == "models" and below[0] not in used:
+        elif section == "models" and entry and below[0] not in used:
             yield f"`parameters.{key}` has no effect on `model: {file.model}`; remove it"
 
 
