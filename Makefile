@@ -32,8 +32,8 @@ resume: export AJUSTE_RESUME = 1
 resume: repro ## make repro, but continue an interrupted training
 
 .PHONY: compare
-compare: .venv/installed ## Show how the experiments fit, side by side (WIDE=1)
-	@python -m study.compare $(if $(WIDE),--wide)
+compare: .venv/installed ## Show how the experiments fit, side by side (WIDE=1 TEST=1)
+	@python -m study.compare $(if $(WIDE),--wide) $(if $(TEST),--test)
 
 .PHONY: reset
 reset: .venv/installed ## Bring back parameters, results and model of the last commit (FORCE=1)
@@ -41,9 +41,21 @@ reset: .venv/installed ## Bring back parameters, results and model of the last c
 
 STUDY ?= studies/lecture.yaml
 .PHONY: study
-study: .venv/installed ## Run a list of experiments in parallel and report on it (STUDY=FILE JOBS=N)
+study: .venv/installed ## Run a list of experiments and report on it (STUDY=FILE JOBS=N TEST=1)
 	@python -m stages.check
-	python -m study $(STUDY) $(if $(JOBS),--jobs $(JOBS))
+	python -m study $(STUDY) $(if $(JOBS),--jobs $(JOBS)) $(if $(TEST),--test)
+
+SPACE ?= searches/gru.yaml
+.PHONY: search
+search: .venv/installed ## Search for the parameters with the lowest loss (SPACE=FILE TRIALS=N JOBS=N)
+	@python -m stages.check
+	python -m study.search $(SPACE) $(if $(TRIALS),--trials $(TRIALS)) $(if $(JOBS),--jobs $(JOBS))
+
+.PHONY: estimate
+estimate: .venv/installed ## Estimate a network over repeated splits (MODEL=NAME SPLITS=5 JOBS=N TEST=1)
+	@python -m stages.check
+	python -m study.estimate $(if $(MODEL),--model $(MODEL)) $(if $(SPLITS),--splits $(SPLITS)) \
+	  $(if $(JOBS),--jobs $(JOBS)) $(if $(TEST),--test)
 
 BASE ?= main
 OUTPUT ?= reports/pull_request/report.md

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from dvc.api import DVCFileSystem
 from dvc.dependency import ParamsDependency
@@ -26,13 +25,9 @@ from ajuste.errors import PipelineError
 from ajuste.evaluation.significance import Answers
 from ajuste.repository import cache
 from ajuste.repository.git import git, show
-from ajuste.tasks import SEPARATOR, TASKS, THRESHOLD, encode, output_names
 from pull_request.changes import MISSING
-from study import collect
+from study import answers, collect
 
-LABELS = "data/raw/labels.json"
-TEST = "data/split/test.parquet"
-PREDICTIONS = "reports/evaluate/predictions.csv"
 EVALUATE = "metrics/evaluate.json"
 TRAIN = "metrics/train/metrics.json"
 CURVE = "metrics/train/plots/metrics/{part}/loss.tsv"
@@ -292,7 +287,7 @@ def read(root: Path, commit: str) -> Result:
             lock=reader.parse(files.read_text("dvc.lock"), "dvc.lock")["stages"],
             metrics=metrics,
             curves=curves,
-            answers=_answers(files, params, metrics.get(TRAIN, {})),
+            answers=answers.read(files, params, metrics.get(TRAIN, {}), "test"),
         )
     except (DvcException, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -311,32 +306,6 @@ def _curve(files: DVCFileSystem, part: str) -> list[float]:
     return pd.read_csv(io.StringIO(files.read_text(path)), sep="\t")["loss"].tolist()
 
 
-def _answers(files: DVCFileSystem, params: dict[str, Any], trained: dict[str, Any]) -> Answers:
-    task = params.get("task", "binary")
-    labels = json.loads(files.read_text(LABELS))
-    # Threads that read a Python object sometimes abort when the process ends (arrow #34314).
-    test = pd.read_parquet(io.BytesIO(files.read_bytes(TEST)), use_threads=False)
-    table = pd.read_csv(io.BytesIO(files.read_bytes(PREDICTIONS)), keep_default_na=False)
-    if len(table) != len(test):
-        raise ValueError(f"{PREDICTIONS} has {len(table)} rows for {len(test)} reviews")
-    members = table["slices"].str.split(SEPARATOR) if "slices" in table else []
-    names = {name: None for row in members for name in row if name}
-    return Answers(
-        task=task,
-        loss=TASKS[task].losses[0],
-        labels=labels,
-        reviews=test["review"].tolist(),
-        targets=encode(task, test["label"].tolist(), labels),
-        predictions=table[output_names(task, labels)].to_numpy(np.float32)[None],
-        slices={name: np.array([name in row for row in members]) for name in names},
-        groups=table["group"].to_numpy() if "group" in table else None,
-        thresholds=np.array([[*trained.get("threshold", {"": THRESHOLD}).values()]]),
-    )
-
-
 def together(results: Iterable[Result]) -> Answers:
     """The answers of several trainings to the same test reviews."""
-    answers = [result.answers for result in results]
-    trainings = [training for one in answers for training in one.trainings]
-    predictions, thresholds = map(np.array, zip(*trainings, strict=True))
-    return replace(answers[0], predictions=predictions, thresholds=thresholds)
+    return answers.together(result.answers for result in results)

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from ajuste import errors
@@ -25,26 +26,30 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--report-only", action="store_true", help="run nothing, only write the report"
     )
+    parser.add_argument("--test", action="store_true", help="show the test part in the report")
     asked = parser.parse_args(argv)
     if asked.jobs < 1:
         parser.error("--jobs must be 1 or more")
     return asked
 
 
-def write_report(asked: Path, study: plan.Plan, results: list[collect.Result], commit: str) -> Path:
+def write_report(
+    asked: Path, study: plan.Plan, results: list[collect.Result], start: collect.Base
+) -> Path:
     """Write the report: Markdown with pictures beside it, and an HTML page that has them inside.
 
     Args:
         asked: the path of the list; the report gets its name.
         study: the list.
         results: its results.
-        commit: the short hash of the commit that the experiments start from.
+        start: the commit that the experiments start from.
 
     Returns:
         The path of the page.
     """
     shown = asked.name if asked.is_absolute() else asked.as_posix()  # no path of this machine
-    blocks = report.content(study, results, f"python -m study {shown}", commit)
+    command = f"python -m study {shown}" + (" --test" if study.test else "")
+    blocks = report.content(study, results, command, start)
     folder = REPORTS / asked.stem
     for old in folder.glob("*.svg"):
         old.unlink()
@@ -61,8 +66,8 @@ def main() -> None:
     """Run the experiments that are not done yet, then report all of them."""
     asked = arguments()
     began = time.monotonic()
-    study = plan.load(asked.list)
-    start = collect.base(Path.cwd())
+    start, study = collect.base(Path.cwd()), plan.load(asked.list)
+    study = replace(study, test=study.test or asked.test)
     plan.check(study, start.params)
     if not asked.report_only:
         own = [f"{REPORTS / asked.list.stem}{end}" for end in (".md", ".html", "/")]
@@ -70,8 +75,8 @@ def main() -> None:
         for line in inputs.stale(start.root):
             print(line)
         run.run(start, study, asked.jobs)
-    results = collect.collect_all(start, study)
-    page = write_report(asked.list, study, results, start.commit[:7])
+    results = collect.collect_all(start, study, study.test)
+    page = write_report(asked.list, study, results, start)
     print(report.summary(results))
     print(f"report: {page}, {page.with_suffix('.md')}; {time.monotonic() - began:.0f} s in total")
     if failed := [result for result in results if result.log]:

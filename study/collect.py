@@ -5,6 +5,8 @@ import io
 import json
 import re
 import shlex
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,10 @@ from dvc.exceptions import DvcException
 
 from ajuste.config.reader import parse
 from ajuste.errors import PipelineError
+from ajuste.evaluation.significance import Answers
 from ajuste.files import read_json
 from ajuste.repository.git import git, show
-from study import plan
+from study import answers, plan
 from study.plan import Experiment, Plan
 
 FOLDER = Path(".dvc/tmp/study")
@@ -49,6 +52,7 @@ class Result:
         gradient: the norm of the gradient at each step, the last step first.
         validation: the answers to the validation part (see `validation`), for remedies and what
             they are for.
+        answers: in a study with seeds, to the reviews of each part that is shown.
         seconds: the time of its training, if it ran here.
         environment: software and processor of its training (`ajuste.training.environment`), if it
             ran here.
@@ -65,6 +69,7 @@ class Result:
     curves: dict[str, list[float]] = field(default_factory=dict)
     gradient: list[float] = field(default_factory=list)
     validation: dict[str, np.ndarray] = field(default_factory=dict)
+    answers: dict[str, Answers] = field(default_factory=dict)
     seconds: float | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     failure: str = ""
@@ -201,17 +206,38 @@ def validation(start: Base, result: Result) -> dict[str, np.ndarray]:
         return {}
 
 
+def answered(start: Base, result: Result, parts: Iterable[str]) -> dict[str, Answers]:
+    """The answers to the reviews of each part; those that the cache has lost are left out."""
+    if result.failure:
+        return {}
+    files = DVCFileSystem(str(start.root), rev=ref(start.commit, result.experiment.name))
+    values, found = plan.merged(start.params, result.experiment.overrides), {}
+    for part in parts:
+        with suppress(DvcException, OSError):
+            found[part] = answers.read(files, values, result.train, part)
+    return found
+
+
 def follow_up(start: Base, result: Result) -> Experiment | None:
     """The experiment that tries the first remedy for a result (see `plan.remedy`)."""
     values = plan.merged(start.params, result.experiment.overrides)
     return plan.remedy(result.experiment, result.fit, values)
 
 
-def collect_all(start: Base, study: Plan) -> list[Result]:
-    """The results of a study; a remedy comes after the experiment that it is for."""
+def collect_all(start: Base, study: Plan, test: bool = False) -> list[Result]:
+    """The results of a study; a remedy comes after the experiment that it is for.
+
+    Args:
+        start: the commit that the experiments start from.
+        study: the list.
+        test: whether the test part is shown.
+    """
     results = []
+    parts = ["validation", *(["test"] if test else [])]
     for experiment in study.experiments:
         result = collect(start, experiment)
+        if experiment.repeats:
+            result = replace(result, answers=answered(start, result, parts))
         results.append(result)
         if study.follow and (remedy := follow_up(start, result)):
             both = result, collect(start, remedy)

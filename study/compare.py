@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from scipy.stats import t as student
 
 from ajuste.config import reader
 from ajuste.config.nested import flatten
 from ajuste.errors import printable, run
-from ajuste.evaluation.scores import ENDS, MAIN
+from ajuste.evaluation.scores import MAIN
 from ajuste.files import read_json
 from ajuste.report.numbers import NONE
 from ajuste.repository import integrity
 from ajuste.repository.git import show
 from ajuste.repository.integrity import LOCK
 from study import collect, plan
+from study.means import mean
 
 WIDTH = 80
 LINES = 6  # of a cell
@@ -230,23 +230,9 @@ def _plain(value: Any) -> str:
         return str(value)
 
 
-def mean(values: Sequence[float]) -> str:
-    """The mean, and for several values its 95 % interval (Student's t) as the half of its width."""
-    if not values:
-        return NONE
-    count, middle = len(values), sum(values) / len(values)
-    if count == 1:
-        return _number(middle)
-    deviation = math.sqrt(sum((value - middle) ** 2 for value in values) / (count - 1))
-    half = student.ppf(ENDS[1], count - 1) * deviation / math.sqrt(count)
-    return f"{_number(middle)} ±{_number(half)}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.4g}"
-
-
-def cells(row: Row, base: dict[str, Any], current: Run, wide: bool) -> list[str]:
+def cells(
+    row: Row, base: dict[str, Any], current: Run, wide: bool, test: bool = False
+) -> list[str]:
     """The cells of a row, see `header`."""
 
     def of(part: str, score: str = row.first.score) -> str:
@@ -265,7 +251,7 @@ def cells(row: Row, base: dict[str, Any], current: Run, wide: bool) -> list[str]
         "\n".join(map(printable, changed)),
         of("train"),
         of("validation"),
-        of_test(current.main),
+        *([of_test(current.main)] if test else []),
         "\n".join(fits),
     ]
     if not wide:
@@ -275,16 +261,17 @@ def cells(row: Row, base: dict[str, Any], current: Run, wide: bool) -> list[str]
     return [
         *(cell.replace("\n", ", ") for cell in shown),
         *(of(part, "loss") for part in ("train", "validation", "generalization_gap")),
-        of_test("loss"),
+        *([of_test("loss")] if test else []),
         *(f"{parameters[of]:,}" if of in parameters else NONE for of in ("total", "trainable")),
         f"{sum(seconds) / len(seconds):.0f}" if seconds else NONE,
     ]
 
 
-def header(wide: bool) -> list[str]:
+def header(wide: bool, test: bool = False) -> list[str]:
     """The names of the columns."""
-    names = ["experiment", "model", "changed", "train", "valid", "test", "fit"]
-    losses = ["train loss", "valid loss", "gap of loss", "test loss"]
+    parts = ["train", "valid", *(["test"] if test else [])]
+    names = ["experiment", "model", "changed", *parts, "fit"]
+    losses = ["train loss", "valid loss", "gap of loss", *(["test loss"] if test else [])]
     return [*names, *losses, "parameters", "trained", "seconds"] if wide else names
 
 
@@ -297,7 +284,7 @@ def table(lines: Sequence[Sequence[str]], width: int | None = None) -> list[str]
             and a number and its interval are on two lines.
     """
     if width:
-        lines = [[*one[:3], *(cell.replace(" ", "\n") for cell in one[3:6]), *one[6:]]
+        lines = [[*one[:3], *(cell.replace(" ", "\n") for cell in one[3:-1]), one[-1]]
                  for one in lines]  # fmt: skip
     columns = zip(*lines, strict=True)
     widths = [max(len(part) for cell in one for part in cell.split("\n")) for one in columns]
@@ -338,8 +325,14 @@ def _committed(root: Path) -> dict[str, Any]:
     return flatten(yaml.load(show(root, "HEAD", reader.FILE.name), yaml.CSafeLoader))
 
 
-def report(root: Path, wide: bool = False) -> list[str]:
+def report(root: Path, wide: bool = False, test: bool = False) -> list[str]:
     """The lines that compare all runs; those on the data of the first one are ranked.
+
+    Args:
+        root: the repository.
+        wide: whether the lines are long, with all columns.
+        test: whether the test part is shown. Who chooses by it has no test part left: the best of
+            many scores on the same reviews is partly luck.
 
     Raises:
         PipelineError: see `runs`.
@@ -349,11 +342,12 @@ def report(root: Path, wide: bool = False) -> list[str]:
         return ["no results yet; run `dvc repro`, or an experiment: `dvc exp run -S model=lstm`"]
     current = found[0]
     base = _committed(root)
-    made = [cells(row, base, current, wide) for row in ranked(rows(found), current.measure)]
+    ordered = ranked(rows(found), current.measure)
+    made = [cells(row, base, current, wide, test) for row in ordered]
     first, main = current.score, current.main
-    scores = first if first == main else f"{first} and, on the test part, {main}"
+    scores = f"{first} and, on the test part, {main}" if test and first != main else first
     lines = [f"{scores.replace('_', ' ')}; the best validation first".capitalize()]
-    lines += table([header(wide), *made], None if wide else WIDTH)
+    lines += table([header(wide, test), *made], None if wide else WIDTH)
     if any(" *" in one[0] for one in made):
         lines.append("* is also in the workspace.")
     if any("±" in cell for one in made for cell in one):
@@ -365,7 +359,8 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m study.compare", description=__doc__)
     parser.add_argument("--wide", action="store_true", help="all columns, in long lines")
-    print(*report(Path.cwd(), parser.parse_args().wide), sep="\n")
+    parser.add_argument("--test", action="store_true", help="the test part too; choose without it")
+    print(*report(Path.cwd(), **vars(parser.parse_args())), sep="\n")
 
 
 if __name__ == "__main__":

@@ -3,18 +3,20 @@
 import math
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
 
 from ajuste import tasks
 from ajuste.evaluation.sentence import sure
+from ajuste.evaluation.significance import MARGIN
 from ajuste.report import charts
 from ajuste.report.document import Block, Bullets, Code, Fold, Heading, Picture, Table, Text
 from ajuste.report.numbers import NONE, many, number
 from ajuste.training import environment
-from study import collect
-from study.collect import Result
+from study import collect, repeats
+from study.collect import Base, Result
 from study.plan import Plan
 
 BACK = 50  # steps between the two gradients of the ratio
@@ -28,8 +30,7 @@ LEGEND = (
 )
 TEST = (
     "Do not choose an experiment by these scores. The best of many scores on the same reviews is "
-    "partly luck, and would not come again on new reviews. Choose by the validation scores above; "
-    "then look at the test scores of the chosen one, once."
+    "partly luck, and would not come again on new reviews. Choose by the validation scores above."
 )
 PROMISE = (
     "The first remedy proposed for each experiment that overfits or underfits. What matters is "
@@ -48,45 +49,50 @@ GRADIENT = (
 )
 
 
-def content(study: Plan, results: list[Result], command: str, commit: str) -> list[Block]:
+def content(study: Plan, results: list[Result], command: str, start: Base) -> list[Block]:
     """The report.
 
     Args:
         study: the list.
         results: its results, each remedy after the experiment that it is for.
         command: the shell command that writes the report.
-        commit: the short hash of the commit that the experiments start from.
+        start: the commit that the experiments start from.
     """
     done = [result for result in results if not result.failure]
+    drawn = _first_seeds(done)
     blocks: list[Block] = [Heading(1, study.title), Text([summary(results)])]
     if study.intro:
         blocks.append(Text([study.intro]))
-    made = ["Made by ", Code(command), " on commit ", Code(commit), _reviews(done)]
+    made = ["Made by ", Code(command), " on commit ", Code(start.commit[:7]), _reviews(done)]
     blocks.append(Text([*made, *trained_with(done)]))
-    blocks += [Heading(2, "Results"), Text([LEGEND]), results_table(results)]
+    blocks.append(Heading(2, "Results"))
+    if any(result.experiment.repeats for result in results):
+        blocks += repeated(study, results, start.params)
+    else:
+        blocks += [Text([LEGEND]), results_table(results)]
+        if study.test and done:
+            blocks += [Text([TEST]), test_table(done)]
     sentences = [
         f"{one.experiment.name}: {one.fit['sentence']}"
-        for one in _ordered(done)
+        for one in _ordered(drawn)
         if "sentence" in one.fit
     ]
     if sentences:
         blocks.append(Fold("Each experiment in a sentence", [Bullets(sentences)]))
-    if done:
-        blocks.append(Fold("Test scores", [Text([TEST]), test_table(done)]))
     if compared := [result for result in results if _expects(result)]:
         blocks.append(Heading(2, "Measured and expected"))
         gaps = {result.experiment.name: _gap(result) for result in done}
         blocks.append(Bullets([comparison(result, gaps) for result in compared]))
     if remedies := [result for result in done if result.experiment.remedy_of]:
         blocks += [Heading(2, "Remedies"), Text([PROMISE]), remedies_table(remedies, done)]
-    if drawn := {_panel_title(result): result.curves for result in done if result.curves}:
+    if curves := {_panel_title(result): result.curves for result in drawn if result.curves}:
         about = "training and validation loss by epoch, one panel for each experiment"
         kept = {
-            _panel_title(one): one.train["kept_epoch"] for one in done if "kept_epoch" in one.train
+            _panel_title(one): one.train["kept_epoch"] for one in drawn if "kept_epoch" in one.train
         }
         blocks += [Heading(2, "Loss by epoch"), Text([CURVES])]
-        blocks.append(Picture("losses", charts.loss_panels(drawn, kept), about))
-    if recurrent := [result for result in done if result.gradient]:
+        blocks.append(Picture("losses", charts.loss_panels(curves, kept), about))
+    if recurrent := [result for result in drawn if result.gradient]:
         about = "norm of the gradient by steps back in time, on a logarithmic scale"
         norms = {result.experiment.name: result.gradient for result in recurrent}
         blocks += [Heading(2, "Gradient through time"), Text([GRADIENT + forgetfulness(recurrent)])]
@@ -99,6 +105,29 @@ def content(study: Plan, results: list[Result], command: str, commit: str) -> li
         blocks.append(Heading(2, "Without a result"))
         blocks.append(Table(["experiment", "reason", "log", "command"], rows))
     return blocks
+
+
+def repeated(study: Plan, results: list[Result], params: dict[str, Any]) -> list[Block]:
+    """The table of a study with seeds and what its columns mean.
+
+    Args:
+        study: the list.
+        results: its results.
+        params: `params.yaml` of the commit, for the main score and the margin.
+    """
+    score = repeats.main_score(results, params.get("evaluate", {}).get("score"))
+    margin = params.get("gate", {}).get("margin", MARGIN)
+    rows = repeats.grouped(results)
+    legend = Text([repeats.legend(rows, study.compare_with, score)])
+    return [legend, repeats.table(rows, study.compare_with, score, margin, study.test)]
+
+
+def _first_seeds(done: list[Result]) -> list[Result]:
+    """One result for each experiment."""
+    first: dict[str, Result] = {}
+    for one in done:
+        first.setdefault(one.experiment.repeats or one.experiment.name, one)
+    return list(first.values())
 
 
 def summary(results: list[Result]) -> str:
@@ -119,8 +148,8 @@ def summary(results: list[Result]) -> str:
         text += f" {len(judged) - len(differing)} of {many(len(judged), 'verdict')} as expected"
         text += f"; not as expected: {', '.join(differing)}." if differing else "."
     done = {result.experiment.name: result for result in results if not result.failure}
-    if best := _ordered(done.values())[:1]:
-        text += f" The lowest validation loss: {best[0].experiment.name}."
+    if best := repeats.grouped([*done.values()])[:1]:
+        text += f" The lowest validation loss: {best[0].name}."
     if tried := [result for result in done.values() if result.experiment.remedy_of]:
         pairs = [(done[after.experiment.remedy_of], after) for after in tried]
         helped = sum(helps(*pair) == "yes" for pair in pairs)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
 
 from ajuste import errors
@@ -110,7 +111,7 @@ class Trials(run.Queue):
         """A trial whose values are new; None if the sampler finds none."""
         for attempt in range(ATTEMPTS):
             seed = np.random.SeedSequence([self.space.seed, self.number, attempt])
-            self.optuna.sampler = optuna.samplers.TPESampler(seed=int(seed.generate_state(1)[0]))
+            self.optuna.sampler = TPESampler(seed=int(seed.generate_state(1)[0]))
             trial = self.optuna.ask(self.space.distributions)
             overrides = self.space.overrides(trial.params)
             if overrides not in self.tried:

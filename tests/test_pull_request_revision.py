@@ -1,12 +1,8 @@
 """The names of revisions, in a repository without a pipeline, and the answers in its files."""
 
-import io
-import json
 import re
 from dataclasses import replace
-from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 from conftest import run
 
@@ -150,17 +146,3 @@ def test_a_faulty_file_is_reported(tmp_path, git, content, message):
 def test_untracked_files_are_listed(tmp_path, git):
     (tmp_path / "new file.py").write_text("")
     assert revision.untracked(tmp_path) == ["new file.py"]
-
-
-@pytest.mark.parametrize("groups", [None, [7, 7, 3]])
-def test_the_answers_have_the_groups_of_the_reviews(groups):
-    test, tables = io.BytesIO(), {"probability": [0.2, 0.8, 0.9], "slices": ["long", "", "long"]}
-    pd.DataFrame({"review": list("abc"), "label": ["bad", "good", "bad"]}).to_parquet(test)
-    answers = pd.DataFrame(tables | ({"group": groups} if groups else {})).to_csv(index=False)
-    content = {revision.TEST: test.getvalue(), revision.PREDICTIONS: answers.encode()}
-    labels = json.dumps(["bad", "good"])
-    files = SimpleNamespace(read_text=lambda _: labels, read_bytes=content.__getitem__)
-    found = revision._answers(files, {"task": "binary"}, {})
-    assert found.targets.ravel().tolist() == [0, 1, 0]
-    assert found.slices["long"].tolist() == [True, False, True]
-    assert (None if found.groups is None else found.groups.tolist()) == groups

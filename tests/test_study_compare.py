@@ -81,9 +81,9 @@ def repository(tmp_path):
     return save
 
 
-def lines(folder, *names, wide=False):
+def lines(folder, *names, wide=False, test=False):
     """The first cell of each row, or the rows that begin with a name."""
-    made = compare.report(folder, wide)
+    made = compare.report(folder, wide, test)
     return [next(one for one in made if one.startswith(name)) for name in names] or made
 
 
@@ -91,7 +91,7 @@ def test_the_best_validation_is_first_with_the_options_that_differ(repository, t
     repository("lstm-64", 0.81, model="lstm", models__lstm__units=64, verdict="overfitting")
     repository("longer", 0.84, tokenize__max_length=200)
     repository("HEAD", 0.83)
-    assert lines(tmp_path) == [
+    assert lines(tmp_path, test=True) == [
         "Accuracy; the best validation first",
         "experiment         model  changed         train  valid  test   fit",
         "longer             gru    max_length=200  0.840  0.840  0.700  optimal",
@@ -99,6 +99,15 @@ def test_the_best_validation_is_first_with_the_options_that_differ(repository, t
         "lstm-64            lstm   units=64        0.810  0.810  0.700  overfitting",
         "* is also in the workspace.",
     ]
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_test_part_is_shown_only_if_asked_for(repository, tmp_path, wide):
+    repository("HEAD", 0.83, extra={"accuracy": 0.777, "loss": 0.666})
+    for asked in (False, True):
+        made = " ".join(lines(tmp_path, wide=wide, test=asked))
+        assert ("test" in made) == ("0.777" in made) == asked
+        assert ("0.666" in made) == (asked and wide)
 
 
 def test_an_option_that_is_an_empty_dictionary_is_compared(repository, tmp_path):
@@ -156,7 +165,7 @@ def test_for_numbers_it_is_the_loss_and_the_lowest_is_first(repository, tmp_path
     repository("scaled", 0.01, task="unit_regression")
     repository("worse", 9.5, task="regression", models__gru__units=1)
     repository("HEAD", 4.25, task="regression", extra={"mean_absolute_error": 3.0})
-    made = lines(tmp_path)
+    made = lines(tmp_path, test=True)
     assert made[0].startswith("Loss; ")
     assert [one.split()[0] for one in made[2:5]] == ["the", "worse", "scaled"]
     assert "4.250  4.250  0.600" in made[2]  # another task has another loss, so it has no rank
@@ -165,8 +174,8 @@ def test_for_numbers_it_is_the_loss_and_the_lowest_is_first(repository, tmp_path
 
 def test_the_test_part_has_the_main_score(repository, tmp_path):
     repository("HEAD", 0.8, evaluate__score="f1", extra={"f1": 0.123})
-    assert lines(tmp_path)[0].startswith("Accuracy and, on the test part, f1; ")
-    assert "0.123" in lines(tmp_path, "the last")[0]
+    assert lines(tmp_path, test=True)[0].startswith("Accuracy and, on the test part, f1; ")
+    assert "0.123" in lines(tmp_path, "the last", test=True)[0]
 
 
 def test_a_key_is_as_short_as_it_has_one_meaning(repository, tmp_path):
@@ -184,7 +193,7 @@ def test_a_key_is_as_short_as_it_has_one_meaning(repository, tmp_path):
 
 def test_wide_has_the_losses_and_the_parameters(repository, tmp_path):
     repository("HEAD", 0.8)
-    (row,) = lines(tmp_path, "the last commit", wide=True)
+    (row,) = lines(tmp_path, "the last commit", wide=True, test=True)
     for cell in ("0.500", "0.010", "0.600", "12,345", "678"):
         assert cell in row
 
@@ -214,4 +223,4 @@ cell = st.tuples(
 
 @given(st.lists(cell, min_size=1, max_size=5))
 def test_no_line_is_longer_than_the_terminal(rows):
-    assert max(map(len, compare.table([compare.header(wide=False), *rows], 80))) <= 80
+    assert max(map(len, compare.table([compare.header(wide=False, test=True), *rows], 80))) <= 80

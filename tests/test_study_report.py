@@ -1,13 +1,14 @@
 import re
 import xml.etree.ElementTree as ElementTree
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ajuste.report import charts, document
 from study import report
-from study.collect import Result, reason
+from study.collect import Base, Result, reason
 from study.plan import Expected, Experiment, Plan
 
 
@@ -40,9 +41,10 @@ def failed(name="nn"):
     return Result(Experiment(name), "dvc exp run", failure="train: <no> units", log="logs/nn.log")
 
 
-def blocks(*results, title="T", intro=""):
-    study = Plan(title, intro, True, [r.experiment for r in results])
-    return report.content(study, list(results), "python -m study list.yaml", "abc1234")
+def blocks(*results, title="T", intro="", params=None, **more):
+    study = Plan(title, intro, True, [r.experiment for r in results], **more)
+    start = Base(Path(), "abc1234" + "0" * 33, params or {})
+    return report.content(study, list(results), "python -m study list.yaml", start)
 
 
 def written(*results, **more):
@@ -105,15 +107,14 @@ def test_the_table_has_the_measured_and_the_expected_scores():
     assert {len(row) for row in table.rows} == {len(table.header)}
 
 
-def test_the_lowest_validation_loss_comes_first_and_test_scores_are_in_a_fold():
+def test_the_lowest_validation_loss_comes_first_and_test_scores_only_if_asked_for():
     runs = [result("worse", loss=0.5), result("best", loss=0.2), result("middle", loss=0.3)]
     names = [row[0] for row in report.results_table(runs).rows]
     assert names == ["best", "middle", "worse"]
-    text = written(*runs)
-    fold = text[text.index("<summary>Test scores</summary>") :]
-    assert "Do not choose an experiment by these scores" in fold
-    assert "0.830, 0.815 to 0.845" in fold
-    assert "0.830" not in text[: text.index("<summary>Test scores</summary>")]
+    for test in (False, True):
+        text = written(*runs, test=test)
+        assert ("0.830, 0.815 to 0.845" in text) == test
+        assert ("Do not choose an experiment by these scores" in text) == test
 
 
 def test_each_experiment_is_a_sentence():
