@@ -152,6 +152,53 @@ def test_the_lists_of_the_project_have_no_faults(path):
     plan.check(plan.load(path), PARAMS)
 
 
+SEEDED = """
+title: T
+seeds: {}
+compare_with: gru
+test: true
+experiments:
+- name: '{{model}}'
+  grid:
+    model: [gru, lstm]
+"""
+
+
+@pytest.mark.parametrize(("seeds", "listed"), [("3", [1, 2, 3]), ("[4, 9]", [4, 9])])
+def test_seeds_repeat_every_experiment(tmp_path, seeds, listed):
+    read = load(tmp_path, SEEDED.format(seeds))
+    expected = [(model, seed) for model in ("gru", "lstm") for seed in listed]
+    assert [(one.repeats, one.overrides["seed"]) for one in read.experiments] == expected
+    assert read.experiments[0].name == f"gru-seed-{listed[0]}"
+    assert read.experiments[-1].overrides == {"model": "lstm", "seed": listed[-1]}
+    assert (read.compare_with, read.test) == ("gru", True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds: 3", "seeds: 0", "`seeds`: must be a valid list, not 0"),
+        ("seeds: 3", "seeds: []", "`seeds`: list must have at least 1 item"),
+        ("seeds: 3", "seeds: [1, -1]", "`seeds.1`: must be greater than or equal to 0, not -1"),
+        ("seeds: 3", "seeds: [1, 1]", "`seeds` has 1 twice"),
+        ("seeds: 3", "seeds: 1", "`compare_with` needs `seeds` of 2 or more"),
+        ("seeds: 3\n", "", "`compare_with` needs `seeds` of 2 or more"),
+        ("with: gru", "with: gro", "`compare_with` is 'gro'; did you mean `gru`? valid: gru, lstm"),
+        ("test: true", "follow: true", "`seeds` does not go with `follow` or `expected`"),
+        (
+            "  grid:",
+            "  expected:\n    verdict: optimal\n  grid:",
+            "`seeds` does not go with `follow` or `expected`",
+        ),
+    ],
+)
+def test_seeds_that_do_not_fit_are_one_line(tmp_path, old, new, message):
+    with pytest.raises(PipelineError) as caught:
+        load(tmp_path, SEEDED.format(3).replace(old, new))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 TEXT = st.text(st.characters(codec="utf-8")) | st.text("\\'\" a,[]{}:=\n")
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,

@@ -1,5 +1,6 @@
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from ajuste.report import charts, document
 from study import report
 from study.collect import Base, Result, reason
-from study.plan import Expected, Experiment, Plan
+from study.plan import Expected, Experiment, Plan, repeat
 
 
 def result(name="gru", verdict="optimal", remedy_of="", expected=None, gap=0.04, loss=0.3, **more):
@@ -115,6 +116,20 @@ def test_the_lowest_validation_loss_comes_first_and_test_scores_only_if_asked_fo
         text = written(*runs, test=test)
         assert ("0.830, 0.815 to 0.845" in text) == test
         assert ("Do not choose an experiment by these scores" in text) == test
+
+
+def test_seeds_of_one_experiment_are_one_row_one_sentence_and_one_panel():
+    runs = [
+        replace(result(f"gru-seed-{seed}"), experiment=repeat(Experiment("gru"), seed))
+        for seed in (1, 2)
+    ]
+    text = written(*runs, test=True)
+    assert "| gru |" in text
+    assert "| gru-seed" not in text
+    assert text.count("It fits.") == 1
+    assert "A row is an experiment with 2 seeds." in text
+    assert "test accuracy" in text
+    assert "The lowest validation loss: gru." in text
 
 
 def test_each_experiment_is_a_sentence():
