@@ -105,6 +105,7 @@ def test_a_trial_that_failed_runs_again_in_the_next_call(start):
     failed = trials.next()
     trials.ended(Result(failed, failure="train: out of memory", log="a.log"), "1 s")
     assert trials.next() is None
+    assert not trials.journal
     with pytest.raises(PipelineError, match=r"no trial is complete; search-small-1: FAILED, train"):
         trials.report()
     assert search.Trials(start, SPACE, 1).next() == failed
