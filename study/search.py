@@ -176,7 +176,7 @@ class Trials(run.Queue):
         named = ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind])
         lines = [f"{many(len(ordered), 'trial')}: {named}; the lowest validation loss first"]
         rows = [_row(one, list(self._shown(one).values())) for one in ordered]
-        header = ["trial", "loss", "accuracy", "epochs", "", *self._shown(best)]
+        header = ["trial", "loss", "accuracy", "epochs", "state", *self._shown(best)]
         lines += compare.table([header, *rows, *self._baseline(best, len(header))])
         name = best.experiment.name
         if len(complete) > 1:
@@ -218,10 +218,9 @@ def _last(result: Result) -> float:
 
 
 def _row(result: Result, values: list[str]) -> list[str]:
-    epochs, kind = result.curves.get("validation", []), state(result)
+    epochs = str(len(result.curves.get("validation", [])))
     scores = [_number(_last(result)), _number(result.train.get("validation", {}).get("accuracy"))]
-    note = "" if kind == "complete" else kind
-    return [result.experiment.name, *scores, str(len(epochs)), note, *values]
+    return [result.experiment.name, *scores, epochs, state(result), *values]
 
 
 def _said(result: Result) -> str:

@@ -156,13 +156,20 @@ def test_the_report_names_the_best_and_how_to_adopt_it(start):
     trials.ended(Result(failed, failure="it failed", log="a.log"), "1 s")
     lines = trials.report()
     assert lines[0] == "4 trials: 2 complete, 1 pruned, 1 failed; the lowest validation loss first"
-    assert lines[1].split() == ["trial", "loss", "accuracy", "epochs", "units", "rate"]
+    assert lines[1].split() == ["trial", "loss", "accuracy", "epochs", "state", "units", "rate"]
     names = [best, worse, pruned, failed]
     assert [one.split()[0] for one in lines[2:6]] == [one.name for one in names]
-    assert lines[2].split()[1:4] == ["0.3000", "0.8000", "4"]
+    assert lines[2].split()[1:5] == ["0.3000", "0.8000", "4", "complete"]
     assert lines[4].split()[1:5] == ["0.9000", "—", "3", "pruned"]
     assert lines[6].split() == ["linear", "baseline", "0.1900", "0.9200"]
     assert lines[-1] == f"To adopt it: dvc exp apply {best.name}"
+
+
+def test_the_report_of_trials_that_are_all_complete(start):
+    trials = search.Trials(start, SPACE, 2)
+    for experiment in all_of(trials):
+        complete(start, trials, experiment)
+    assert len(trials.report()) == 7
 
 
 # The training writes a curve by its units; `BAD` ones wait at the pipe GATE after the third epoch.
