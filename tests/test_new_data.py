@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, edit, run
+from conftest import ROOT, run
 
 from ajuste.config import reader
 from ajuste.config.edit import with_values
@@ -16,7 +16,7 @@ from ajuste.errors import PipelineError
 from stages import fetch, new_data, validate
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
-PARAMS = reader.parse(TEXT, "params.yaml")
+PARAMS = reader.parse(TEXT, "params.yaml") | {"model": "gru"}  # a network of word vectors
 HEAVY = {"keras", "tensorflow", "great_expectations"}
 ENGLISH = "This is the best film that I have seen in a year, and it was not long: number {}."
 SPANISH = "La pel\u00edcula es muy buena y los actores no est\u00e1n mal en la versi\u00f3n {}."
@@ -110,11 +110,6 @@ FILES = {
         "validate.max_markup": 1.0,
     }),
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def a_network_of_word_vectors(in_tmp):
-    edit(in_tmp / "params.yaml", {"\nmodel: linear": "\nmodel: gru"})
 
 
 @pytest.mark.parametrize(("columns", "options", "expected"), FILES.values(), ids=FILES)
