@@ -25,9 +25,9 @@ import pandas as pd
 from scipy import stats
 
 from ajuste.config import reader, schema
-from ajuste.data import download
 from ajuste.data.encoder import Encoder, count_words
 from ajuste.data.text import text_key, tokens
+from ajuste.data.vectors import bundled
 from ajuste.errors import PipelineError, run
 from ajuste.files import read_json
 from ajuste.tasks import THRESHOLD, encode
@@ -90,8 +90,7 @@ def vectors() -> dict[str, np.ndarray]:
     """The vectors of all words that a vocabulary may have, and of their parts."""
     words = count_words(corpus().words, reader.load("tokenize.min_count", reader.Positive))
     wanted = {*words, *(part for word in words for pair in embed.parts_of(word) for part in pair)}
-    settings = reader.load("embed", schema.Embed)
-    return embed.lookup(wanted, getattr(settings, settings.source), download.default_folder())
+    return bundled(wanted, reader.load("embed.bundled", schema.BundledVectors).sha256)
 
 
 def right(model: str, seed: int, learnt: np.ndarray, asked: np.ndarray) -> np.ndarray:

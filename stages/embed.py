@@ -5,17 +5,23 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from ajuste.config import reader, schema
 from ajuste.config.schema import BundledVectors, StanfordVectors, VectorFile
 from ajuste.data import vectors
 from ajuste.data.download import default_folder
 from ajuste.data.encoder import SPECIAL, VOCABULARY_FILE, read_vocabulary
+from ajuste.data.learnt import from_labels, from_words
+from ajuste.data.text import tokens
 from ajuste.errors import PipelineError
-from ajuste.files import replacing, write_json
+from ajuste.files import read_json, reading, replacing, write_json
+from ajuste.tasks import encode
 from stages import check
 
 VOCABULARY = Path("data/tokens") / VOCABULARY_FILE
+TRAIN = Path("data/split/train.parquet")
+LABELS = Path("data/raw/labels.json")
 MATRIX = Path("data/embedding/matrix.npy")
 METRICS = Path("metrics/embed.json")
 MISSING_SHOWN = 10
@@ -109,23 +115,63 @@ def coverage(counts: dict[str, int], covered: np.ndarray) -> dict[str, float | s
     }
 
 
+def learn(counts: dict[str, int], name: str, settings: schema.CorpusVectors) -> vectors.Vectors:
+    """The vectors of the vocabulary that the source `corpus` or `labels` learns.
+
+    Raises:
+        PipelineError: the vocabulary has fewer words than the vectors have numbers.
+    """
+    if name == "corpus" and len(counts) < settings.width:
+        raise PipelineError(
+            f"{VOCABULARY}: {len(counts):,} words are too few for vectors of width "
+            f"{settings.width}; lower `embed.corpus.width`"
+        )
+    with reading(TRAIN):
+        table = pd.read_parquet(TRAIN)
+    places = {word: place for place, word in enumerate(counts)}
+    texts = [
+        np.array([places[word] for word in tokens(text) if word in places], dtype=np.int64)
+        for text in table["review"]
+    ]
+    has = np.ones(len(counts), dtype=bool)
+    if name == "corpus":
+        learnt, has = from_words(texts, len(counts), settings.width, settings.window)
+    else:
+        targets = encode(reader.load("task", schema.Task), table["label"], read_json(LABELS))
+        learnt = from_labels(texts, len(counts), targets)
+    return {word: learnt[place] for word, place in places.items() if has[place]}
+
+
 def main() -> None:
-    """Look up the vocabulary in the source of vectors; write the matrix and its coverage."""
+    """Get the vectors of the vocabulary from each source; write the matrix and its coverage."""
     counts = read_vocabulary(VOCABULARY)
     settings = reader.load("embed", schema.Embed)
     wanted = {*counts, *(part for word in counts for pair in parts_of(word) for part in pair)}
-    found = lookup(wanted, getattr(settings, settings.source), default_folder())
-    if not found.keys() & counts.keys():
-        raise PipelineError(
-            f"{VOCABULARY}: none of its {len(counts):,} words has a vector in {settings.source}; "
-            "set `embed.source` to vectors in the language of the reviews"
-        )
-    matrix, covered = embed(list(counts), found, settings.standardize)
+    matrices, covered = {}, {}
+    for name in settings.source:
+        if name in ("corpus", "labels"):
+            found = learn(counts, name, settings.corpus)
+        else:
+            found = lookup(wanted, getattr(settings, name), default_folder())
+        if not found.keys() & counts.keys():
+            raise PipelineError(
+                f"{VOCABULARY}: none of its {len(counts):,} words has a vector in {name}; set "
+                "`embed.source` to vectors in the language of the reviews"
+            )
+        matrices[name], covered[name] = embed(list(counts), found, settings.standardize)
+    matrix = np.hstack(list(matrices.values()))
     with replacing(MATRIX) as temporary, temporary.open("wb") as file:
         np.save(file, matrix)
-    metrics = coverage(counts, covered)
-    write_json(METRICS, {**metrics, "width": matrix.shape[1]})
-    print(f"embed: {metrics['coverage']:.1%} of the occurrences of known words have a vector")
+    metrics = coverage(counts, np.any(list(covered.values()), axis=0))
+    sources = {
+        name: {"coverage": coverage(counts, of_one)["coverage"], "width": matrices[name].shape[1]}
+        for name, of_one in covered.items()
+    }
+    write_json(METRICS, {**metrics, "width": matrix.shape[1], "sources": sources})
+    print(
+        f"embed: {metrics['coverage']:.1%} of the occurrences of known words have a vector "
+        f"({', '.join(sources)}; {matrix.shape[1]} numbers)"
+    )
 
 
 if __name__ == "__main__":

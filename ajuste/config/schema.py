@@ -232,14 +232,35 @@ class VectorFile(Params):
     width: Width
 
 
-class Embed(Params):
-    """`embed`: the source of the word vectors."""
+class CorpusVectors(Params):
+    """`embed.corpus`: the width of the vectors, and the maximum distance of two words."""
 
-    source: Literal["bundled", "stanford", "file"]
+    width: Width
+    window: Annotated[int, Field(gt=0, le=1000)]
+
+
+VectorSource = Literal["bundled", "stanford", "file", "corpus", "labels"]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class Embed(Params):
+    """`embed`: the sources of the word vectors, one or a list."""
+
+    source: Annotated[list[VectorSource], BeforeValidator(_as_list), Field(min_length=1)]
     standardize: bool
     bundled: BundledVectors
     stanford: StanfordVectors
     file: VectorFile
+    corpus: CorpusVectors
+
+    @model_validator(mode="after")
+    def _each_source_once(self) -> "Embed":
+        if len(set(self.source)) < len(self.source):
+            raise ValueError("`source` has a source twice; remove one")
+        return self
 
 
 class Words(Params):
