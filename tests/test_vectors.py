@@ -1,0 +1,85 @@
+"""Word vectors that are learnt from the training part."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from ajuste.config import reader, schema
+from ajuste.data import learnt
+from ajuste.errors import PipelineError
+from stages import embed as stage
+
+RANDOM = np.random.default_rng(1)
+WORDS = 300
+TEXTS = [RANDOM.zipf(1.3, size=60).clip(max=WORDS) - 1 for _ in range(200)]
+
+
+def test_near_words_count_more_and_no_pair_is_of_two_reviews():
+    counts = learnt.cooccurrences([np.array([0, 1, 2]), np.array([3])], 4, window=2)
+    assert counts.toarray().tolist() == [[0, 2, 1, 0], [2, 0, 2, 0], [1, 2, 0, 0], [0, 0, 0, 0]]
+
+
+def test_mutual_information_is_positive_for_pairs_that_are_more_frequent_than_by_chance():
+    counts = np.array([[0, 8, 1], [8, 0, 1], [1, 1, 2]])
+    share = counts.sum(axis=1) ** 0.75 / (counts.sum(axis=1) ** 0.75).sum()
+    by_chance = counts.sum(axis=1)[:, None] * share
+    with np.errstate(divide="ignore"):
+        expected = np.maximum(np.log(counts / by_chance), 0)
+    found = learnt.mutual_information(sparse.csr_array(counts)).toarray()
+    assert np.allclose(found, expected, atol=1e-5)
+    assert (expected > 0).any()
+    assert (expected == 0).any()
+
+
+def test_words_in_the_same_contexts_have_the_same_direction():
+    """The words 0 and 1 both occur between 2 and 3; the words 4 to 7 are another topic."""
+    texts = [np.array(text) for text in ([2, 0, 3], [2, 1, 3], [4, 5, 6], [5, 6, 7], [7, 4, 5])]
+    vectors, has = learnt.from_words(texts * 5, 9, width=4, window=2)
+    unit = vectors[:8] / np.linalg.norm(vectors[:8], axis=1, keepdims=True)
+    cosine = unit @ unit.T
+    assert cosine[0, 1] > 0.99
+    assert abs(cosine[0, 4:8]).max() < 0.01
+    assert has.tolist() == [True] * 8 + [False]  # the word 8 does not occur
+
+
+def test_the_variables_of_blas_change_no_byte(monkeypatch):
+    """Without fixed settings the kernels of Nehalem give other last digits."""
+    first, _ = learnt.from_words(TEXTS, WORDS, width=50, window=5)
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Nehalem")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    second, _ = learnt.from_words(TEXTS, WORDS, width=50, window=5)
+    assert first.tobytes() == second.tobytes()
+    assert first.dtype == np.float32
+
+
+def test_labels_say_more_of_a_word_the_more_reviews_have_it():
+    texts = [np.array(words) for words in [[0, 0], [0], [1, 2], [1, 2]] * 20 + [[3], [4]]]
+    targets = np.array([[1], [1], [0], [0]] * 20 + [[1], [0]], dtype=np.float32)
+    [good, bad, also_bad, once_good, once_bad] = learnt.from_labels(texts, 5, targets)[:, 0]
+    assert good == pytest.approx(0.5 * 40 / (40 + learnt.SHRINKAGE))
+    assert bad == also_bad == -good
+    assert once_good == -once_bad == pytest.approx(0.5 / (1 + learnt.SHRINKAGE))
+
+
+def test_more_numbers_than_words_is_an_error():
+    settings = schema.CorpusVectors(width=3, window=1)
+    with pytest.raises(PipelineError, match=r"2 words .* width 3; lower `embed.corpus.width`"):
+        stage.learn({"good": 9, "bad": 5}, "corpus", settings)
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("corpus", ["corpus"]),
+        (["bundled", "corpus"], ["bundled", "corpus"]),
+        (["bundled", "bundled"], "`source` has a source twice"),
+        ([], "at least 1 item"),
+    ],
+)
+def test_a_source_or_a_list_of_sources(source, found):
+    given = {**reader.read()["embed"], "source": source}
+    if isinstance(found, list):
+        assert reader.checked(given, schema.Embed, "embed").source == found
+    else:
+        with pytest.raises(PipelineError, match=found):
+            reader.checked(given, schema.Embed, "embed")
