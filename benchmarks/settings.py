@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from ajuste.config import reader
+from ajuste.data.encoder import read_part
 from ajuste.errors import run
-from ajuste.files import read_array, read_arrays
+from ajuste.files import read_array
 from ajuste.training import backend, loop, networks
 from ajuste.training.environment import cores
+from ajuste.training.options import compile_model
 
 TRAIN = Path("data/tokens/train.npz")
 MATRIX = Path("data/embedding/matrix.npy")
@@ -35,10 +37,13 @@ def trained(model: str, threads: int, portable: bool) -> tuple[str, list[float]]
     backend.start(threads, portable)
     backend.seed(1)
     entry = reader.load(f"models.{model}", dict[str, Any]) | {"epochs": 1}
-    train = loop.first(read_arrays(TRAIN), BATCHES * entry["batch_size"])
-    shape = train["token_ids"].shape[1], reader.load("task", str), train["targets"].shape[1]
-    network, options = networks.build(model, entry, read_array(MATRIX), *shape)
-    networks.compile_model(network, options, BATCHES)
+    task = reader.load("task", str)
+    asked = networks.options(model, entry, task)
+    part = read_part(TRAIN, asked.max_length, asked.keep)
+    train = loop.first(part, BATCHES * entry["batch_size"])
+    outputs = train["targets"].shape[1]
+    network, options = networks.build(model, entry, read_array(MATRIX), task, outputs, train)
+    compile_model(network, options, BATCHES)
     loop.run_epochs(network, options, train, seed=1)
     weights = b"".join(weight.numpy().tobytes() for weight in network.trainable_weights)
     seconds = []
@@ -51,7 +56,7 @@ def trained(model: str, threads: int, portable: bool) -> tuple[str, list[float]]
 
 def main() -> None:
     """Measure and print."""
-    models = list(reader.read()["models"])
+    models = [name for name, entry in reader.read()["models"].items() if "epochs" in entry]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.settings", description=__doc__.splitlines()[0]
     )

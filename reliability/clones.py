@@ -62,7 +62,8 @@ def shrink(folder: Path, table: pd.DataFrame, epochs: int = 1) -> None:
         params["data"]["source"] = "csv"
         params["data"]["csv"].update(columns, labels=["negative", "positive"])
         for network in params["models"].values():
-            network["epochs"] = epochs
+            if "epochs" in network:
+                network["epochs"] = epochs
 
 
 def dvc(folder: Path, *arguments: str, show: bool = False, **settings: object) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import edit
 
-from ajuste.data.encoder import Encoder
+from ajuste.data.encoder import Encoder, known_ids, write_part
 from ajuste.data.text import tokens
 from ajuste.evaluation import scores
 from ajuste.files import read_arrays, significant, write_arrays, write_json
@@ -144,11 +144,8 @@ def write_test_part(stage, model, task, **columns):
     stage.TEST.parent.mkdir(parents=True)
     reviews.to_parquet(stage.TEST)
     targets = encode(task, reviews["label"], encoder.labels)
-    write_arrays(
-        stage.TOKENS / "test.npz",
-        token_ids=encoder.encode([tokens(text) for text in reviews["review"]]),
-        targets=targets,
-    )
+    rows = [known_ids(tokens(text), encoder.ids) for text in reviews["review"]]
+    write_part(stage.TOKENS / "test.npz", rows, targets)
     write_curves(stage, task, targets)
     return encoder.labels, targets
 
@@ -176,7 +173,7 @@ def test_every_task_is_scored(stage, in_tmp, little_model, capsys, task, beside,
     assert ("100 % right in validation" in sentence) == (main_score != CASES[-1][-1])
     assert ("where the linear baseline explains 50 %" in sentence) == (task in NUMERIC)
     assert f"\n{sentence}\nThe fit: validation is worse than training" in said
-    assert "dvc exp run -S model=gru -S models.gru.dropout=0.3" in said
+    assert "dvc exp run -S model=linear -S +models.linear.dropout=0.3" in said
     answers = pd.read_csv(stage.REPORTS / "predictions.csv", dtype=str, keep_default_na=False)
     assert list(answers) == ["origin", "actual", "predicted", *beside, "slices"]
     assert set(answers["slices"]) == {"short|without negation|without rare words"}

@@ -54,7 +54,7 @@ def test_reproduce_then_experiment(copy):
     assert len({row["loss"] for row in rows.values()} - {""}) == 2
 
     # no stage depends on an option of a network that is not in use
-    option = run("dvc", "exp", "run", "--set-param", "models.gru.patience=2", cwd=copy)
+    option = run("dvc", "exp", "run", "--set-param", "models.lstm.patience=2", cwd=copy)
     assert ran(option.stdout) == []
 
 
@@ -123,7 +123,7 @@ def test_a_file_in_spanish_with_its_own_labels(clone):
     [
         (["model=lsmt", "split.seed=2"], "did you mean `lstm`?"),
         (["data.csv.labels=[mala,excelente]"], "`label set` failed: 1,200 of 1,200"),
-        (["models.gru.learning_rate=1.0e+38"], "the training diverged"),
+        (["model=gru", "models.gru.learning_rate=1.0e+38"], "the training diverged"),
     ],
 )
 def test_a_wrong_parameter_is_named_and_stops_the_pipeline(copy, settings, said):

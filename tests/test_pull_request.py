@@ -97,7 +97,7 @@ def project(reproduced, tmp_path_factory):
     git(folder, "branch", "--move", "main")
     text = (folder / "params.yaml").read_text(encoding="utf-8")
     bounds = re.search(r"(?<=  bounds:\n)(    .*\n)+", text)[0]
-    edit(folder / "params.yaml", {"model: gru": "model: bow", bounds: "    accuracy: 0.3\n"})
+    edit(folder / "params.yaml", {"\nmodel: linear": "\nmodel: bow", bounds: "    accuracy: 0.3\n"})
     reproduce(folder, "results")
     git(folder, "switch", "--quiet", "--create", "change")
     edit(folder / "params.yaml", {FEW: MANY})

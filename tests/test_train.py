@@ -259,8 +259,8 @@ def test_weights_and_threshold_reach_the_model_folder_and_the_metrics(stage, tok
     from ajuste.data.encoder import Encoder
     from ajuste.files import read_arrays, read_json
 
-    options = "\n    class_weight: balanced\n    threshold: f1\n    network: gru\n    units: 32"
-    edit(tokens / "params.yaml", {"\n    network: gru\n    units: 32": options})
+    options = "\n  gru:\n    class_weight: balanced\n    threshold: f1"
+    edit(tokens / "params.yaml", {"\n  gru:": options})
     stage.main()
     trained, encoder = read_json(stage.METRICS / "metrics.json"), Encoder.load(stage.FOLDER)
     [threshold] = encoder.threshold
@@ -353,14 +353,23 @@ def test_a_network_without_recurrence_has_a_table_without_rows(stage):
     assert table.empty
 
 
+def write(stage, part, arrays):
+    from ajuste.data.encoder import write_part
+
+    write_part(stage.TOKENS / f"{part}.npz", arrays["token_ids"], arrays["targets"])
+
+
 @pytest.fixture
 def tokens(stage, in_tmp):
     """The input of the stage."""
-    from ajuste.data.encoder import Encoder
+    from ajuste.data.encoder import write_vocabulary
+    from ajuste.files import write_json
 
-    Encoder({"a": 1}, 12, "last", "binary", ["no", "yes"]).save(stage.TOKENS)
+    edit(in_tmp / "params.yaml", {"\nmodel: linear": "\nmodel: gru"})
+    write_vocabulary(stage.TOKENS / "vocabulary.tsv", {"a": 1})
+    write_json(stage.LABELS, ["no", "yes"])
     for part, arrays in (("train", parts()), ("validation", parts(1))):
-        np.savez(stage.TOKENS / f"{part}.npz", **arrays)
+        write(stage, part, arrays)
     stage.MATRIX.parent.mkdir(parents=True)
     np.save(stage.MATRIX, np.zeros((40, 6), np.float32))
     return in_tmp
@@ -370,7 +379,7 @@ def test_the_parameters_data_code_and_versions_decide_the_identity(stage, tokens
     from ajuste.training import environment
 
     names = {path.relative_to(ROOT).as_posix() for path in stage.CODE}
-    assert names >= {"stages/train.py", "ajuste/training/loop.py", "ajuste/data/text.py"}
+    assert names >= {"stages/train.py", "ajuste/training/loop.py", "ajuste/tasks.py"}
     code = tokens / "code.py"
     code.write_text("1")
     monkeypatch.setattr(stage, "CODE", [*stage.CODE, code])
@@ -379,9 +388,9 @@ def test_the_parameters_data_code_and_versions_decide_the_identity(stage, tokens
         pass
 
     def reach(*given):
-        raise ReachedError(given[-2].training)
+        raise ReachedError(given[-1](given[0]).training)
 
-    monkeypatch.setattr(stage, "fit", reach)
+    monkeypatch.setattr(stage, "train", reach)
 
     def identity() -> str:
         with pytest.raises(ReachedError) as error:
@@ -397,8 +406,8 @@ def test_the_parameters_data_code_and_versions_decide_the_identity(stage, tokens
         lambda: edit(tokens / "params.yaml", {"\nseed: 1": "\nseed: 2"}),
         lambda: edit(tokens / "params.yaml", {"\nmodel: gru": "\nmodel: lstm"}),
         lambda: edit(tokens / "params.yaml", {"\ntask: binary": "\ntask: unit_regression"}),
-        lambda: np.savez(stage.TOKENS / "train.npz", **parts(2)),
-        lambda: np.savez(stage.TOKENS / "validation.npz", **parts(3)),
+        lambda: write(stage, "train", parts(2)),
+        lambda: write(stage, "validation", parts(3)),
         lambda: np.save(stage.MATRIX, np.ones((40, 6), np.float32)),
         lambda: code.write_text("2"),
         other_versions,
@@ -410,26 +419,26 @@ def test_the_parameters_data_code_and_versions_decide_the_identity(stage, tokens
     assert len(set(found)) == len(changes) + 1
 
 
-@pytest.mark.parametrize("good_epochs", [0, 1])
-def test_a_training_that_fails_leaves_no_metrics(stage, tokens, monkeypatch, good_epochs):
+@pytest.mark.parametrize("good", [False, True])
+def test_a_training_that_fails_leaves_no_metrics(stage, tokens, monkeypatch, good):
     """And a model only if it is that of a good epoch."""
     from ajuste.data.encoder import Encoder
     from ajuste.training import model_file
 
-    def diverge(model, options, task, train, validation, live, *given):
+    def diverge(name, entry, source, live, new_checkpoint):
         live.log_metric("train/loss", 1.0)
         live.sync()
         assert (stage.METRICS / "metrics.json").exists()
         error = stage.DivergedError("the training diverged")
-        error.good_epochs = good_epochs
+        error.model = network()[0] if good else None
         raise error
 
-    monkeypatch.setattr(stage, "fit", diverge)
+    monkeypatch.setattr(stage, "train", diverge)
     with pytest.raises(stage.DivergedError):
         stage.main()
     assert not (stage.METRICS / "metrics.json").exists()
     assert not stage.RECORD.exists()
-    assert stage.MODEL.exists() == bool(good_epochs)
-    if good_epochs:
+    assert stage.MODEL.exists() == good
+    if good:
         assert model_file.load(stage.MODEL)
         assert Encoder.load(stage.FOLDER).labels == ["no", "yes"]

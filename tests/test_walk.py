@@ -70,8 +70,8 @@ def test_the_experiments_are_compared_in_80_columns(walked):
     *_, said = walked
     table = said["make compare"][1].splitlines()
     assert max(map(len, table)) <= 80
-    names = [line.split()[0] for line in table if line.startswith(("words", "pooled", "the last"))]
-    assert sorted(names) == ["pooled", "the", "words"]
+    names = [line.split()[0] for line in table if line.startswith(("words", "pairs", "the last"))]
+    assert sorted(names) == ["pairs", "the", "words"]
 
 
 def test_the_report_says_what_changed_and_whether_the_check_passes(walked):
@@ -81,7 +81,7 @@ def test_the_report_says_what_changed_and_whether_the_check_passes(walked):
     title = report.splitlines()[0]
     assert re.search("^## (Better|Worse|Equivalent|No difference shown)", title)
     assert ("the check fails" in title) == bool(code)
-    assert "`models.gru.pooling`" in report
+    assert "`models.linear.order`" in report
     assert "3 seeds" in report
     assert "bounds: {accuracy: 0." in report
     assert report.splitlines()[0].strip("# ") in printed

@@ -162,7 +162,7 @@ def _majority(name: str, options: Options, source: Source) -> Trained:
     weights = _class_weights(options, source.task, parts)
     answer = tasks.constant(options.loss, targets, weights)
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")
-    nothing = keras.ops.cast(keras.ops.zeros_like(token_ids[:, :1]), "float32")
+    nothing = 0.0 * keras.ops.cast(keras.ops.sum(token_ids, axis=1, keepdims=True), "float32")
     output = keras.layers.Dense(
         targets.shape[1], activation=tasks.TASKS[source.task].activation, name="output"
     )
