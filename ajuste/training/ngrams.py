@@ -109,4 +109,4 @@ def places(token_ids: "keras.KerasTensor", ngrams: NGrams) -> "keras.KerasTensor
     lookup.set_vocabulary(ngrams.keys)
     every = ops.sort(lookup(ops.concatenate(found, axis=1)), axis=1)
     before = ops.pad(every[:, :-1], [[0, 0], [1, 0]])
-    return ops.where(every == before, 0, every)
+    return ops.where(ops.equal(every, before), 0, every)
