@@ -11,11 +11,13 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, softmax
 
-from ajuste.files import significant
 from ajuste.tasks import SMALLEST, TASKS, review_losses
 
 if TYPE_CHECKING:
     from ajuste.training.backend import keras
+
+DECIMALS = 3
+"""Of a weight; later ones change the loss by little, and depend on the processor."""
 
 LINKS: dict[str, tuple[Callable, Callable]] = {
     "sigmoid": (lambda p: np.log(p) - np.log1p(-p), expit),
@@ -52,7 +54,7 @@ def fit_weights(
         weights: of the classes in the loss (see `ajuste.tasks.class_weights`).
 
     Returns:
-        float64 (k,), rounded to the digits of `significant`.
+        float64 (k,), rounded to `DECIMALS`.
     """
     scores = np.stack([scores_of(task, one) for one in predictions])
     _, back = LINKS.get(TASKS[task].activation, (None, lambda total: total))
@@ -63,7 +65,7 @@ def fit_weights(
 
     start = np.full(len(scores), 1 / len(scores))
     found = minimize(mean_loss, start, bounds=[(0, None)] * len(scores), method="L-BFGS-B")
-    return np.array(significant(found.x.tolist()))
+    return found.x.round(DECIMALS)
 
 
 def scale(model: "keras.Model", weight: float) -> None:

@@ -461,7 +461,8 @@ def build(
     if builder is bag_of_ngrams and not chosen.units:
         # The features are scores already; all are zero, so it begins with the class frequencies.
         frequencies = constant(chosen.loss, train["targets"])
-        head.set_weights([np.eye(outputs), scores_of(task, frequencies[None])[0]])
+        start = scores_of(task, frequencies[None])[0].round(ngrams.DECIMALS)
+        head.set_weights([np.eye(outputs), start])
     penalize(model, chosen)
     return model, chosen
 

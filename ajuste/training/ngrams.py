@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FEW = 3
 """An n-gram that occurs in fewer training reviews says little about others."""
 
+DECIMALS = 6  # the later digits of a logarithm depend on the processor
+
 
 @dataclass(frozen=True)
 class NGrams:
@@ -89,7 +91,8 @@ def count(token_ids: np.ndarray, targets: np.ndarray, order: int, classes: bool)
             f"data/split/train.parquet: no word occurs in {FEW} reviews; add reviews, or set "
             "`model` to a network that does not count n-grams"
         )
-    return NGrams(keys, base, order, idf.astype(np.float32), ratios.astype(np.float32))
+    idf, ratios = (values.round(DECIMALS).astype(np.float32) for values in (idf, ratios))
+    return NGrams(keys, base, order, idf, ratios)
 
 
 def places(token_ids: "keras.KerasTensor", ngrams: NGrams) -> "keras.KerasTensor":
