@@ -9,19 +9,16 @@ import pandas as pd
 
 from ajuste.config import reader, schema
 from ajuste.config.schema import BundledVectors, StanfordVectors, VectorFile
-from ajuste.data import vectors
+from ajuste.data import learnt, vectors
 from ajuste.data.download import default_folder
 from ajuste.data.encoder import SPECIAL, VOCABULARY_FILE, read_vocabulary
-from ajuste.data.learnt import from_labels, from_words
 from ajuste.data.text import tokens
 from ajuste.errors import PipelineError
-from ajuste.files import read_json, reading, replacing, write_json
-from ajuste.tasks import encode
+from ajuste.files import reading, replacing, write_json
 from stages import check
 
 VOCABULARY = Path("data/tokens") / VOCABULARY_FILE
 TRAIN = Path("data/split/train.parquet")
-LABELS = Path("data/raw/labels.json")
 MATRIX = Path("data/embedding/matrix.npy")
 METRICS = Path("metrics/embed.json")
 MISSING_SHOWN = 10
@@ -94,52 +91,67 @@ def embed(
     return matrix, covered
 
 
-def coverage(counts: dict[str, int], covered: np.ndarray) -> dict[str, float | str]:
+def side_by_side(
+    words: list[str], sources: dict[str, vectors.Vectors], standardize: bool
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The matrices of several sources, one after the other in each row; see `embed`.
+
+    Returns:
+        float32 (len(words) + 2, sum of the widths), and for each source bool (len(words),): the
+        words that have a vector.
+    """
+    parts = {name: embed(words, found, standardize) for name, found in sources.items()}
+    matrix = np.hstack([matrix for matrix, _ in parts.values()])
+    return matrix, {name: covered for name, (_, covered) in parts.items()}
+
+
+def coverage(
+    counts: dict[str, int], covered: dict[str, np.ndarray]
+) -> dict[str, float | str | dict[str, float]]:
     """The share of the training text that has vectors.
 
     Args:
         counts: the count of each word of the vocabulary in the training text.
-        covered: bool (len(counts),), in the same order.
+        covered: for each source bool (len(counts),), in the same order.
 
     Returns:
-        `coverage`, the share of the occurrences of known words that have a vector;
+        `coverage`, the share of the occurrences of known words that have a vector in any source;
         `vocabulary_coverage`, the share of the words of the vocabulary; `missing`, the most
-        frequent words without a vector.
+        frequent words without a vector; `sources`, the coverage of each source.
     """
     occurrences = np.array(list(counts.values()))
-    missing = [word for word, has in zip(counts, covered, strict=True) if not has]
+    anywhere = np.any(list(covered.values()), axis=0)
+    missing = [word for word, has in zip(counts, anywhere, strict=True) if not has]
+
+    def share(chosen: np.ndarray) -> float:
+        return float(occurrences[chosen].sum() / occurrences.sum())
+
     return {
-        "coverage": float(occurrences[covered].sum() / occurrences.sum()),
-        "vocabulary_coverage": float(covered.mean()),
+        "coverage": share(anywhere),
+        "vocabulary_coverage": float(anywhere.mean()),
         "missing": " ".join(missing[:MISSING_SHOWN]),
+        "sources": {name: share(of_one) for name, of_one in covered.items()},
     }
 
 
-def learn(counts: dict[str, int], name: str, settings: schema.CorpusVectors) -> vectors.Vectors:
-    """The vectors of the vocabulary that the source `corpus` or `labels` learns.
+def learn(counts: dict[str, int], train: Path, width: int, window: int) -> vectors.Vectors:
+    """The vectors of the vocabulary that `ajuste.data.learnt` learns from the training part.
 
     Raises:
-        PipelineError: the vocabulary has fewer words than the vectors have numbers.
+        PipelineError: the vocabulary has fewer words than the vectors have numbers, or the file is
+            not readable.
     """
-    if name == "corpus" and len(counts) < settings.width:
+    if len(counts) < width:
         raise PipelineError(
-            f"{VOCABULARY}: {len(counts):,} words are too few for vectors of width "
-            f"{settings.width}; lower `embed.corpus.width`"
+            f"{VOCABULARY}: {len(counts):,} words are too few for vectors of width {width}; lower "
+            "`embed.corpus.width`"
         )
-    with reading(TRAIN):
-        table = pd.read_parquet(TRAIN)
+    with reading(train):
+        reviews = pd.read_parquet(train)["review"]
     places = {word: place for place, word in enumerate(counts)}
-    texts = [
-        np.array([places[word] for word in tokens(text) if word in places], dtype=np.int64)
-        for text in table["review"]
-    ]
-    has = np.ones(len(counts), dtype=bool)
-    if name == "corpus":
-        learnt, has = from_words(texts, len(counts), settings.width, settings.window)
-    else:
-        targets = encode(reader.load("task", schema.Task), table["label"], read_json(LABELS))
-        learnt = from_labels(texts, len(counts), targets)
-    return {word: learnt[place] for word, place in places.items() if has[place]}
+    texts = [[places[word] for word in tokens(review) if word in places] for review in reviews]
+    found, has = learnt.learn(texts, len(counts), width, window)
+    return {word: found[place] for word, place in places.items() if has[place]}
 
 
 def main() -> None:
@@ -147,30 +159,26 @@ def main() -> None:
     counts = read_vocabulary(VOCABULARY)
     settings = reader.load("embed", schema.Embed)
     wanted = {*counts, *(part for word in counts for pair in parts_of(word) for part in pair)}
-    matrices, covered = {}, {}
-    for name in settings.source:
-        if name in ("corpus", "labels"):
-            found = learn(counts, name, settings.corpus)
-        else:
-            found = lookup(wanted, getattr(settings, name), default_folder())
-        if not found.keys() & counts.keys():
+    found = {
+        name: learn(counts, TRAIN, settings.corpus.width, settings.corpus.window)
+        if name == "corpus"
+        else lookup(wanted, getattr(settings, name), default_folder())
+        for name in settings.source
+    }
+    for name, of_one in found.items():
+        if not of_one.keys() & counts.keys():
             raise PipelineError(
                 f"{VOCABULARY}: none of its {len(counts):,} words has a vector in {name}; set "
                 "`embed.source` to vectors in the language of the reviews"
             )
-        matrices[name], covered[name] = embed(list(counts), found, settings.standardize)
-    matrix = np.hstack(list(matrices.values()))
+    matrix, covered = side_by_side(list(counts), found, settings.standardize)
     with replacing(MATRIX) as temporary, temporary.open("wb") as file:
         np.save(file, matrix)
-    metrics = coverage(counts, np.any(list(covered.values()), axis=0))
-    sources = {
-        name: {"coverage": coverage(counts, of_one)["coverage"], "width": matrices[name].shape[1]}
-        for name, of_one in covered.items()
-    }
-    write_json(METRICS, {**metrics, "width": matrix.shape[1], "sources": sources})
+    metrics = coverage(counts, covered)
+    write_json(METRICS, {**metrics, "width": matrix.shape[1]})
     print(
         f"embed: {metrics['coverage']:.1%} of the occurrences of known words have a vector "
-        f"({', '.join(sources)}; {matrix.shape[1]} numbers)"
+        f"({', '.join(found)}; width {matrix.shape[1]})"
     )
 
 

@@ -52,10 +52,21 @@ def test_standardizing_keeps_the_rows_without_a_vector_at_zero():
     assert not matrix[[0, 1, 4]].any()
 
 
-def test_coverage_counts_occurrences_and_words():
-    covered = np.array([True, False, True, False])
-    assert stage.coverage({"the": 90, "hte": 5, "film": 3, "zz": 2}, covered) == {
+def test_sources_are_side_by_side_each_standardized_alone():
+    words, other = ["good", "bad", "xyz"], {"bad": np.ones(1), "xyz": np.array([3.0])}
+    matrix, covered = stage.side_by_side(words, {"one": FOUND, "two": other}, standardize=True)
+    assert matrix.tolist() == [[0, 0, 0], [0, 0, 0], [1, -1, 0], [-1, 1, -1], [0, 0, 1]]
+    assert matrix.dtype == np.float32
+    assert covered["one"].tolist() == [True, True, False]
+    assert covered["two"].tolist() == [False, True, True]
+
+
+def test_coverage_counts_occurrences_and_words_of_any_source():
+    one, two = np.array([True, False, False, False]), np.array([False, False, True, False])
+    counts = {"the": 90, "hte": 5, "film": 3, "zz": 2}
+    assert stage.coverage(counts, {"one": one, "two": two}) == {
         "coverage": 0.93,
         "vocabulary_coverage": 0.5,
         "missing": "hte zz",
+        "sources": {"one": 0.9, "two": 0.03},
     }

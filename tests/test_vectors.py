@@ -1,5 +1,7 @@
 """Word vectors that are learnt from the training part."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -34,7 +36,7 @@ def test_mutual_information_is_positive_for_pairs_that_are_more_frequent_than_by
 def test_words_in_the_same_contexts_have_the_same_direction():
     """The words 0 and 1 both occur between 2 and 3; the words 4 to 7 are another topic."""
     texts = [np.array(text) for text in ([2, 0, 3], [2, 1, 3], [4, 5, 6], [5, 6, 7], [7, 4, 5])]
-    vectors, has = learnt.from_words(texts * 5, 9, width=4, window=2)
+    vectors, has = learnt.learn(texts * 5, 9, width=4, window=2)
     unit = vectors[:8] / np.linalg.norm(vectors[:8], axis=1, keepdims=True)
     cosine = unit @ unit.T
     assert cosine[0, 1] > 0.99
@@ -44,27 +46,17 @@ def test_words_in_the_same_contexts_have_the_same_direction():
 
 def test_the_variables_of_blas_change_no_byte(monkeypatch):
     """Without fixed settings the kernels of Nehalem give other last digits."""
-    first, _ = learnt.from_words(TEXTS, WORDS, width=50, window=5)
+    first, _ = learnt.learn(TEXTS, WORDS, width=50, window=5)
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Nehalem")
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
-    second, _ = learnt.from_words(TEXTS, WORDS, width=50, window=5)
+    second, _ = learnt.learn(TEXTS, WORDS, width=50, window=5)
     assert first.tobytes() == second.tobytes()
     assert first.dtype == np.float32
 
 
-def test_labels_say_more_of_a_word_the_more_reviews_have_it():
-    texts = [np.array(words) for words in [[0, 0], [0], [1, 2], [1, 2]] * 20 + [[3], [4]]]
-    targets = np.array([[1], [1], [0], [0]] * 20 + [[1], [0]], dtype=np.float32)
-    [good, bad, also_bad, once_good, once_bad] = learnt.from_labels(texts, 5, targets)[:, 0]
-    assert good == pytest.approx(0.5 * 40 / (40 + learnt.SHRINKAGE))
-    assert bad == also_bad == -good
-    assert once_good == -once_bad == pytest.approx(0.5 / (1 + learnt.SHRINKAGE))
-
-
 def test_more_numbers_than_words_is_an_error():
-    settings = schema.CorpusVectors(width=3, window=1)
     with pytest.raises(PipelineError, match=r"2 words .* width 3; lower `embed.corpus.width`"):
-        stage.learn({"good": 9, "bad": 5}, "corpus", settings)
+        stage.learn({"good": 9, "bad": 5}, Path("train.parquet"), width=3, window=1)
 
 
 @pytest.mark.parametrize(

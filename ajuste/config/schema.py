@@ -239,7 +239,7 @@ class CorpusVectors(Params):
     window: Annotated[int, Field(gt=0, le=1000)]
 
 
-VectorSource = Literal["bundled", "stanford", "file", "corpus", "labels"]
+VectorSource = Literal["bundled", "stanford", "file", "corpus"]
 
 
 def _as_list(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """Word vectors that are learnt from the training part.
 
-`from_words` factorizes the positive pointwise mutual information of words that occur near each other
+They factorize the positive pointwise mutual information of words that occur near each other
 (Bullinaria and Levy, 2012). word2vec's skip-gram factorizes a shifted form of the same matrix
-implicitly (Levy and Goldberg, 2014). `from_labels` measures what the labels say of each word.
+implicitly (Levy and Goldberg, 2014), which takes longer and, with the reviews here, is no better (docs/experiments.md).
 
 The same reviews give the same bytes on every x86-64 processor with AVX2 (Linux), with any number of
 cores:
@@ -13,7 +13,7 @@ cores:
 - the dense products and decompositions are OpenBLAS's. It chooses code by the processor and divides
   sums by the number of cores, unless two variables fix both when it is loaded. So they run in a
   process that starts with `BLAS`.
-"""  # noqa: E501
+"""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -28,22 +28,19 @@ from scipy import sparse
 
 BLAS = {"OPENBLAS_NUM_THREADS": "1"}
 AVX2_BLAS = {"OPENBLAS_CORETYPE": "Haswell"}
-"""The code for AVX2, whose blocks do not depend on the caches. A processor without AVX2 cannot run it."""  # noqa: E501
+"""The code for AVX2, whose blocks do not depend on the caches; other processors cannot run it."""
 PROCESSOR = Path("/proc/cpuinfo")
 
 DECIMALS = 6
 SMOOTHING = 0.75
-"""The power of the frequencies of context words, against the bias to rare ones (Levy et al., 2015)."""  # noqa: E501
+"""The power of the frequency of a context word, against a bias to rare ones (Levy et al., 2015)."""
 ITERATIONS = 3
-SEED = 1
-"""Of the random start of the decomposition; another one changes its last digits only."""
+SEED = 1  # of the random start of the decomposition
 NOTHING = 1e-6  # a singular value that is smaller, compared with the largest, is rounding
-SHRINKAGE = 10
-"""As many reviews with the mean target are added to those of each word."""
 
 
-def from_words(
-    texts: Sequence[np.ndarray], vocabulary: int, width: int, window: int
+def learn(
+    texts: Sequence[Sequence[int]], vocabulary: int, width: int, window: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Vectors of words by the words around them.
 
@@ -52,7 +49,7 @@ def from_words(
     mutual information, times the roots of their singular values (Levy, Goldberg and Dagan, 2015).
 
     Args:
-        texts: for each review the places of its known words in the vocabulary, int64.
+        texts: for each review the places of its known words in the vocabulary.
         vocabulary: the number of words.
         width: of the vectors, at most `vocabulary`.
         window: the maximum distance of two words.
@@ -74,14 +71,14 @@ def from_words(
     return vectors, np.diff(table.indptr) > 0
 
 
-def cooccurrences(texts: Sequence[np.ndarray], vocabulary: int, window: int) -> sparse.csr_array:
-    """How often each pair of words is near each other; see `from_words`.
+def cooccurrences(texts: Sequence[Sequence[int]], vocabulary: int, window: int) -> sparse.csr_array:
+    """How often each pair of words is near each other; see `learn`.
 
     Returns:
         int64 (vocabulary, vocabulary), symmetric.
     """
-    apart = np.full(window, -1)  # between two reviews, so that no pair is of both
-    places = np.concatenate([apart, *(part for text in texts for part in (text, apart))])
+    apart = [-1] * window  # after each review, so that no pair is of two reviews
+    places = np.array([place for text in texts for place in (*text, *apart)], dtype=np.int64)
     total = sparse.csr_array((vocabulary, vocabulary), dtype=np.int64)
     for distance in range(1, window + 1):
         left, right = places[:-distance], places[distance:]
@@ -141,26 +138,3 @@ def _factorize(table: sparse.csr_array, width: int) -> np.ndarray:
     left, sizes, _ = randomized_svd(table, width, n_iter=ITERATIONS, random_state=SEED)
     sizes = np.where(sizes > NOTHING * sizes[0], sizes, 0)
     return left * np.sqrt(sizes)
-
-
-def from_labels(texts: Sequence[np.ndarray], vocabulary: int, targets: np.ndarray) -> np.ndarray:
-    """Vectors of words by the labels of the reviews in which they occur.
-
-    For each output of the network: by how much the mean target of the reviews with the word is
-    above the mean of all, shrunk towards 0 for rare words (see `SHRINKAGE`).
-
-    Args:
-        texts: for each review the places of its known words in the vocabulary, int64.
-        vocabulary: the number of words.
-        targets: float32 (reviews, outputs).
-
-    Returns:
-        float32 (vocabulary, outputs).
-    """
-    above = targets.astype(np.float64) - targets.mean(axis=0, dtype=np.float64)
-    sums, reviews = np.zeros((vocabulary, targets.shape[1])), np.zeros((vocabulary, 1))
-    for text, one in zip(texts, above, strict=True):
-        words = np.unique(text)
-        sums[words] += one
-        reviews[words] += 1
-    return (sums / (reviews + SHRINKAGE)).astype(np.float32)
