@@ -134,23 +134,23 @@ def coverage(
     }
 
 
-def learn(counts: dict[str, int], train: Path, width: int, window: int) -> vectors.Vectors:
+def learn(counts: dict[str, int], train: Path, options: schema.CorpusVectors) -> vectors.Vectors:
     """The vectors of the vocabulary that `ajuste.data.learnt` learns from the training part.
 
     Raises:
         PipelineError: the vocabulary has fewer words than the vectors have numbers, or the file is
             not readable.
     """
-    if len(counts) < width:
+    if len(counts) < options.width:
         raise PipelineError(
-            f"{VOCABULARY}: {len(counts):,} words are too few for vectors of width {width}; lower "
-            "`embed.corpus.width`"
+            f"{VOCABULARY}: {len(counts):,} words are too few for vectors of width "
+            f"{options.width}; lower `embed.corpus.width`"
         )
     with reading(train):
         reviews = pd.read_parquet(train)["review"]
     places = {word: place for place, word in enumerate(counts)}
     texts = [[places[word] for word in tokens(review) if word in places] for review in reviews]
-    found, has = learnt.learn(texts, len(counts), width, window)
+    found, has = learnt.learn(texts, len(counts), **options.model_dump())
     return {word: found[place] for word, place in places.items() if has[place]}
 
 
@@ -160,7 +160,7 @@ def main() -> None:
     settings = reader.load("embed", schema.Embed)
     wanted = {*counts, *(part for word in counts for pair in parts_of(word) for part in pair)}
     found = {
-        name: learn(counts, TRAIN, settings.corpus.width, settings.corpus.window)
+        name: learn(counts, TRAIN, settings.corpus)
         if name == "corpus"
         else lookup(wanted, getattr(settings, name), default_folder())
         for name in settings.source

@@ -233,10 +233,11 @@ class VectorFile(Params):
 
 
 class CorpusVectors(Params):
-    """`embed.corpus`: the width of the vectors, and the maximum distance of two words."""
+    """`embed.corpus`: the options of `ajuste.data.learnt.learn`."""
 
     width: Width
     window: Annotated[int, Field(gt=0, le=1000)]
+    sample: Share
 
 
 VectorSource = Literal["bundled", "stanford", "file", "corpus"]

@@ -2,7 +2,7 @@
 
 They factorize the positive pointwise mutual information of words that occur near each other
 (Bullinaria and Levy, 2012). word2vec's skip-gram factorizes a shifted form of the same matrix
-implicitly (Levy and Goldberg, 2014), which takes longer and, with the reviews here, is no better (docs/experiments.md).
+implicitly (Levy and Goldberg, 2014), takes longer and is no better here (docs/experiments.md).
 
 The same reviews give the same bytes on every x86-64 processor with AVX2 (Linux), with any number of
 cores:
@@ -34,13 +34,14 @@ PROCESSOR = Path("/proc/cpuinfo")
 DECIMALS = 6
 SMOOTHING = 0.75
 """The power of the frequency of a context word, against a bias to rare ones (Levy et al., 2015)."""
-ITERATIONS = 3
-SEED = 1  # of the random start of the decomposition
+ITERATIONS = 7
+"""Of the decomposition. With 3, the last numbers of a vector are inexact, and a GRU is worse."""
+SEED = 1  # of the random start of the decomposition, and of the places that are left out
 NOTHING = 1e-6  # a singular value that is smaller, compared with the largest, is rounding
 
 
 def learn(
-    texts: Sequence[Sequence[int]], vocabulary: int, width: int, window: int
+    texts: Sequence[Sequence[int]], vocabulary: int, width: int, window: int, sample: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Vectors of words by the words around them.
 
@@ -53,6 +54,7 @@ def learn(
         vocabulary: the number of words.
         width: of the vectors, at most `vocabulary`.
         window: the maximum distance of two words.
+        sample: see `thinned`.
 
     Returns:
         float32 (vocabulary, width), and bool (vocabulary,): the words that have a vector, those
@@ -62,7 +64,8 @@ def learn(
     Raises:
         MemoryError: the system ended the process for lack of memory, or could not start it.
     """
-    table = mutual_information(cooccurrences(texts, vocabulary, window))
+    kept = thinned([np.array(text, dtype=np.int64) for text in texts], vocabulary, sample)
+    table = mutual_information(cooccurrences(kept, vocabulary, window))
     with _fixed_blas(), ProcessPoolExecutor(1, get_context("spawn")) as process:
         try:
             vectors = process.submit(_factorize, table, width).result()
@@ -71,14 +74,32 @@ def learn(
     return vectors, np.diff(table.indptr) > 0
 
 
-def cooccurrences(texts: Sequence[Sequence[int]], vocabulary: int, window: int) -> sparse.csr_array:
+def thinned(texts: list[np.ndarray], vocabulary: int, sample: float) -> list[np.ndarray]:
+    """The texts without some occurrences of frequent words, so that a window reaches further.
+
+    Args:
+        texts: as for `learn`, int64.
+        vocabulary: the number of words.
+        sample: a word of the frequency f is kept with the probability sqrt(sample / f) + sample / f
+            (the code of word2vec; Mikolov et al., 2013). 0: all words are kept.
+    """
+    if not sample:
+        return texts
+    counts = np.bincount(np.concatenate(texts), minlength=vocabulary)
+    ratio = sample * counts.sum() / np.maximum(counts, 1)
+    probability = np.sqrt(ratio) + ratio
+    random = np.random.default_rng(SEED)
+    return [text[random.random(len(text)) < probability[text]] for text in texts]
+
+
+def cooccurrences(texts: list[np.ndarray], vocabulary: int, window: int) -> sparse.csr_array:
     """How often each pair of words is near each other; see `learn`.
 
     Returns:
         int64 (vocabulary, vocabulary), symmetric.
     """
-    apart = [-1] * window  # after each review, so that no pair is of two reviews
-    places = np.array([place for text in texts for place in (*text, *apart)], dtype=np.int64)
+    apart = np.full(window, -1)  # after each review, so that no pair is of two reviews
+    places = np.concatenate([part for text in texts for part in (text, apart)])
     total = sparse.csr_array((vocabulary, vocabulary), dtype=np.int64)
     for distance in range(1, window + 1):
         left, right = places[:-distance], places[distance:]
