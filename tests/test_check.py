@@ -1,5 +1,6 @@
 """The check of the whole `params.yaml`, and its messages."""
 
+import json
 import os
 import re
 import subprocess
@@ -17,8 +18,10 @@ from ajuste.training import networks
 from stages.check import main as check_main
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
-GIVEN = reader.parse(TEXT, "params.yaml") | {"model": "gru"}
-FREE = (("languages",), ("models",), ("gate", "bounds"))  # here the user chooses the keys
+# As JSON, so that a member of an ensemble is a copy of its entry and not the entry itself.
+GIVEN = json.loads(json.dumps(reader.parse(TEXT, "params.yaml") | {"model": "gru"}))
+# Here the user chooses the keys.
+FREE = (("languages",), ("models",), ("models", "ensemble", "members"), ("gate", "bounds"))
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 HEAVY = {"keras", "tensorflow", "pandas", "great_expectations", "matplotlib"}
 
@@ -98,6 +101,20 @@ def test_every_number_that_can_only_be_a_mistake_is_named():
         for value in wrong:
             (fault,) = faults(changed({".".join(place): value}))
             assert f"`{'.'.join(place)}`: " in fault
+
+
+def test_a_fault_of_an_entry_is_named_once_although_an_ensemble_has_it_as_a_member():
+    given = reader.parse(TEXT, "params.yaml")
+    given["models"]["linear"]["units"] = -1
+    (fault,) = faults(given)
+    assert fault.startswith("`models.linear.units`: ")
+
+
+def test_a_member_of_an_ensemble_must_be_a_network():
+    (fault,) = faults(changed({"models.ensemble.members.linear": {"network": "majority"}}))
+    assert fault.startswith(
+        "`models.ensemble.members.linear.network` is majority; a member must be"
+    )
 
 
 def test_a_huge_value_is_cut_in_the_message():

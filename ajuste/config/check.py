@@ -1,5 +1,6 @@
 """Find every fault of `params.yaml` before a stage runs."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +36,12 @@ def faults(given: dict[str, Any], check_entry: CheckEntry) -> list[str]:
         for name, entry in models.items():
             if isinstance(entry, dict):
                 found += _raised(check_entry, name, entry, task if name == model else None)
-    return found
+    return [fault for fault in found if _as_entry(fault) == fault or _as_entry(fault) not in found]
+
+
+def _as_entry(fault: str) -> str:
+    """The fault of a member of an ensemble, as that of the entry that the member is an alias of."""
+    return re.sub(r"`models\.[^.`]+\.members\.", "`models.", fault)
 
 
 def _raised(check: Callable[..., Any], *arguments: Any) -> list[str]:

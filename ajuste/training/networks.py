@@ -370,13 +370,14 @@ def _of_members(name: str, ensemble: EnsembleOptions, task: str | None) -> list[
     faults = []
     for member, entry in ensemble.members.items():
         try:
-            options(f"{name}.members.{member}", entry, task)
+            network = options(f"{name}.members.{member}", entry, task).network
         except reader.FaultsError as error:
             faults += error.faults
-        if entry.get("network") in UNTRAINED:
+            continue
+        if network in UNTRAINED:
             faults.append(
-                f"`models.{name}.members.{member}.network` is {entry['network']}; a member must be "
-                f"one of {', '.join(NETWORKS)}"
+                f"`models.{name}.members.{member}.network` is {network}; a member must be one of "
+                f"{', '.join(NETWORKS)}"
             )
     return faults
 
