@@ -15,7 +15,7 @@ from dvclive import Live
 
 from ajuste import tasks
 from ajuste.config import reader, schema
-from ajuste.data.encoder import PADDING, VOCABULARY_FILE, Encoder, read_vocabulary
+from ajuste.data.encoder import PADDING, VOCABULARY_FILE, Encoder, read_rows, read_vocabulary
 from ajuste.files import (
     ENVIRONMENT,
     FLOATS,
@@ -136,11 +136,13 @@ def main() -> None:
     backend.start(reader.load("threads", reader.Threads), portable)
     if portable and not backend.is_portable():
         print("train: no portable settings for this kind of processor or system")
-    source = Source(task, TOKENS, read_array(MATRIX), seed)
+    files = {part: TOKENS / f"{part}.npz" for part in PARTS}
+    rows = {part: read_rows(path) for part, path in files.items()}
+    source = Source(task, rows, read_array(MATRIX), seed)
     counts, labels = read_vocabulary(TOKENS / VOCABULARY_FILE), read_json(LABELS)
     made_with = environment.describe()
     settings = {"seed": seed, "task": task, "entry": entry, **made_with}
-    inputs = [*(TOKENS / f"{part}.npz" for part in PARTS), MATRIX, *CODE]
+    inputs = [*files.values(), MATRIX, *CODE]
 
     def checkpoint(network: str) -> Checkpoint:
         training = identity({**settings, "network": network}, inputs)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ajuste import tasks
-from ajuste.data.encoder import pad, read_part, write_part
+from ajuste.data.encoder import pad, read_part, read_rows, write_part
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +54,8 @@ def source(entry, tmp_path):
             elif task == "regression":
                 targets = labels[:, None].astype(np.float32)
             write_part(tmp_path / f"{part}.npz", rows, targets)
-        return entry.Source(task, tmp_path, MATRIX, 1)
+        rows = {part: read_rows(tmp_path / f"{part}.npz") for part in entry.PARTS}
+        return entry.Source(task, rows, MATRIX, 1)
 
     return make
 

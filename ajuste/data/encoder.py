@@ -95,6 +95,18 @@ def write_part(path: Path, rows: Sequence[Sequence[int]], targets: np.ndarray) -
     write_arrays(path, token_ids=token_ids, lengths=lengths, targets=targets)
 
 
+def read_rows(path: Path) -> tuple[list[np.ndarray], np.ndarray]:
+    """What `write_part` wrote: the token ids of each of n reviews, and the targets (n, outputs).
+
+    Raises:
+        PipelineError: the file is missing or damaged.
+    """
+    part = read_arrays(path)
+    with reading(path):
+        rows = np.split(part["token_ids"], np.cumsum(part["lengths"])[:-1])
+        return rows, part["targets"]
+
+
 def read_part(path: Path, max_length: int, keep: Keep) -> dict[str, np.ndarray]:
     """The reviews of a part, as a network reads them.
 
@@ -104,10 +116,8 @@ def read_part(path: Path, max_length: int, keep: Keep) -> dict[str, np.ndarray]:
     Raises:
         PipelineError: the file is missing or damaged.
     """
-    with reading(path):
-        part = read_arrays(path)
-        rows = np.split(part["token_ids"], np.cumsum(part["lengths"])[:-1])
-        return {"token_ids": pad(rows, max_length, keep), "targets": part["targets"]}
+    rows, targets = read_rows(path)
+    return {"token_ids": pad(rows, max_length, keep), "targets": targets}
 
 
 class _Settings(reader.Params):

@@ -3,8 +3,8 @@
 The lecture's remedies against overfitting: early stopping, dropout, a smaller network, a penalty on
 the weights. Against underfitting: more epochs, less regularization, a trained embedding, a larger
 network. Beyond the lecture: another learning rate, clipped gradients, another cell, pooling, a
-longer input, wider word vectors, more data, a look at the labels. A remedy changes only options
-that the network has: those of its entry in `params.yaml`, and those of every network.
+longer input, word vectors of the reviews, more data, a look at the labels. A remedy changes only
+options that the network has: those of its entry in `params.yaml`, and those of every network.
 """
 
 import shlex
@@ -168,8 +168,8 @@ def _against_underfitting(
     if not fit["improving"]:
         yield epochs
     if entry.get("embedding") in ("frozen", "trained") and settings["embed"]["source"] == "bundled":
-        wide = {"embed.source": "stanford"}
-        yield wide, "wider word vectors", "more numbers a word; a download of 862 MB"
+        own = {"embed.source": "corpus"}
+        yield own, "word vectors of these reviews", "learnt from the training part"
 
 
 def _larger(entry: dict[str, Any]) -> Iterator[Change]:

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dvclive import Live
 
 from ajuste import tasks
-from ajuste.data.encoder import Keep, read_part
+from ajuste.data.encoder import Keep, pad
 from ajuste.training import backend, calibration, ensemble, model_file, networks
 from ajuste.training.checkpoint import Checkpoint
 from ajuste.training.loop import Arrays, DivergedError, fit, scores
@@ -27,19 +26,23 @@ class Source:
 
     Attributes:
         task: a key of `ajuste.tasks.TASKS`.
-        tokens: the folder that the stage `tokenize` wrote.
+        rows: of the training and of the validation part, the token ids of each review and the
+            targets (see `ajuste.data.encoder.read_rows`).
         matrix: float32 (vocabulary, width), the word vectors.
         seed: of the initial weights, the order of the reviews and dropout.
     """
 
     task: str
-    tokens: Path
+    rows: dict[str, tuple[list[np.ndarray], np.ndarray]]
     matrix: np.ndarray
     seed: int
 
     def parts(self, max_length: int, keep: Keep) -> dict[str, Arrays]:
         """The training and the validation part, as a network reads them."""
-        return {part: read_part(self.tokens / f"{part}.npz", max_length, keep) for part in PARTS}
+        return {
+            part: {"token_ids": pad(rows, max_length, keep), "targets": targets}
+            for part, (rows, targets) in self.rows.items()
+        }
 
 
 @dataclass
