@@ -92,7 +92,7 @@ class Classifier:
         token_ids = self.encoder.encode(token_lists)
         predictions = self._predict(token_ids)
         effects = self._effects(token_ids, predictions) if why else [{} for _ in texts]
-        ids, end = self.encoder.ids, networks.known_ids(self.model)
+        ids, end = self.encoder.ids, networks.distinct_ids(self.model)
         return [
             Answer(
                 label=label,
@@ -108,7 +108,7 @@ class Classifier:
         ]
 
     def _known(self, token_ids: np.ndarray) -> np.ndarray:
-        return (token_ids > UNKNOWN) & (token_ids < networks.known_ids(self.model))
+        return (token_ids > UNKNOWN) & (token_ids < networks.distinct_ids(self.model))
 
     def _predict(self, token_ids: np.ndarray) -> np.ndarray:
         if not len(token_ids):
@@ -164,14 +164,17 @@ def _without(token_ids: np.ndarray, left_out: int) -> np.ndarray:
 
 def _check_fit(model: "keras.Model", encoder: Encoder, folder: Path) -> None:
     labels = len(output_names(encoder.task, encoder.labels))
+    members = [layer for layer in model.layers if isinstance(layer, backend.keras.Model)]
     for what, found, expected in (
         ("input", model.input_shape, (None, model.input_shape[1] and encoder.max_length)),
         ("output", model.output_shape, (None, labels)),
         *(
             ("vocabulary", (layer.input_dim,), (len(SPECIAL) + len(encoder.counts),))
-            for layer in model.layers
+            for network in members or [model]
+            for layer in network.layers
             # With `max_features`, the embedding follows an operation that bounds the token ids.
-            if isinstance(layer, backend.keras.layers.Embedding) and layer.input is model.inputs[0]
+            if isinstance(layer, backend.keras.layers.Embedding)
+            and layer.input is network.inputs[0]
         ),
     ):
         if found != expected:

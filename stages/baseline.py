@@ -51,6 +51,11 @@ def main() -> None:
         with reading(path := SPLIT / f"{part}.parquet"):
             table = pd.read_parquet(path)
         texts[part], targets[part] = table["review"], encode(task, table["label"], labels)
+    if not len(texts["test"]):
+        raise PipelineError(
+            f"{SPLIT}/test.parquet: no reviews, because `split.test` is 0, so nothing can be "
+            "scored; to train alone, run `dvc repro train`"
+        )
     try:
         vectorizer, train = linear.vectorize(texts["train"])
     except linear.NoNGramsError:

@@ -5,20 +5,19 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ajuste.config import reader, schema
 from ajuste.config.schema import BundledVectors, StanfordVectors, VectorFile
 from ajuste.data import learnt, vectors
 from ajuste.data.download import default_folder
-from ajuste.data.encoder import SPECIAL, VOCABULARY_FILE, read_vocabulary
-from ajuste.data.text import tokens
+from ajuste.data.encoder import SPECIAL, VOCABULARY_FILE, read_rows, read_vocabulary
 from ajuste.errors import PipelineError
-from ajuste.files import reading, replacing, write_json
+from ajuste.files import replacing, write_json
 from stages import check
 
-VOCABULARY = Path("data/tokens") / VOCABULARY_FILE
-TRAIN = Path("data/split/train.parquet")
+TOKENS = Path("data/tokens")
+VOCABULARY = TOKENS / VOCABULARY_FILE
+TRAIN = TOKENS / "train.npz"
 MATRIX = Path("data/embedding/matrix.npy")
 METRICS = Path("metrics/embed.json")
 MISSING_SHOWN = 10
@@ -146,12 +145,10 @@ def learn(counts: dict[str, int], train: Path, options: schema.CorpusVectors) ->
             f"{VOCABULARY}: {len(counts):,} words are too few for vectors of width "
             f"{options.width}; lower `embed.corpus.width`"
         )
-    with reading(train):
-        reviews = pd.read_parquet(train)["review"]
-    places = {word: place for place, word in enumerate(counts)}
-    texts = [[places[word] for word in tokens(review) if word in places] for review in reviews]
-    found, has = learnt.learn(texts, len(counts), **options.model_dump())
-    return {word: found[place] for word, place in places.items() if has[place]}
+    rows, _ = read_rows(train)
+    places = [row[row >= len(SPECIAL)] - len(SPECIAL) for row in rows]
+    found, has = learnt.learn(places, len(counts), **options.model_dump())
+    return {word: found[place] for place, word in enumerate(counts) if has[place]}
 
 
 def main() -> None:

@@ -127,6 +127,7 @@ def divide(
 
     Raises:
         PipelineError: there are too few reviews, and a part is empty or has no review of a class.
+            With `split.test: 0` the test part is empty.
     """
     part = assign(reviews, group, task, split)
     order = reviews["review"].map(lambda text: _order(text, split.seed))
@@ -135,6 +136,8 @@ def divide(
     for name in (TRAIN, VALIDATION, TEST):
         chosen = shuffled[part[shuffled] == name]
         parts[name] = reviews.loc[chosen, ["review", "label", "origin"]]
+        if name == TEST and not split.test and parts[name].empty:
+            continue
         missing = _classes(task, reviews["label"]) - _classes(task, parts[name]["label"])
         if missing or parts[name].empty:
             which = f" with the label {min(missing)!r}" if missing else ""

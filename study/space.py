@@ -167,22 +167,12 @@ def load(path: Path, given: dict[str, Any]) -> Space:
 def _not_searched(file: File, given: dict[str, Any]) -> Iterator[str]:
     """Faults of the keys: they must have an effect, and keep the losses comparable."""
     entry = given.get("models", {}).get(file.model) or {}
-    used = {file.model, *_texts(entry), *_texts(file.set)}  # an ensemble names its members
     for key in file.parameters:
         section, *below = key.split(".")
         if section not in SECTIONS or not below or below[-1] in OF_LOSS:
             yield f"`parameters.{key}` {CANNOT}"
-        elif section == "models" and entry and below[0] not in used:
+        elif section == "models" and entry and below[0] != file.model:
             yield f"`parameters.{key}` has no effect on `model: {file.model}`; remove it"
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """All texts in nested lists and dictionaries."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _texts(inner)
 
 
 def _distribution(values: list[Any] | Range) -> BaseDistribution:

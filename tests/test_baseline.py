@@ -106,6 +106,14 @@ def test_a_single_word_is_enough(in_tmp):
     assert read_json(stage.METRICS)["linear"]["test"]["loss"] == pytest.approx(np.log(2), abs=0.01)
 
 
+def test_without_a_test_part_nothing_is_scored(in_tmp):
+    write_parts("binary")
+    path = stage.SPLIT / "test.parquet"
+    pd.read_parquet(path).head(0).to_parquet(path)
+    with pytest.raises(PipelineError, match=r"`split.test` is 0, .* run `dvc repro train`"):
+        stage.main()
+
+
 def test_reviews_that_share_no_word_are_refused_in_one_line(in_tmp):
     write_parts("binary")
     path = stage.SPLIT / "train.parquet"

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ajuste import tasks
-from ajuste.data.encoder import pad, read_part, read_rows, write_part
+from ajuste.data.encoder import Encoder, pad, read_part, read_rows, write_part
+from ajuste.errors import PipelineError
 
 pytestmark = pytest.mark.slow
 
@@ -104,10 +105,19 @@ def test_an_ensemble_is_at_least_as_good_in_validation_as_its_members(entry, sou
 
 def test_an_ensemble_is_the_same_after_it_was_saved(entry, source, tmp_path):
     from ajuste.training import model_file
+    from serving.classifier import Classifier
 
     members = {"words": LINEAR, "cells": GRU}
     found, _ = train(entry, {"network": "ensemble", "members": members}, source())
     model_file.save(found.model, tmp_path / "model.keras")
+    for words in (len(MATRIX) - 2, 5):  # those of the training, and of another one
+        counts = {f"word{number}": 1 for number in range(words)}
+        Encoder(counts, 16, "both", "binary", ["no", "yes"]).save(tmp_path)
+        if words == 5:
+            with pytest.raises(PipelineError, match="the files are from two trainings"):
+                Classifier.load(tmp_path)
+        else:
+            Classifier.load(tmp_path)
     loaded = model_file.load(tmp_path / "model.keras")
     token_ids = found.parts["validation"]["token_ids"]
     assert np.array_equal(model_file.predict(loaded, token_ids), found.predictions["validation"])

@@ -31,13 +31,17 @@ ELSEWHERE = [
 
 
 def test_another_folder_language_processor_and_number_of_threads_change_nothing(
-    reproduced, tmp_path
+    reproduced, copy, tmp_path
 ):
     start, done = reproduced
     clone = shutil.copytree(start, identical.place(tmp_path, 9), symlinks=True)
     assert set(ELSEWHERE) < set(identical.ENVIRONMENTS)
-    identical.run(clone, "gru", *ELSEWHERE)
+    default = yaml.safe_load((start / "params.yaml").read_text(encoding="utf-8"))["model"]
+    identical.run(clone, default, *ELSEWHERE)
     assert compared(done, clone) == SAME
+    identical.run(copy, "gru")
+    identical.run(clone, "gru", *ELSEWHERE)
+    assert compared(copy, clone) == SAME
 
 
 def test_a_study_trains_the_networks_that_repro_trains(reproduced, copy, tmp_path):

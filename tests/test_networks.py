@@ -179,7 +179,7 @@ def test_max_features_is_the_number_of_token_ids(networks, model_file, name, cha
         model_file.predict(model, np.full((1, LENGTH), id_, np.int32)) for id_ in (19, 20, 1)
     )
     assert above == unknown != last
-    assert networks.known_ids(model) == 20
+    assert networks.distinct_ids(model) == 20
 
 
 # The lecture's vocabulary and width: 92,547 words, 100 wide, padded to 100.

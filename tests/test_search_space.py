@@ -75,15 +75,6 @@ def test_a_file_whose_name_cannot_name_an_experiment_is_refused(tmp_path):
         load(tmp_path, UNITS, name="a space")
 
 
-def test_an_ensemble_may_search_the_options_of_its_members(tmp_path):
-    searched = {"models.lstm.units": [8, 9], "models.gru.units": [8, 9]}
-    with pytest.raises(PipelineError, match=r"models\.nn\.units` has no effect"):
-        load(tmp_path, {"models.nn.units": [[8], [9]]}, set={"models.gru.members": ["lstm"]})
-    with pytest.raises(PipelineError) as caught:  # only that the GRU has no such option
-        load(tmp_path, searched, set={"models.gru.members": ["lstm"]})
-    assert "has no effect" not in str(caught.value)
-
-
 def test_integers_stay_integers_and_floats_are_short(tmp_path):
     found = load(
         tmp_path,

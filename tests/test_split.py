@@ -264,7 +264,17 @@ def test_too_few_reviews_are_refused():
         divide(table(6))
 
 
-@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.0, 0.1), (0.1, 0.0)])
+def test_without_a_test_part_its_reviews_are_for_training(in_tmp):
+    settings = stage.Split(seed=1, validation=0.1, test=0, by="review")
+    parts = stage.divide(table(100), table(100)["review"], "binary", settings)
+    assert {name: len(part) for name, part in parts.items()} == {
+        "train": 90,
+        "validation": 10,
+        "test": 0,
+    }
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.0, 0.1), (1.0, 0.0)])
 def test_shares_that_leave_nothing_to_train_are_refused(shares):
-    with pytest.raises(ValueError, match="their sum below 1"):
+    with pytest.raises(ValueError, match=r"and with `test` below 1|less than 1"):
         stage.Split(seed=1, validation=shares[0], test=shares[1], by="review")

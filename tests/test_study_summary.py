@@ -45,7 +45,7 @@ def test_the_summary_shows_the_three_parts(reproduced, tmp_path, monkeypatch, ca
     summary.main()
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:2]] == ["training:", "validation:"]
-    assert lines[3].split()[:5] == ["test", "part", "gru", "linear", "majority"]
+    assert lines[3].split()[:5] == ["test", "part", "linear", "linear", "baseline"]
     assert re.fullmatch(r"accuracy( +0\.\d{3}){4} to 0\.\d{3}", lines[4])
     assert {"negative", "positive"} <= {line.split()[0] for line in lines if line}
     assert any("where the linear baseline gets" in line for line in lines)

@@ -16,7 +16,7 @@ BESIDE = {"linear": {"test": {"accuracy": 0.9, "loss": 0.2}}, "majority": {"test
 
 def test_the_network_is_beside_the_baselines_and_its_classes_below():
     assert tables.results("gru", "binary", TESTED, BESIDE) == (
-        "test part    gru  linear baseline  majority baseline     95 % interval\n"
+        "test part    gru  linear baseline  majority baseline   95 % interval\n"
         "accuracy   0.823            0.900                  -  0.807 to 0.837\n"
         "loss       0.392            0.200              0.690\n"
         "roc auc        -                -                  -\n"

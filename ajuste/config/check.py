@@ -1,7 +1,6 @@
 """Find every fault of `params.yaml` before a stage runs."""
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ajuste.config import reader, schema
@@ -36,12 +35,27 @@ def faults(given: dict[str, Any], check_entry: CheckEntry) -> list[str]:
         for name, entry in models.items():
             if isinstance(entry, dict):
                 found += _raised(check_entry, name, entry, task if name == model else None)
-    return [fault for fault in found if _as_entry(fault) == fault or _as_entry(fault) not in found]
+    return found + list(_aliases(given, "", {}))
 
 
-def _as_entry(fault: str) -> str:
-    """The fault of a member of an ensemble, as that of the entry that the member is an alias of."""
-    return re.sub(r"`models\.[^.`]+\.members\.", "`models.", fault)
+def _aliases(value: Any, key: str, seen: dict[int, str]) -> Iterator[str]:
+    """Mappings that are one object; DVC would merge the old values of one into the new ones.
+
+    Args:
+        value: of `key`.
+        key: for example `models.linear`.
+        seen: the first key of each object.
+    """
+    if not isinstance(value, dict):
+        return
+    if (first := seen.setdefault(id(value), key)) != key:
+        yield (
+            f"`{key}` is a YAML alias of `{first}`; write its values out: `dvc exp run -S` would "
+            "change neither"
+        )
+        return
+    for name, inner in value.items():
+        yield from _aliases(inner, f"{key}.{name}".lstrip("."), seen)
 
 
 def _raised(check: Callable[..., Any], *arguments: Any) -> list[str]:

@@ -200,8 +200,8 @@ class Split(Params):
 
     @model_validator(mode="after")
     def _leaves_some_to_train(self) -> "Split":
-        if self.validation <= 0 or self.test <= 0 or self.validation + self.test >= 1:
-            raise ValueError("`validation` and `test` must each be above 0, and their sum below 1")
+        if self.validation <= 0 or self.validation + self.test >= 1:
+            raise ValueError("`validation` must be above 0, and with `test` below 1")
         return self
 
 

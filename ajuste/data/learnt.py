@@ -2,7 +2,7 @@
 
 They factorize the positive pointwise mutual information of words that occur near each other
 (Bullinaria and Levy, 2012). word2vec's skip-gram factorizes a shifted form of the same matrix
-implicitly (Levy and Goldberg, 2014), takes longer and is no better here (docs/experiments.md).
+implicitly (Levy and Goldberg, 2014), takes longer and is no better here (docs/networks.md).
 
 The same reviews give the same bytes on every x86-64 processor with AVX2 (Linux), with any number of
 cores:
@@ -41,7 +41,7 @@ NOTHING = 1e-6  # a singular value that is smaller, compared with the largest, i
 
 
 def learn(
-    texts: Sequence[Sequence[int]], vocabulary: int, width: int, window: int, sample: float
+    texts: Sequence[np.ndarray], vocabulary: int, width: int, window: int, sample: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Vectors of words by the words around them.
 
@@ -50,7 +50,7 @@ def learn(
     mutual information, times the roots of their singular values (Levy, Goldberg and Dagan, 2015).
 
     Args:
-        texts: for each review the places of its known words in the vocabulary.
+        texts: for each review the places of its known words in the vocabulary, of whole numbers.
         vocabulary: the number of words.
         width: of the vectors, at most `vocabulary`.
         window: the maximum distance of two words.
@@ -64,7 +64,7 @@ def learn(
     Raises:
         MemoryError: the system ended the process for lack of memory, or could not start it.
     """
-    kept = thinned([np.array(text, dtype=np.int64) for text in texts], vocabulary, sample)
+    kept = thinned(texts, vocabulary, sample)
     table = mutual_information(cooccurrences(kept, vocabulary, window))
     with _fixed_blas(), ProcessPoolExecutor(1, get_context("spawn")) as process:
         try:
@@ -74,7 +74,7 @@ def learn(
     return vectors, np.diff(table.indptr) > 0
 
 
-def thinned(texts: list[np.ndarray], vocabulary: int, sample: float) -> list[np.ndarray]:
+def thinned(texts: Sequence[np.ndarray], vocabulary: int, sample: float) -> list[np.ndarray]:
     """The texts without some occurrences of frequent words, so that a window reaches further.
 
     Args:

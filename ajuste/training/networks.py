@@ -173,11 +173,11 @@ def _bounded(token_ids: "keras.KerasTensor", max_features: int) -> "keras.KerasT
     return backend.keras.ops.where(token_ids < max_features, token_ids, UNKNOWN)
 
 
-def known_ids(model: "keras.Model") -> int:
+def distinct_ids(model: "keras.Model") -> int:
     """How many token ids a network tells apart: all larger ones count as unknown to it."""
     inner = [layer for layer in model.layers if isinstance(layer, backend.keras.Model)]
     if inner:
-        return max(map(known_ids, inner))
+        return max(map(distinct_ids, inner))
     for layer in model.layers:
         if layer.name == "embedding":
             return layer.input_dim
