@@ -85,8 +85,8 @@ def slices(
     return {**found, "with rare words": rare, "without rare words": ~rare}
 
 
-def tell(main: str, overall: dict[str, scores.Score]) -> Iterator[str]:
-    """The main score with its interval and the loss; for classes also the calibration error."""
+def tell(main: str, overall: dict[str, Any]) -> Iterator[str]:
+    """The main score with its interval and the loss; for classes also the calibration."""
     value = "is not defined" if overall[main] is None else f"{overall[main]:.3f}"
     line = f"{main.replace('_', ' ')} {value} on {overall['reviews']:,} test reviews"
     if "groups" in overall:
@@ -101,6 +101,10 @@ def tell(main: str, overall: dict[str, scores.Score]) -> Iterator[str]:
             f"calibration error {error:.3f}; a perfectly calibrated network would show about "
             f"{floor:.3f} on as many reviews, by chance"
         )
+    if "sure" in overall:
+        answers, wrong = overall["sure"].values()
+        share = f" ({wrong / answers:.1%})" if answers else ""
+        yield f"{answers:,} answers surer than {scores.SURE}; {wrong:,}{share} are wrong"
 
 
 def surest_errors(
@@ -207,6 +211,8 @@ def main() -> None:
             f"params.yaml: `evaluate.score` is {main_score!r}, which needs labels that are all "
             f"numbers; choose another score or null"
         )
+    if task not in NUMERIC:
+        overall["sure"] = scores.sure(task, targets, predictions)
     of_classes = scores.classes(task, targets, predictions, labels, threshold)
     words = [tokens(text) for text in reviews["review"]]
     members = slices(words, encoder.counts, language.negations)

@@ -187,6 +187,17 @@ def test_the_floor_worked_out_by_hand():
     assert scores.calibration_error_floor("binary", sure) == 0
 
 
+def test_sure_answers_that_are_wrong_are_counted():
+    yes, no = [1.0], [0.0]
+    targets, predictions = np.array([yes, yes, no, no, no]), [[0.99], [0.04], [0.96], [0.9], [0.01]]
+    found = scores.sure("binary", targets, np.array(predictions, dtype=np.float32))
+    assert found == {"answers": 4, "wrong": 2}
+    found = scores.sure("multilabel", np.array([[1, 0]]), np.array([[0.03, 0.02]]))
+    assert found == {"answers": 2, "wrong": 1}
+    three = np.array([[0.97, 0.02, 0.01], [0.5, 0.3, 0.2]])
+    assert scores.sure("multiclass", np.eye(3)[[1, 1]], three) == {"answers": 1, "wrong": 1}
+
+
 def test_numbers_have_no_calibration():
     found = scores.score("regression", "mean_squared_error", TARGETS, PROBABILITY, ["0", "1"])
     assert not any("calibration" in name for name in found)

@@ -28,6 +28,8 @@ from ajuste.tasks import (
 
 CALIBRATION_BINS = 10
 CURVE_POINTS = 200
+SURE = 0.95
+"""An answer with a higher probability is sure; few of those should be wrong."""
 ENDS = np.array([0.025, 0.975])
 """The quantiles between which an interval lies."""
 RESAMPLES, SEED = 1_000, 1
@@ -386,6 +388,24 @@ def _calibration_error(
     within = (bins == place for place in range(CALIBRATION_BINS))
     sums = [(weights[:, chosen] * distance[chosen]).sum(axis=1) for chosen in within]
     return np.abs(sums).sum(axis=0) / weights.sum(axis=1)
+
+
+def sure(task: str, targets: np.ndarray, predictions: np.ndarray) -> dict[str, int]:
+    """How many answers have a probability above `SURE`, and how many of those are wrong.
+
+    For multilabel each label of each review is an answer.
+
+    Args:
+        task: a task of classes.
+        targets: (n, outputs).
+        predictions: (n, outputs).
+    """
+    happened, probability = _calibration_cases(task, targets, predictions)
+    if task != "multiclass":  # the answer is the more probable one of yes and no
+        no = probability < THRESHOLD
+        happened, probability = happened ^ no, np.where(no, 1 - probability, probability)
+    above = probability > SURE
+    return {"answers": int(above.sum()), "wrong": int((above & ~happened).sum())}
 
 
 def calibration_error_floor(task: str, predictions: np.ndarray) -> float:
