@@ -16,6 +16,7 @@ from pull_request.compared import REFERENCE, Compared
 from pull_request.revision import Result
 from pull_request.trainings import SEEDS, Side
 from pull_request.units import amount, margin, named
+from study.collect import BASELINE
 
 SCORES = {"calibration_error", *(score for task in TASKS.values() for score in task.scores)}
 MANY = 20  # seeds a side; nobody trains more
@@ -151,7 +152,8 @@ def proposed(side: Side) -> list[str]:
     """A bound of the main score that a side keeps: the rule, and the line for `gate`.
 
     It is the worse end of the 95 % interval, of several trainings the worst one, rounded away from
-    the score to two decimals. A side or a score without an interval gives an empty list.
+    the score to two decimals. A side or a score without an interval gives an empty list; there is
+    no bound that the majority baseline would keep.
     """
     upper = bool(side.results) and side.score in LOWER_IS_BETTER
     name, way = ("high", "up") if upper else ("low", "down")
@@ -160,6 +162,14 @@ def proposed(side: Side) -> list[str]:
         return []
     end, rounding = (max(ends), ROUND_CEILING) if upper else (min(ends), ROUND_FLOOR)
     bound = Decimal(str(end)).quantize(Decimal("0.01"), rounding)
+    majority = side.results[0].metrics.get(BASELINE, {}).get("majority", {}).get("test", {})
+    known = majority.get(side.score)
+    if known is not None and (bound >= known if upper else bound <= known):
+        return [
+            f"No bound for gate is proposed yet: the interval of the {named(side.score)} on the "
+            f"base reaches that of the majority baseline, {known:.3f}; more test reviews make it "
+            "narrower"
+        ]
     return [
         f"A bound for gate in params.yaml is the {'upper' if upper else 'lower'} end of the 95 % "
         f"interval of the {named(side.score)} on the base, rounded {way} to two decimals:",

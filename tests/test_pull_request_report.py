@@ -376,6 +376,21 @@ def test_empty_bounds_pass_and_the_base_proposes_one(score, ends, line):
     assert (f"\n\n`{line}`\n\n" in written(base, head)) == bool(line)
 
 
+@pytest.mark.parametrize(
+    ("score", "end", "majority"), [("accuracy", ("low", 0.79), 0.8), ("loss", ("high", 0.7), 0.69)]
+)
+def test_no_bound_is_proposed_that_guessing_would_keep(score, end, majority):
+    base, head = sides(80, 5, gate=bounds(bounds={}, allow=["drop"]))
+    one = base.results[0]
+    for training in base.results:
+        training.scores[f"{score}_{end[0]}"] = end[1]
+    one.metrics["metrics/baseline.json"] = {"majority": {"test": {score: majority}}}
+    base = replace(base, revision=revision("main", evaluate={"score": score}))
+    (said,) = outcome(base, head).notes
+    assert said.startswith("No bound for gate is proposed yet: the interval of the ")
+    assert f"that of the majority baseline, {majority:.3f};" in said
+
+
 def test_a_bound_of_another_task_is_not_checked():
     base, head = sides(80, 5, gate=bounds(bounds={"r2": 0.5, "acuracy": 0.5}))
     found = outcome(base, head)
