@@ -31,7 +31,8 @@ from ajuste.data.vectors import bundled
 from ajuste.errors import PipelineError, run
 from ajuste.files import read_json
 from ajuste.tasks import THRESHOLD, encode
-from ajuste.training import backend, loop, model_file, networks
+from ajuste.training import backend, entry_schema, loop, model_file
+from ajuste.training.build import build
 from ajuste.training.options import compile_model
 from benchmarks.difference import table
 from stages import embed, fetch, split
@@ -106,7 +107,7 @@ def right(model: str, seed: int, learnt: np.ndarray, asked: np.ndarray) -> np.nd
         bool (asked,).
     """
     known, entry = corpus(), reader.load(f"models.{model}", dict[str, Any])
-    options = networks.options(model, entry)
+    options = entry_schema.options(model, entry)
     min_count = reader.load("tokenize.min_count", reader.Positive)
     counts = count_words([known.words[place] for place in learnt], min_count)
     encoder = Encoder(counts, options.max_length, options.keep, "binary", known.labels)
@@ -115,7 +116,7 @@ def right(model: str, seed: int, learnt: np.ndarray, asked: np.ndarray) -> np.nd
     token_ids = encoder.encode([known.words[place] for place in learnt])
     part = {"token_ids": token_ids, "targets": known.targets[learnt]}
     backend.seed(seed)
-    network, options = networks.build(model, entry, matrix, train=part)
+    network, options = build(model, entry, matrix, train=part)
     compile_model(
         network, options, loop.steps_per_epoch(len(learnt), options.batch_size) * options.epochs
     )

@@ -18,7 +18,8 @@ from ajuste.config import reader
 from ajuste.data.encoder import read_part
 from ajuste.errors import run
 from ajuste.files import read_array
-from ajuste.training import backend, loop, networks
+from ajuste.training import backend, entry_schema, loop
+from ajuste.training.build import build
 from ajuste.training.environment import cores
 from ajuste.training.options import compile_model
 
@@ -38,11 +39,11 @@ def trained(model: str, threads: int, portable: bool) -> tuple[str, list[float]]
     backend.seed(1)
     entry = reader.load(f"models.{model}", dict[str, Any]) | {"epochs": 1}
     task = reader.load("task", str)
-    asked = networks.options(model, entry, task)
+    asked = entry_schema.options(model, entry, task)
     part = read_part(TRAIN, asked.max_length, asked.keep)
     train = loop.first(part, BATCHES * entry["batch_size"])
     outputs = train["targets"].shape[1]
-    network, options = networks.build(model, entry, read_array(MATRIX), task, outputs, train)
+    network, options = build(model, entry, read_array(MATRIX), task, outputs, train)
     compile_model(network, options, BATCHES)
     loop.run_epochs(network, options, train, seed=1)
     weights = b"".join(weight.numpy().tobytes() for weight in network.trainable_weights)

@@ -13,7 +13,8 @@ from ajuste.data.text import tokens
 from ajuste.errors import PipelineError
 from ajuste.files import check_readable
 from ajuste.tasks import decode, output_names
-from ajuste.training import backend, model_file, networks
+from ajuste.training import backend, model_file
+from ajuste.training.build import distinct_ids
 
 if TYPE_CHECKING:
     from ajuste.training.backend import keras
@@ -92,7 +93,7 @@ class Classifier:
         token_ids = self.encoder.encode(token_lists)
         predictions = self._predict(token_ids)
         effects = self._effects(token_ids, predictions) if why else [{} for _ in texts]
-        ids, end = self.encoder.ids, networks.distinct_ids(self.model)
+        ids, end = self.encoder.ids, distinct_ids(self.model)
         return [
             Answer(
                 label=label,
@@ -108,7 +109,7 @@ class Classifier:
         ]
 
     def _known(self, token_ids: np.ndarray) -> np.ndarray:
-        return (token_ids > UNKNOWN) & (token_ids < networks.distinct_ids(self.model))
+        return (token_ids > UNKNOWN) & (token_ids < distinct_ids(self.model))
 
     def _predict(self, token_ids: np.ndarray) -> np.ndarray:
         if not len(token_ids):

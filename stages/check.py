@@ -10,7 +10,7 @@ from ajuste import errors
 from ajuste.config import check, reader
 from ajuste.config.reader import FaultsError
 from ajuste.repository import integrity
-from ajuste.training import networks
+from ajuste.training import entry_schema
 
 
 def demand() -> None:
@@ -19,7 +19,7 @@ def demand() -> None:
     Raises:
         PipelineError: it cannot be read, or it has faults; the message names all of them.
     """
-    if found := check.faults(reader.read(), networks.options):
+    if found := check.faults(reader.read(), entry_schema.options):
         raise FaultsError(reader.FILE, found)
 
 

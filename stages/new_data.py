@@ -13,7 +13,7 @@ from ajuste.errors import PipelineError, excerpt, printable
 from ajuste.files import write_text
 from ajuste.repository.git import git
 from ajuste.tasks import TASKS
-from ajuste.training import networks
+from ajuste.training import entry_schema
 
 IN_GIT = 5_000_000
 """The bytes of a file that is proposed for Git; a larger one is for DVC."""
@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> None:
     if asked.write:
         values = {one.key: one.value for one in found.settings}
         text = with_values(reader.FILE.read_text(encoding="utf-8"), values)
-        if faults := check.faults(reader.parse(text, reader.FILE), networks.options):
+        if faults := check.faults(reader.parse(text, reader.FILE), entry_schema.options):
             raise reader.FaultsError(f"{reader.FILE} is unchanged, the proposal has faults", faults)
         write_text(reader.FILE, text)
         print(f"\n{reader.FILE}: written. Next:")

@@ -15,7 +15,14 @@ from dvclive import Live
 
 from ajuste import tasks
 from ajuste.config import reader, schema
-from ajuste.data.encoder import PADDING, VOCABULARY_FILE, Encoder, read_rows, read_vocabulary
+from ajuste.data.encoder import (
+    PADDING,
+    VOCABULARY_FILE,
+    Arrays,
+    Encoder,
+    read_rows,
+    read_vocabulary,
+)
 from ajuste.files import (
     ENVIRONMENT,
     FLOATS,
@@ -26,10 +33,10 @@ from ajuste.files import (
     write_arrays,
     write_json,
 )
-from ajuste.training import backend, environment, gradients, model_file, networks, threshold
+from ajuste.training import backend, entry_schema, environment, gradients, model_file, threshold
 from ajuste.training.checkpoint import Checkpoint, identity
 from ajuste.training.entry import PARTS, Source, train
-from ajuste.training.loop import GRADIENT_REVIEWS, Arrays, DivergedError, scores
+from ajuste.training.loop import GRADIENT_REVIEWS, DivergedError, scores
 from ajuste.training.options import Options, keras_loss
 from stages import check
 
@@ -157,7 +164,7 @@ def main() -> None:
                 trained = train(name, entry, source, live, checkpoint)
             except DivergedError as error:
                 if error.model:
-                    save(error.model, encoder(networks.options(name, entry, task)))
+                    save(error.model, encoder(entry_schema.options(name, entry, task)))
                 raise
         options, weights, predictions = trained.options, trained.weights, trained.predictions
         targets = {part: arrays["targets"] for part, arrays in trained.parts.items()}

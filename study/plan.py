@@ -19,7 +19,7 @@ from ajuste.config.nested import flatten
 from ajuste.errors import PipelineError
 from ajuste.evaluation import remedies
 from ajuste.evaluation.fit import OVERFITTING, UNDERFITTING
-from ajuste.training import networks
+from ajuste.training import entry_schema
 
 REMEDY = "-remedy"
 LONELY = "`seeds` does not go with `follow` or `expected`, which are about one training"
@@ -253,11 +253,11 @@ def caused(
     experiments: list[Experiment], given: dict[str, Any]
 ) -> Iterator[tuple[Experiment, str]]:
     """The faults that the overrides of each experiment cause (see `check`)."""
-    before = faults(given, networks.options)
+    before = faults(given, entry_schema.options)
     for experiment in experiments:
         try:
             command(experiment, given)
-            after = faults(merged(given, experiment.overrides), networks.options)
+            after = faults(merged(given, experiment.overrides), entry_schema.options)
         except PipelineError as error:
             after = [str(error)]
         yield from ((experiment, one) for one in after if one not in before)

@@ -13,7 +13,7 @@ from conftest import ROOT
 
 from ajuste.config import check, reader, schema
 from ajuste.errors import PipelineError
-from ajuste.training import networks
+from ajuste.training import entry_schema
 from stages.check import main as check_main
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ HEAVY = {"keras", "tensorflow", "pandas", "great_expectations", "matplotlib"}
 
 
 def faults(given: dict) -> list[str]:
-    return check.faults(given, networks.options)
+    return check.faults(given, entry_schema.options)
 
 
 def paths(tree: dict, above: tuple = ()) -> list[tuple]:
@@ -349,7 +349,7 @@ def test_faults_of_all_sections_are_named_at_once():
 
 def test_missing_options_are_all_named():
     with pytest.raises(PipelineError) as error:
-        networks.options("mine", {"network": "gru", "optimizer": "adam"})
+        entry_schema.options("mine", {"network": "gru", "optimizer": "adam"})
     for option in ("units", "embedding", "epochs"):
         assert f"`models.mine.{option}`" in str(error.value)
 

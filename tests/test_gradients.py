@@ -16,7 +16,8 @@ def gradients():
 
 
 def network(max_length=6, **entry):
-    from ajuste.training import backend, networks
+    from ajuste.training import backend
+    from ajuste.training.build import build
 
     backend.seed(1)
     common = {
@@ -27,7 +28,7 @@ def network(max_length=6, **entry):
         "batch_size": 3,
         "epochs": 1,
     }
-    return networks.build("mine", {**common, **entry, "max_length": max_length}, MATRIX)[0]
+    return build("mine", {**common, **entry, "max_length": max_length}, MATRIX)[0]
 
 
 def test_the_gradient_of_a_logistic_regression_worked_out_by_hand(gradients):

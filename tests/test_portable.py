@@ -41,7 +41,8 @@ PROGRAM = """if True:
 
     import numpy as np
 
-    from ajuste.training import backend, loop, networks, portable
+    from ajuste.training import backend, loop, portable
+    from ajuste.training.build import build
     from ajuste.training.options import compile_model
 
     if sys.argv[1]:
@@ -62,7 +63,7 @@ PROGRAM = """if True:
     for network, options in own.items():
         backend.seed(1)
         entry = {"network": network, **common, **options}
-        model, checked = networks.build(network, {**entry, "max_length": 20}, matrix)
+        model, checked = build(network, {**entry, "max_length": 20}, matrix)
         compile_model(model, checked, 6)
         loop.run_epochs(model, checked, {"token_ids": token_ids, "targets": targets}, 1)
         weights = b"".join(weight.tobytes() for weight in model.get_weights())
@@ -107,7 +108,8 @@ def test_no_training_contains_an_estimate(network, task, optimizer):
     """Intel and AMD estimate 1 / x and 1 / sqrt(x) differently; 1 / x of one number is exact."""
     from tensorflow.python.eager import context
 
-    from ajuste.training import loop, networks
+    from ajuste.training import loop
+    from ajuste.training.build import build
     from ajuste.training.options import compile_model
 
     outputs = 1 if task in ("binary", "regression") else 3
@@ -121,7 +123,7 @@ def test_no_training_contains_an_estimate(network, task, optimizer):
         entry |= {"units": [4]}
         del entry["recurrent_dropout"]
     matrix = np.zeros((5, 3), np.float32)
-    model, options = networks.build("x", {**entry, "max_length": 4}, matrix, task, outputs)
+    model, options = build("x", {**entry, "max_length": 4}, matrix, task, outputs)
     compile_model(model, options, 2)
     context.context().enable_run_metadata()
     loop.run_epochs(model, options, part, 1)

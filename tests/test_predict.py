@@ -64,7 +64,7 @@ def test_no_text_and_text_without_a_known_word(classifier):
 )
 def test_a_word_beyond_max_features_is_not_known(network):
     """The vocabulary has three words; the network knows two of them."""
-    from ajuste.training import networks
+    from ajuste.training.build import build
     from serving.classifier import Classifier
 
     entry = {
@@ -76,7 +76,7 @@ def test_a_word_beyond_max_features_is_not_known(network):
         "batch_size": 1,
         "epochs": 1,
     }
-    model, _ = networks.build("small", {**entry, "max_length": 3}, np.zeros((5, 2), np.float32))
+    model, _ = build("small", {**entry, "max_length": 3}, np.zeros((5, 2), np.float32))
     encoder = Encoder({"good": 9, "bad": 7, "film": 5}, 3, "last", "binary", ["a", "b"])
     unknown = np.isnan(Classifier(model, encoder).predict(["film", "good film", "bad", "other"]))
     assert unknown[:, 0].tolist() == [True, False, False, True]
@@ -196,15 +196,14 @@ TRAINING |= {"batch_size": 1, "epochs": 1}
 @pytest.mark.parametrize("keep", ["first", "last"])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_what_a_word_does_is_the_change_of_the_answer_without_it(network, keep, monkeypatch):
-    from ajuste.training import backend, networks
+    from ajuste.training import backend
+    from ajuste.training.build import build
     from serving import classifier
 
     monkeypatch.setattr(classifier, "VARIANTS", 8)  # two variants at once
     backend.seed(1)
     matrix = np.random.default_rng(1).normal(size=(7, 2)).astype(np.float32)
-    model, _ = networks.build(
-        "small", {"max_length": 4} | network | TRAINING, matrix, "multiclass", 3
-    )
+    model, _ = build("small", {"max_length": 4} | network | TRAINING, matrix, "multiclass", 3)
     counts = dict.fromkeys(("good", "bad", "film", "rare", "other"), 9)
     model = classifier.Classifier(model, Encoder(counts, 4, keep, "multiclass", ["a", "b", "c"]))
     seen = "bad film bad rare"  # with `max_features: 6` the network does not know `other`

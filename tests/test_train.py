@@ -54,7 +54,8 @@ DENSE = {"network": "dense", "units": [8]}  # fast to compile
 
 
 def network(patience=0, epochs=6, task="binary", **changes):
-    from ajuste.training import backend, networks
+    from ajuste.training import backend
+    from ajuste.training.build import build
 
     entry = {
         "network": "gru",
@@ -72,7 +73,7 @@ def network(patience=0, epochs=6, task="binary", **changes):
     backend.keras.utils.clear_session()  # so that layers have the names they have in a new process
     backend.seed(1)
     matrix = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
-    return networks.build("gru", {"max_length": 12, **entry}, matrix, task)
+    return build("gru", {"max_length": 12, **entry}, matrix, task)
 
 
 def fit(model, options, log=None, task="binary", checkpoint=None, reviews=None, callback=None):
@@ -216,7 +217,8 @@ def test_the_summary_measures_both_parts_in_the_same_way(stage, trained):
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
 def test_the_weighted_loss_is_that_of_keras_and_of_the_curves(stage, loop, task):
     from ajuste import tasks
-    from ajuste.training import model_file, networks
+    from ajuste.training import model_file
+    from ajuste.training.build import build
 
     both = parts(), parts(1)
     for part in both:
@@ -233,7 +235,7 @@ def test_the_weighted_loss_is_that_of_keras_and_of_the_curves(stage, loop, task)
     entry |= {"optimizer": "adam", "learning_rate": 0.05, "schedule": "constant", "batch_size": 16}
     entry["class_weight"] = "balanced"
     matrix = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
-    model, options = networks.build("gru", {"max_length": 12, **entry}, matrix, task, outputs)
+    model, options = build("gru", {"max_length": 12, **entry}, matrix, task, outputs)
     log = Log()
     with TemporaryDirectory() as folder:
         checkpoint = loop.Checkpoint(Path(folder) / "train.npz", "this one")

@@ -19,7 +19,7 @@ def faults(given: dict[str, Any], check_entry: CheckEntry) -> list[str]:
 
     Args:
         given: the whole file, as `reader.read` returns it.
-        check_entry: `ajuste.training.networks.options`.
+        check_entry: `ajuste.training.entry_schema.options`.
     """
     task = given.get("task")
     task = task if isinstance(task, str) and task in TASKS else None

@@ -32,6 +32,9 @@ SPECIAL = ["<padding>", "<unknown>"]  # not words: no word has an angle bracket
 Keep = Literal["first", "last", "both"]
 """What is kept of a longer text: its first words, its last, or half of each (Sun et al., 2019)."""
 
+Arrays = dict[str, np.ndarray]
+"""A part: `token_ids`, int32 (n, max_length), and `targets`, float32 (n, outputs)."""
+
 VOCABULARY_FILE = "vocabulary.tsv"
 ENCODER_FILE = "encoder.json"
 MEND = "run `dvc repro`, or `dvc pull`"

@@ -8,10 +8,11 @@ import numpy as np
 from dvclive import Live
 
 from ajuste import tasks
-from ajuste.data.encoder import Keep, pad
-from ajuste.training import backend, calibration, ensemble, model_file, networks
+from ajuste.data.encoder import Arrays, Keep, pad
+from ajuste.training import backend, calibration, ensemble, entry_schema, model_file
+from ajuste.training.build import build
 from ajuste.training.checkpoint import Checkpoint
-from ajuste.training.loop import Arrays, DivergedError, fit, scores
+from ajuste.training.loop import DivergedError, fit, scores
 from ajuste.training.options import Options
 
 if TYPE_CHECKING:
@@ -81,10 +82,10 @@ def train(
         FaultsError: an option does not fit.
         DivergedError: a loss was not finite.
     """
-    options = networks.options(name, entry, source.task)
-    if options.network == networks.MAJORITY:
+    options = entry_schema.options(name, entry, source.task)
+    if options.network == entry_schema.MAJORITY:
         trained = _majority(name, options, source)
-    elif options.network == networks.ENSEMBLE:
+    elif options.network == entry_schema.ENSEMBLE:
         trained = _ensemble(name, options, source, live, new_checkpoint)
     else:
         return _network(name, entry, source, live, new_checkpoint(name))
@@ -105,13 +106,11 @@ def _network(
     checkpoint: Checkpoint,
     prefix: str = "",
 ) -> Trained:
-    options = networks.options(name, entry, source.task)
+    options = entry_schema.options(name, entry, source.task)
     parts = source.parts(options.max_length, options.keep)
     outputs = parts["train"]["targets"].shape[1]
     backend.seed(source.seed)
-    model, options = networks.build(
-        name, entry, source.matrix, source.task, outputs, parts["train"]
-    )
+    model, options = build(name, entry, source.matrix, source.task, outputs, parts["train"])
     weights = _class_weights(options, source.task, parts)
     given = source.task, *parts.values(), live, source.seed, checkpoint, weights, prefix
     kept_epoch = fit(model, options, *given)
@@ -128,7 +127,7 @@ def _network(
 
 def _ensemble(
     name: str,
-    options: networks.EnsembleOptions,
+    options: entry_schema.EnsembleOptions,
     source: Source,
     live: Live,
     new_checkpoint: NewCheckpoint,

@@ -10,12 +10,11 @@ from dvclive import Live
 
 from ajuste import tasks
 from ajuste.config.nested import flatten
-from ajuste.data.encoder import PADDING
+from ajuste.data.encoder import PADDING, Arrays
 from ajuste.errors import PipelineError
 from ajuste.files import significant
 from ajuste.training import backend, gradients, model_file
 from ajuste.training.checkpoint import Checkpoint, Curve
-from ajuste.training.networks import Arrays
 from ajuste.training.options import TrainedOptions, compile_model, keras_loss
 
 if TYPE_CHECKING:

@@ -61,6 +61,7 @@ class EmbeddingOptions(TrainedOptions):
     embedding: Literal["frozen", "trained", "scratch"]
     embedding_width: reader.Width | None = None
     max_features: MaxFeatures | None = None
+    embedding_scale: Annotated[float, Field(gt=0)] = 1.0
     embedding_dropout: reader.Rate = 0.0
     word_dropout: reader.Rate = 0.0
 
@@ -119,7 +120,7 @@ def compile_model(
     """Give a network its loss and its optimizer.
 
     Args:
-        model: what `ajuste.training.networks.build` gave.
+        model: what `ajuste.training.build.build` gave.
         options: the optimizer, its learning rate and schedule. `cosine` lowers the rate to zero
             over the training (Loshchilov and Hutter, 2017), `constant` keeps it. `clip_norm` bounds
             the norm of the gradient of all weights together (Pascanu et al., 2013).
