@@ -14,6 +14,7 @@ repro: .venv/installed ## Set up .venv, run the stages that changed, show the me
 	@echo
 	@python -m study.summary
 	@echo
+	@echo "Report:          reports/index.html (open it in a browser; it needs no network)"
 	@echo "Metrics:         metrics/evaluate.json, metrics/train/metrics.json (dvc metrics show)"
 	@echo "Plots:           dvc plots show   (writes dvc_plots/index.html)"
 	@echo "Validation:      reports/validate/index.html"

@@ -13,6 +13,7 @@ from ajuste import errors
 from ajuste.errors import PipelineError
 from ajuste.files import write_text
 from ajuste.report import document
+from ajuste.report.page import html_page
 from ajuste.repository import inputs
 from pull_request import compared, gate, report, revision, trainings
 from pull_request.comment import LIMIT
@@ -112,7 +113,7 @@ def main() -> None:
 def write(blocks: list[document.Block], output: Path) -> None:
     """Write the report as a page and as Markdown, which is cut to the length of a comment."""
     page = output.with_suffix(".html")
-    write_text(page, document.page(blocks))
+    write_text(page, html_page(blocks))
     cut = document.Text([f"This report is too long for a comment; {page.name} has the rest."])
     kept = blocks
     while len(text := document.markdown(kept)) > LIMIT:

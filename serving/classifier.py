@@ -2,27 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ajuste.data.encoder import MEND, PADDING, SPECIAL, UNKNOWN, Encoder
+from ajuste.data.encoder import MEND, SPECIAL, Encoder
 from ajuste.data.text import tokens
 from ajuste.errors import PipelineError
 from ajuste.files import check_readable
 from ajuste.tasks import decode, output_names
-from ajuste.training import backend, model_file
-from ajuste.training.build import distinct_ids
+from ajuste.training import backend, explain, model_file
 
 if TYPE_CHECKING:
     from ajuste.training.backend import keras
 
 
 MODEL_FILE = "model.keras"
-VARIANTS = 1 << 22
-"""The maximum token ids of the variants of texts that are predicted at once."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +32,7 @@ class Answer:
         known: how many of them the network knows.
         seen: how many known words the network sees: at most `max_length` of them.
         effects: the known words that the network sees, in order, each with what it does, float32
-            (outputs,): `prediction` minus the output without the word. The word is left out at all
-            its places, and no other word takes its place. Empty if not asked for.
+            (outputs,) (see `ajuste.training.explain.effects`). Empty if not asked for.
     """
 
     label: str | None
@@ -93,14 +88,14 @@ class Classifier:
         token_ids = self.encoder.encode(token_lists)
         predictions = self._predict(token_ids)
         effects = self._effects(token_ids, predictions) if why else [{} for _ in texts]
-        ids, end = self.encoder.ids, distinct_ids(self.model)
+        ids, end = self.encoder.ids, explain.distinct_ids(self.model)
         return [
             Answer(
                 label=label,
                 prediction=prediction,
                 words=len(words),
                 known=sum(ids.get(word, end) < end for word in words),
-                seen=int(self._known(row).sum()),
+                seen=int(explain.is_known(self.model, row).sum()),
                 effects=effect,
             )
             for label, prediction, words, row, effect in zip(
@@ -108,31 +103,21 @@ class Classifier:
             )
         ]
 
-    def _known(self, token_ids: np.ndarray) -> np.ndarray:
-        return (token_ids > UNKNOWN) & (token_ids < distinct_ids(self.model))
-
     def _predict(self, token_ids: np.ndarray) -> np.ndarray:
         if not len(token_ids):
             return np.zeros((0, self.model.output_shape[1]), dtype=np.float32)
         predictions = model_file.predict(self.model, token_ids)
-        predictions[~self._known(token_ids).any(axis=1)] = np.nan
+        predictions[~explain.is_known(self.model, token_ids).any(axis=1)] = np.nan
         return predictions
 
     def _effects(
         self, token_ids: np.ndarray, predictions: np.ndarray
     ) -> list[dict[str, np.ndarray]]:
         words = [*SPECIAL, *self.encoder.counts]
-        variants = (
-            (text, id_)
-            for text, row in enumerate(token_ids)
-            for id_ in dict.fromkeys(row[self._known(row)].tolist())
-        )
-        found: list[dict[str, np.ndarray]] = [{} for _ in token_ids]
-        while some := list(islice(variants, max(1, VARIANTS // self.encoder.max_length))):
-            left = np.stack([_without(token_ids[text], id_) for text, id_ in some])
-            for (text, id_), output in zip(some, model_file.predict(self.model, left), strict=True):
-                found[text][words[id_]] = predictions[text] - output
-        return found
+        return [
+            {words[id_]: effect for id_, effect in found.items()}
+            for found in explain.effects(self.model, token_ids, predictions)
+        ]
 
     def probability(self, texts: Sequence[str]) -> np.ndarray:
         """The probability that each text is positive, float32 (n,).
@@ -155,23 +140,14 @@ class Classifier:
         return [None if u else label for u, label in zip(unknown, labels, strict=True)]
 
 
-def _without(token_ids: np.ndarray, left_out: int) -> np.ndarray:
-    """Token ids (max_length,) without one of them; the id 1, if nothing else is left."""
-    kept = token_ids[(token_ids != left_out) & (token_ids != PADDING)]
-    row = np.full_like(token_ids, PADDING)
-    row[: max(1, len(kept))] = kept if len(kept) else UNKNOWN
-    return row
-
-
 def _check_fit(model: "keras.Model", encoder: Encoder, folder: Path) -> None:
     labels = len(output_names(encoder.task, encoder.labels))
-    members = [layer for layer in model.layers if isinstance(layer, backend.keras.Model)]
     for what, found, expected in (
         ("input", model.input_shape, (None, model.input_shape[1] and encoder.max_length)),
         ("output", model.output_shape, (None, labels)),
         *(
             ("vocabulary", (layer.input_dim,), (len(SPECIAL) + len(encoder.counts),))
-            for network in members or [model]
+            for network in explain.members(model) or [model]
             for layer in network.layers
             # With `max_features`, the embedding follows an operation that bounds the token ids.
             if isinstance(layer, backend.keras.layers.Embedding)

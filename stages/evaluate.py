@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 
 from ajuste.config import reader
 from ajuste.config.schema import Evaluate, language_in_use
-from ajuste.data.encoder import Encoder, read_part
+from ajuste.data.encoder import SPECIAL, Encoder, read_part
 from ajuste.data.text import tokens
 from ajuste.errors import PipelineError
 from ajuste.evaluation import fit, remedies, scores, tables
@@ -27,6 +28,7 @@ from ajuste.files import (
 from ajuste.tasks import (
     NUMERIC,
     SEPARATOR,
+    SMALLEST,
     TASKS,
     Threshold,
     decode,
@@ -34,7 +36,7 @@ from ajuste.tasks import (
     review_losses,
     reweighted,
 )
-from ajuste.training import model_file
+from ajuste.training import explain, model_file
 from stages import check
 
 TEST = Path("data/split/test.parquet")
@@ -44,6 +46,8 @@ TRAIN_METRICS = Path("metrics/train")
 BASELINE = Path("metrics/baseline.json")
 VALIDATION = Path("data/predictions/validation.npz")
 LINEAR = Path("data/baseline/predictions.npz")
+EXPLAINED, WORDS = 25, 12
+"""So many of the surest errors are explained, with so many words each; it takes seconds."""
 EXACT = "%.9g"  # enough digits for the same float32 again
 METRICS = Path("metrics/evaluate.json")
 REPORTS = Path("reports/evaluate")
@@ -126,6 +130,41 @@ def surest_errors(
     table = answers.assign(error=error, review=text.to_numpy())
     wrong = table[answers["actual"] != answers["predicted"]]
     return wrong.sort_values(["error", "review"], ascending=[False, True])
+
+
+def words_that_mattered(
+    task: str,
+    origins: pd.Series,
+    targets: np.ndarray,
+    answers: np.ndarray,
+    effects: list[dict[str, np.ndarray]],
+) -> pd.DataFrame:
+    """What each word adds to the error of each of n answers.
+
+    Args:
+        task: a key of `ajuste.tasks.TASKS`.
+        origins: where the reviews come from.
+        targets: (n, outputs).
+        answers: (n, outputs).
+        effects: of each word on the outputs (see `ajuste.training.explain.effects`).
+
+    Returns:
+        `origin`, `word` and `effect`, at most `WORDS` rows for each answer, the largest first. The
+        effect is on the output with the largest error, positive if it makes the error larger; in
+        log-odds, since a probability near 0 or 1 hardly changes, and for numbers in their unit.
+    """
+    rows = []
+    for origin, target, answer, found in zip(origins, targets, answers, effects, strict=True):
+        place = np.abs(answer - target).argmax()
+        added = {}
+        for word, effect in found.items():
+            with_it, without = answer[place], answer[place] - effect[place]
+            if task not in NUMERIC:
+                with_it, without = logit(np.clip([with_it, without], SMALLEST, 1 - SMALLEST))
+            added[word] = float((with_it - without) * np.sign(answer[place] - target[place]))
+        largest = sorted(added, key=lambda word: -abs(added[word]))[:WORDS]
+        rows += [(origin, word, added[word]) for word in largest]
+    return pd.DataFrame(rows, columns=["origin", "word", "effect"])
 
 
 def linear_loss(
@@ -232,14 +271,24 @@ def main() -> None:
         for row in zip(*members.values(), strict=True)
     ]
     pairs = answers[["actual", "predicted"]]
+    errors = surest_errors(
+        answers[["origin", "actual", "predicted"]], reviews["review"], targets, predictions
+    )
+    rows, vocabulary = errors.index[:EXPLAINED], [*SPECIAL, *encoder.counts]
+    effects = [
+        {vocabulary[id_]: effect for id_, effect in found.items()}
+        for found in explain.effects(model, test["token_ids"][rows], predictions[rows])
+    ]
+    answered = targets[rows], predictions[rows].astype(np.float64)
+    mattered = words_that_mattered(task, errors["origin"][:EXPLAINED], *answered, effects)
     numeric = task in NUMERIC
     files = {
         "predictions": answers,
         "confusion": pairs[: 0 if numeric else None],
         "regression": pairs[: None if numeric else 0],
-        "errors": surest_errors(
-            answers[["origin", "actual", "predicted"]], reviews["review"], targets, predictions
-        ),
+        "errors": errors,
+        "words": mattered,
+        "layers": explain.summary(model),
         "slices": pd.DataFrame(sliced).T.rename_axis("slice").reset_index(),
         **scores.curves(task, targets, predictions),
     }

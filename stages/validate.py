@@ -20,7 +20,8 @@ from ajuste.config.schema import Validate
 from ajuste.data.facts import CONTROL, facts, faults
 from ajuste.errors import PipelineError
 from ajuste.files import read_json, reading, replacing, write_json, write_text
-from ajuste.report.document import Heading, Table, Text, page
+from ajuste.report.document import Heading, Table, Text
+from ajuste.report.page import html_page
 from ajuste.tasks import NUMERIC
 from stages import check
 
@@ -254,7 +255,7 @@ def report(outcomes: list[Outcome], dropped: dict[str, int]) -> str:
     header = ["Expectation", "Outcome", "Observed", "First rows", "What to do"]
     title = Heading(1, "Validation of the reviews")
     cleaned = f"{tell(dropped).capitalize()}; {DROPPED.name} lists them."
-    return page([title, Text([cleaned]), Text([summary]), Table(header, rows, failed)])
+    return html_page([title, Text([cleaned]), Text([summary]), Table(header, rows, failed)])
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from ajuste import errors
 from ajuste.errors import PipelineError
 from ajuste.files import write_text
 from ajuste.report import document
+from ajuste.report.page import html_page
 from ajuste.repository import inputs
 from ajuste.training.environment import cores
 from study import collect, plan, report, run
@@ -58,7 +59,7 @@ def write_report(
             write_text(folder / f"{block.name}.svg", block.svg)
     write_text(folder.with_suffix(".md"), document.markdown(blocks, asked.stem))
     page = folder.with_suffix(".html")
-    write_text(page, document.page(blocks))
+    write_text(page, html_page(blocks))
     return page
 
 

@@ -9,7 +9,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ajuste.report import document
-from ajuste.report.document import Bullets, Chart, Code, Fold, Heading, Strong, Table, Text
+from ajuste.report.document import (
+    Bullets,
+    Chart,
+    Code,
+    Drawing,
+    Entries,
+    Entry,
+    Fold,
+    Heading,
+    Strong,
+    Table,
+    Text,
+)
+from ajuste.report.page import html_page
 
 HOSTILE = [
     "**bold** _it_ ~~gone~~ `code` ``two`` ```\nfence\n``` # heading",
@@ -81,7 +94,7 @@ def blocks(text):
     ]
 
 
-@pytest.mark.parametrize("show", [github, lambda b: rendered(document.page(b))])
+@pytest.mark.parametrize("show", [github, lambda b: rendered(html_page(b))])
 @given(st.text(max_size=60) | st.sampled_from(HOSTILE))
 @example("\\|")
 @example("a`b``c")
@@ -97,12 +110,43 @@ def test_code_is_never_markup(show, text):
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_text_is_never_markup(text):
-    for show in (github, lambda b: rendered(document.page(b))):
+    for show in (github, lambda b: rendered(html_page(b))):
         # GitHub makes a link of an address; there is no other markup
         found = [e for e in show([Text(["x ", text, " y"])]).elements if e not in ("/a",)]
         assert {e if isinstance(e, str) else e[0] for e in found} <= {
-            *("p", "/p", "a", "html", "meta", "title", "/title", "style", "/style", "/html")
+            *(
+                "p",
+                "/p",
+                "a",
+                "html",
+                "head",
+                "meta",
+                "title",
+                "/title",
+                "style",
+                "/style",
+                "/head",
+            ),
+            *("body", "main", "/main", "/body", "/html"),
         }
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_text_in_a_drawing_or_an_entry_is_never_markup(text):
+    def elements(text):
+        spec = {"data": {"values": [{"word": text, text: 1}]}}
+        entries = Entries([Entry(text, text, text, [(text, 0.5)])])
+        return rendered(html_page([Drawing(spec, text), entries])).elements
+
+    found, harmless = elements(text), elements("word")
+    assert [e if isinstance(e, str) else e[0] for e in found] == [
+        e if isinstance(e, str) else e[0] for e in harmless
+    ]
+
+
+def test_libraries_are_only_in_a_page_that_draws():
+    assert "vegaEmbed" in html_page([Drawing({"mark": "point"}, "a point")])
+    assert "<script" not in html_page([Text(["no drawing"])])
 
 
 def test_the_pieces_of_a_document():
@@ -125,14 +169,14 @@ def test_the_pieces_of_a_document():
 
 
 def test_the_page_holds_the_drawing_and_is_well_formed():
-    page = document.page(
+    page = html_page(
         [
             Heading(1, "T"),
             Chart("<svg><g/></svg>", "xychart-beta", "two lines"),
             Fold("more", [Text(["in"])]),
         ]
     )
-    assert '<figure role="img" aria-label="two lines"><svg><g/></svg></figure>' in page
-    body = page[page.index("<h1>") : page.index("</html>")]
+    assert '<div class="picture" role="img" aria-label="two lines"><svg><g/></svg></div>' in page
+    body = page[page.index("<h1>") : page.index("</main>")]
     ElementTree.fromstring(f"<body>{body}</body>")
     assert "mermaid" not in page

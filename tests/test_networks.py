@@ -4,7 +4,8 @@ import yaml
 from conftest import ROOT
 
 from ajuste.training import backend, entry_schema, model_file
-from ajuste.training.build import build, distinct_ids
+from ajuste.training.build import build
+from ajuste.training.explain import distinct_ids
 from ajuste.training.options import compile_model
 
 pytestmark = pytest.mark.slow

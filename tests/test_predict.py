@@ -196,11 +196,11 @@ TRAINING |= {"batch_size": 1, "epochs": 1}
 @pytest.mark.parametrize("keep", ["first", "last"])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_what_a_word_does_is_the_change_of_the_answer_without_it(network, keep, monkeypatch):
-    from ajuste.training import backend
+    from ajuste.training import backend, explain
     from ajuste.training.build import build
     from serving import classifier
 
-    monkeypatch.setattr(classifier, "VARIANTS", 8)  # two variants at once
+    monkeypatch.setattr(explain, "VARIANTS", 8)  # two variants at once
     backend.seed(1)
     matrix = np.random.default_rng(1).normal(size=(7, 2)).astype(np.float32)
     model, _ = build("small", {"max_length": 4} | network | TRAINING, matrix, "multiclass", 3)

@@ -13,6 +13,7 @@ from ajuste.errors import PipelineError
 from ajuste.evaluation import significance
 from ajuste.evaluation.significance import WORSE
 from ajuste.report import document
+from ajuste.report.page import html_page
 from pull_request import changes, compared, gate, report, trainings
 from pull_request.compared import BASE, REFERENCE
 from pull_request.report import Findings
@@ -201,7 +202,7 @@ def test_parameters_and_stages_that_changed():
 
 
 def test_the_curves_of_both_are_in_one_picture():
-    page = document.page(report.content(findings(*sides())))
+    page = html_page(report.content(findings(*sides())))
     assert all(label in page for label in ("training, base", "validation, head"))
 
 
@@ -228,7 +229,7 @@ def test_the_text_of_a_review_or_a_parameter_is_never_markup():
             for side in (base, head)
         )
         blocks = report.content(findings(*both))
-        return github(blocks), rendered(document.page(blocks))
+        return github(blocks), rendered(html_page(blocks))
 
     harmless = trees("harmless")
     for nasty in (HOSTILE[0], HOSTILE[1], HOSTILE[4]):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ajuste.report import charts, document
+from ajuste.report.page import html_page
 from study import report
 from study.collect import Base, Result, reason
 from study.plan import Expected, Experiment, Plan, repeat
@@ -276,7 +277,7 @@ def test_the_number_of_reviews_is_in_the_report_if_all_have_the_same():
 
 
 def test_the_page_needs_nothing_from_outside():
-    page = document.page(blocks(result(gradient=[1.0] * 60)))
+    page = html_page(blocks(result(gradient=[1.0] * 60)))
     assert page.count("<svg") == 2
     links = re.findall(r"""(?:src|href)=["']([^"']*)""", page)
     assert all(link.startswith("#") for link in links)

@@ -7,7 +7,7 @@ Text is never read as markup. Texts from outside, such as a review or the value 
 import html
 import re
 from dataclasses import dataclass, field
-from string import Template
+from typing import Any
 
 
 class Code(str):
@@ -79,7 +79,33 @@ class Fold:
     blocks: list["Block"]
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """An interactive chart, only for pages: a specification of Vega-Lite and a description."""
+
+    spec: dict[str, Any]
+    about: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A text with its title, its kind, and words with their numbers."""
+
+    title: str
+    kind: str
+    text: str
+    words: list[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Entries:
+    """A list of entries, only for pages, which a reader can search and filter by kind."""
+
+    entries: list[Entry]
+
+
 Block = Heading | Text | Bullets | Table | Picture | Chart | Fold
+PageBlock = Block | Drawing | Entries
 
 
 INVISIBLE = "[\x00-\x08\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
@@ -97,7 +123,7 @@ def _markdown(block: Block, folder: str) -> str:
         case Text(pieces):
             return "".join(map(_marked, pieces))
         case Bullets(items):
-            return "\n".join(f"- {''.join(map(_marked, _pieces(item)))}" for item in items)
+            return "\n".join(f"- {''.join(map(_marked, pieces_of(item)))}" for item in items)
         case Picture(name=name, about=about):
             return f"![{about}]({folder}/{name}.svg)"
         case Chart(mermaid=mermaid):
@@ -111,13 +137,14 @@ def _markdown(block: Block, folder: str) -> str:
             return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 
 
-def _pieces(item: str | list[str]) -> list[str]:
+def pieces_of(item: str | list[str]) -> list[str]:
+    """The pieces of an item of a list."""
     return [item] if isinstance(item, str) else item
 
 
 def _marked(text: str) -> str:
     """A piece in Markdown, with all markup in its text escaped."""
-    line = _visible(text)
+    line = visible(text)
     if isinstance(text, Code):
         return _code_span(line)
     escaped = re.sub(r"([\\`*_\[\]<>#|&~$])", r"\\\1", line)
@@ -132,7 +159,7 @@ def _code_span(line: str) -> str:
     return f"{fence}{pad}{line}{pad}{fence}"
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """The text on one line, without control characters and marks of writing direction."""
     return re.sub(INVISIBLE, "\N{REPLACEMENT CHARACTER}", " ".join(text.splitlines()))
 
@@ -140,55 +167,3 @@ def _visible(text: str) -> str:
 def _cell(text: str) -> str:
     # GitHub splits a row at each |, in code too, except at \|.
     return _marked(text).replace("|", r"\|") if isinstance(text, Code) else _marked(text)
-
-
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>$title</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem }
-p, li { max-width: 60rem }
-table { border-collapse: collapse; font-size: .875rem; width: 100% }
-th, td { border-bottom: 1px solid #ccc; padding: .4rem; text-align: left; vertical-align: top }
-svg { height: auto; max-width: 100% }
-.failed { background: #fde8e8 }
-</style>
-$body
-</html>
-""")
-
-
-def page(blocks: list[Block]) -> str:
-    """The blocks as an HTML page that needs no other file; the first block is the title."""
-    title = html.escape(blocks[0].text) if isinstance(blocks[0], Heading) else ""
-    return PAGE.substitute(title=title, body="\n".join(map(_html, blocks)))
-
-
-def _html(block: Block) -> str:
-    match block:
-        case Heading(level, text):
-            return f"<h{level}>{html.escape(text)}</h{level}>"
-        case Text(pieces):
-            return f"<p>{''.join(map(_escaped, pieces))}</p>"
-        case Bullets(items):
-            lines = (f"<li>{''.join(map(_escaped, _pieces(item)))}" for item in items)
-            return "\n".join(["<ul>", *lines, "</ul>"])
-        case Picture(svg=svg, about=about) | Chart(svg=svg, about=about):
-            return f'<figure role="img" aria-label="{html.escape(about)}">{svg}</figure>'
-        case Table(header, rows, marked):
-            lines = ["<table>", f"<tr>{''.join(f'<th>{_escaped(name)}' for name in header)}</tr>"]
-            for number, row in enumerate(rows):
-                state = ' class="failed"' if number in marked else ""
-                lines.append(f"<tr{state}>{''.join(f'<td>{_escaped(cell)}' for cell in row)}</tr>")
-            return "\n".join([*lines, "</table>"])
-        case Fold(title, inner):
-            body = "\n".join(map(_html, inner))
-            return f"<details>\n<summary>{html.escape(title)}</summary>\n{body}\n</details>"
-
-
-def _escaped(text: str) -> str:
-    escaped = html.escape(_visible(text))
-    if isinstance(text, Code):
-        return f"<code>{escaped}</code>"
-    return f"<strong>{escaped}</strong>" if isinstance(text, Strong) else escaped

@@ -5,11 +5,10 @@ offline. It also leaves out what would be empty or drawn twice: DVC draws every 
 lists under `plots`, besides the definitions at the end of `dvc.yaml`, which draw the same files.
 """
 
-from pathlib import Path
-
 import vl_convert
 
-PAGE = Path(".dvc/plots_page.html")  # named in .dvc/config
+from ajuste.report.vega import LIBRARIES as PAGE  # named in .dvc/config
+
 EXPORT = "window.vegaEmbed = vegaEmbed;"
 FILTER = """
 const embed = window.vegaEmbed;

@@ -93,16 +93,3 @@ def _embedding(options: EmbeddingOptions, matrix: np.ndarray) -> Embed:
         return vectors
 
     return embed
-
-
-def distinct_ids(model: "keras.Model") -> int:
-    """How many token ids a network tells apart: all larger ones count as unknown to it."""
-    inner = [layer for layer in model.layers if isinstance(layer, backend.keras.Model)]
-    if inner:
-        return max(map(distinct_ids, inner))
-    for layer in model.layers:
-        if layer.name == "embedding":
-            return layer.input_dim
-        if isinstance(layer, backend.keras.layers.CategoryEncoding):
-            return layer.num_tokens
-    return np.iinfo(np.int32).max

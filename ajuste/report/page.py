@@ -1,0 +1,184 @@
+"""A document as an HTML page that needs no other file and no network."""
+
+import html
+import json
+from collections.abc import Sequence
+from itertools import groupby
+from string import Template
+
+from ajuste.report.document import (
+    Bullets,
+    Chart,
+    Code,
+    Drawing,
+    Entries,
+    Entry,
+    Fold,
+    Heading,
+    PageBlock,
+    Picture,
+    Strong,
+    Table,
+    Text,
+    pieces_of,
+    visible,
+)
+from ajuste.report.numbers import minus
+from ajuste.report.vega import libraries
+
+PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+:root { color-scheme: light dark; --line: #ccc; --failed: #fde8e8; --up: #1b5e20; --down: #b3261e }
+@media (prefers-color-scheme: dark) {
+  :root { --line: #555; --failed: #5c1f1f; --up: #81c784; --down: #f2a19b }
+}
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem }
+p, li { max-width: 60rem }
+.wide { overflow-x: auto }
+table { border-collapse: collapse; font-size: .875rem; margin: 1rem 0;
+  width: 100% }
+th, td { border-bottom: 1px solid var(--line); padding: .4rem; text-align: left;
+  vertical-align: top }
+figure { margin: 1rem 0 }
+figure svg { height: auto; max-width: 100% }
+.picture { background: #fff }
+.drawings { display: grid; gap: 0 2rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)) }
+.drawing { width: 100% }
+.failed { background: var(--failed) }
+.up { color: var(--up) } .down { color: var(--down) }
+.words { display: flex; flex-wrap: wrap; gap: 0 1rem; list-style: none; padding: 0 }
+details.entry { border-bottom: 1px solid var(--line); padding: .4rem 0 }
+summary { cursor: pointer }
+</style>
+</head>
+<body>
+<main>
+$body
+</main>
+$scripts
+</body>
+</html>
+""")
+
+DRAW = """<script>
+const dark = matchMedia("(prefers-color-scheme: dark)");
+function draw() {
+  const text = dark.matches ? "#ddd" : "#222", grid = dark.matches ? "#444" : "#ddd";
+  const config = {
+    background: "transparent", view: {stroke: null},
+    axis: {labelColor: text, titleColor: text, gridColor: grid, domainColor: grid, tickColor: grid},
+    legend: {labelColor: text}, text: {color: text}, rule: {color: text},
+    range: {category: dark.matches ? ["#64a8e8", "#f5a25d"] : ["#1f77b4", "#b84f00"]},
+  };
+  for (const place of document.querySelectorAll(".drawing")) {
+    const spec = JSON.parse(place.nextElementSibling.textContent);
+    vegaEmbed(place, spec, {actions: false, config, renderer: "svg"});
+  }
+}
+draw();
+dark.addEventListener("change", draw);
+</script>"""
+
+SEARCH = """<script>
+for (const list of document.querySelectorAll(".entries")) {
+  const [text, kind] = list.querySelectorAll("input, select"), count = list.querySelector("output");
+  const all = [...list.querySelectorAll(".entry")];
+  const filter = () => {
+    const wanted = text.value.toLowerCase();
+    for (const one of all) {
+      const isKind = !kind.value || one.dataset.kind === kind.value;
+      one.hidden = !(isKind && one.textContent.toLowerCase().includes(wanted));
+    }
+    count.value = `${all.filter(one => !one.hidden).length} of ${all.length}`;
+  };
+  text.addEventListener("input", filter);
+  kind.addEventListener("input", filter);
+  filter();
+}
+</script>"""
+
+
+def html_page(blocks: Sequence[PageBlock]) -> str:
+    """The blocks as an HTML page that needs no other file; the first block is the title."""
+    title = html.escape(blocks[0].text) if isinstance(blocks[0], Heading) else ""
+    parts = []
+    for is_drawing, group in groupby(blocks, lambda block: isinstance(block, Drawing)):
+        inner = "\n".join(map(_html, group))
+        parts.append(f'<div class="drawings">\n{inner}\n</div>' if is_drawing else inner)
+    scripts = []
+    if any(isinstance(block, Drawing) for block in blocks):
+        scripts += [libraries(), DRAW]
+    if any(isinstance(block, Entries) for block in blocks):
+        scripts.append(SEARCH)
+    return PAGE.substitute(title=title, body="\n".join(parts), scripts="\n".join(scripts))
+
+
+def _html(block: PageBlock) -> str:
+    match block:
+        case Heading(level, text):
+            return f"<h{level}>{html.escape(text)}</h{level}>"
+        case Text(pieces):
+            return f"<p>{''.join(map(_escaped, pieces))}</p>"
+        case Bullets(items):
+            lines = (f"<li>{''.join(map(_escaped, pieces_of(item)))}" for item in items)
+            return "\n".join(["<ul>", *lines, "</ul>"])
+        case Picture(svg=svg, about=about) | Chart(svg=svg, about=about):
+            drawn = f'<div class="picture" role="img" aria-label="{html.escape(about)}">{svg}</div>'
+            return f"<figure>{drawn}</figure>"
+        case Drawing(spec, about):
+            # Text cannot end the element: JSON writes `<` as an escape too.
+            data = json.dumps(spec, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+            place = f'<div class="drawing" role="img" aria-label="{html.escape(about)}"></div>'
+            script = f'<script type="application/json">{data}</script>'
+            return f"<figure>{place}{script}<figcaption>{_escaped(about)}</figcaption></figure>"
+        case Entries(entries):
+            return _entries(entries)
+        case Table(header, rows, marked):
+            names = "".join(f'<th scope="col">{_escaped(name)}' for name in header)
+            lines = ['<div class="wide" tabindex="0">', "<table>", f"<tr>{names}</tr>"]
+            for number, row in enumerate(rows):
+                state = ' class="failed"' if number in marked else ""
+                lines.append(f"<tr{state}>{''.join(f'<td>{_escaped(cell)}' for cell in row)}</tr>")
+            return "\n".join([*lines, "</table>", "</div>"])
+        case Fold(title, inner):
+            body = "\n".join(map(_html, inner))
+            return f"<details>\n<summary>{html.escape(title)}</summary>\n{body}\n</details>"
+
+
+def _entries(entries: list[Entry]) -> str:
+    kinds = "".join(
+        f"<option>{html.escape(kind)}" for kind in dict.fromkeys(one.kind for one in entries)
+    )
+    lines = [
+        '<div class="entries">',
+        '<p><label>Search <input type="search"></label>',
+        f'<label>Kind <select><option value="">all{kinds}</select></label>',
+        "<output></output></p>",
+    ]
+    for one in entries:
+        words = "".join(
+            f'<li class="{way}">{_escaped(word)} {minus(f"{effect:+.2f}")}'
+            for word, effect in one.words
+            for way in ["up" if effect > 0 else "down"]
+        )
+        lines += [
+            f'<details class="entry" data-kind="{html.escape(one.kind)}">',
+            f"<summary>{_escaped(one.title)}</summary>",
+            f"<p>{_escaped(one.text)}</p>",
+            f'<ul class="words">{words}</ul>' if words else "",
+            "</details>",
+        ]
+    return "\n".join([*filter(None, lines), "</div>"])
+
+
+def _escaped(text: str) -> str:
+    escaped = html.escape(visible(text))
+    if isinstance(text, Code):
+        return f"<code>{escaped}</code>"
+    return f"<strong>{escaped}</strong>" if isinstance(text, Strong) else escaped

@@ -1,0 +1,55 @@
+"""Write the report on the run: one page that needs no other file and no network."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ajuste.config import reader
+from ajuste.files import read_json, reading, write_text
+from ajuste.report import run
+from ajuste.report.page import html_page
+from stages import check
+
+CURVES = Path("metrics/train/plots/metrics")
+EVALUATED = "calibration confusion errors layers precision_recall regression roc slices words"
+TABLES = [Path(f"reports/evaluate/{name}.csv") for name in EVALUATED.split()]
+TABLES += [Path(f"reports/words/{name}.csv") for name in ("map", "neighbours")]
+METRICS = {
+    "tested": "metrics/evaluate.json",
+    "baseline": "metrics/baseline.json",
+    "trained": "metrics/train/metrics.json",
+    "split": "metrics/split.json",
+    "validated": "metrics/validate.json",
+    "labels": "data/raw/labels.json",
+}
+PAGE = Path("reports/index.html")
+
+
+def read_curves(folder: Path) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """The curves below DVCLive's folder: by network, score and part (see `run.Run`)."""
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for path in sorted(folder.rglob("*.tsv"), key=lambda path: (path.stem != "loss", path)):
+        *network, part, score = path.relative_to(folder).with_suffix("").parts
+        if part in ("train", "validation"):
+            values = pd.read_csv(path, sep="\t")[score].tolist()
+            found.setdefault("/".join(network), {}).setdefault(score, {})[part] = values
+    return found
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of the reports; its texts are never numbers or missing."""
+    with reading(path):
+        return pd.read_csv(path, keep_default_na=False, na_values={"": []})
+
+
+def main() -> None:
+    """Read what the stages wrote; write the page."""
+    metrics = {name: read_json(Path(path)) for name, path in METRICS.items()}
+    tables = {path.stem: read_table(path) for path in TABLES}
+    found = run.Run(reader.read(), curves=read_curves(CURVES), tables=tables, **metrics)
+    write_text(PAGE, html_page(run.blocks(found)))
+    print(f"report: {PAGE}")
+
+
+if __name__ == "__main__":
+    check.run("report", main)
