@@ -209,6 +209,32 @@ def test_the_wrong_answers_are_in_a_file_with_their_text(stage, in_tmp, little_m
     assert set(wrong["review"]) <= {"A bad film.", "A good film."}
 
 
+def test_what_a_word_adds_to_an_error_is_in_log_odds(stage, monkeypatch):
+    """Both answers are wrong; without `a` the first would be 0.5, without `b` the second 0.9."""
+    monkeypatch.setattr(stage, "WORDS", 1)
+    targets, answers = np.array([[0.0], [1.0]]), np.array([[0.9], [0.5]])
+    effects = [{"a": np.array([0.4]), "x": np.array([-0.01])}, {"b": np.array([-0.4])}]
+    origins = pd.Series(["one", "two"])
+    found = stage.words_that_mattered("binary", origins, targets, answers, effects)
+    assert found[["origin", "word"]].to_numpy().tolist() == [["one", "a"], ["two", "b"]]
+    assert found["effect"].tolist() == pytest.approx([np.log(9), np.log(9)])
+    found = stage.words_that_mattered("regression", origins, targets, answers, effects)
+    assert found["effect"].tolist() == pytest.approx([0.4, 0.4])
+
+
+def test_the_surest_errors_have_words_and_the_network_has_its_layers(stage, in_tmp, little_model):
+    write_test_part(stage, little_model("multiclass"), "multiclass")
+    stage.main()
+    words = pd.read_csv(stage.REPORTS / "words.csv")
+    errors = pd.read_csv(stage.REPORTS / "errors.csv")
+    assert set(words["origin"]) == set(errors["origin"])
+    assert set(words["word"]) == {"film", "bad" if "bad" in errors["review"][0] else "good"}
+    layers = pd.read_csv(stage.REPORTS / "layers.csv")
+    assert layers[["type", "output", "parameters"]].to_numpy().tolist()[0] == [
+        *("Embedding", "4 x 3", 15)
+    ]
+
+
 def test_another_loss_is_judged_by_the_linear_baseline_of_that_loss(stage, in_tmp, little_model):
     write_test_part(stage, little_model("regression"), "regression")
     trained = {**json.loads((stage.TRAIN_METRICS / "metrics.json").read_text())}

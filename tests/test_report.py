@@ -1,0 +1,235 @@
+"""The report on a run: its sentences, its charts, and the page in a browser."""
+
+import shutil
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from ajuste.report import run as report
+from ajuste.report.document import Drawing, Entries, Heading, Table, Text
+from ajuste.report.page import html_page
+from stages import report as stage
+
+SCRIPT = "<script>document.title = 'changed'</script><img src=https://example.org/x.png>"
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+SCORES = {"reviews": 2500, "accuracy": 0.9192, "loss": 0.2, "f1": 0.9, "calibration_error": 0.013}
+ENDS = {"accuracy_low": 0.9079, "accuracy_high": 0.9293}
+FIT = {"verdict": "overfitting", "reason": "a gap of 0.25", "sentence": "Overfitting (99 % sure)."}
+NOTHING = {"classes": {}, "fit": FIT}
+NUMBERS = {"reviews": 40, "mean_absolute_error": 0.512, "loss": 0.4}
+
+
+def a_run(**changes) -> report.Run:
+    """The report's input, as the stages write it, with few reviews."""
+    reviews = [f"A film number {place}, {SCRIPT}" for place in range(3)]
+    points = pd.DataFrame({"x": [0.0, 1.0], "y": [0.0, 1.0]})
+    pairs = pd.DataFrame({"actual": ["good", "bad"], "predicted": ["good", "good"]})
+    tables = {
+        "roc": points.set_axis(["false_positive", "true_positive"], axis=1),
+        "precision_recall": points.set_axis(["recall", "precision"], axis=1),
+        "calibration": points.set_axis(["probability", "positive"], axis=1).assign(reviews=9),
+        "confusion": pairs,
+        "regression": pairs[:0],
+        "slices": pd.DataFrame(
+            {"slice": ["short", "long"], "reviews": [5, 6], "accuracy": [0.9, 0.8]}
+            | {"accuracy_low": [0.8, 0.7], "accuracy_high": [0.95, 0.9]}
+        ),
+        "errors": pd.DataFrame(
+            {"origin": ["a", "b", "c"], "actual": "bad", "predicted": "good", "error": 0.9}
+            | {"review": reviews}
+        ),
+        "words": pd.DataFrame({"origin": ["a", "a"], "word": ["film", "x"], "effect": [1.5, -0.2]}),
+        "layers": pd.DataFrame(
+            [["gru", "GRU", "any x 32", 99, 99]],
+            columns=["layer", "type", "output", "parameters", "trainable"],
+        ),
+        "map": pd.DataFrame({"word": ["fine"], "sentiment": ["positive"], "x": [0.1], "y": [0.2]}),
+        "neighbours": pd.DataFrame({"word": ["fine"] * 2, "neighbour": ["good", "nice"]}),
+    }
+    fields = {
+        "settings": {
+            **{"task": "binary", "model": "mine", "models": {"mine": {"units": 32}}, "seed": 1},
+            **{"data": {"source": "csv"}, "evaluate": {"score": None}},
+        },
+        "labels": ["bad", "good"],
+        "tested": {**SCORES, **ENDS, **NOTHING},
+        "baseline": {
+            name: {"test": {**SCORES, "accuracy": 0.5}} for name in ("linear", "majority")
+        },
+        "trained": {
+            **{part: {"loss": 0.2, "accuracy": 0.9} for part in ("train", "validation")},
+            "generalization_gap": {"loss": 0.1, "accuracy": 0.05},
+            **{"parameters": {"total": 99, "trainable": 99}, "kept_epoch": 2},
+        },
+        "split": {"train": 80, "validation": 10, "test": 10},
+        "validated": {"unexpected": {"no empty review": 0}},
+        "curves": {"": {"loss": {"train": [0.3, 0.2], "validation": [0.4, 0.5]}}},
+        "tables": tables,
+    }
+    return report.Run(**{**fields, **changes})
+
+
+def of(kind, blocks) -> list:
+    return [block for block in blocks if isinstance(block, kind)]
+
+
+def text(blocks) -> str:
+    return "\n".join("".join(block.pieces) for block in of(Text, blocks))
+
+
+def test_the_answer_comes_first():
+    title, first, *_ = report.blocks(a_run())
+    assert (title, first.pieces) == (
+        Heading(1, "How mine fits"),
+        [
+            "The network is right about 91.9 % of 2,500 test reviews that it has never seen (95 % "
+            "interval 90.8 to 92.9 %), the linear baseline about 50.0 %, the label frequencies "
+            "about 50.0 %."
+        ],
+    )
+
+
+@pytest.mark.parametrize("verdict", ["underfitting", "overfitting", "optimal", "undecided"])
+def test_every_verdict_is_explained(verdict):
+    run = a_run(tested={**SCORES, "classes": {}, "fit": FIT | {"verdict": verdict}})
+    assert report.MEANINGS[verdict] in text(report.answer(run))
+
+
+def test_another_main_score_is_the_answer():
+    run = a_run()
+    run.settings["evaluate"]["score"] = "f1"
+    assert text(report.answer(run)).startswith(
+        "F1 0.900 on 2,500 test reviews that it has never seen; the linear baseline gets 0.900, "
+        "the label frequencies 0.900."
+    )
+
+
+def test_a_task_of_numbers_has_its_own_words_and_charts():
+    run = a_run(tested={**NUMBERS, **NOTHING}, labels=[1, 10])
+    run.settings["task"] = "regression"
+    pairs = pd.DataFrame({"actual": [1.0, 9.0], "predicted": [2.0, 8.5]})
+    nothing = {name: run.tables[name][:0] for name in ("roc", "precision_recall", "calibration")}
+    sliced = pd.DataFrame({"slice": ["short"], "reviews": [5], "mean_absolute_error": [0.4]})
+    changed = {"regression": pairs, "confusion": pairs[:0], "slices": sliced}
+    run = replace(
+        run,
+        tables={**run.tables, **nothing, **changed},
+        baseline={name: {"test": NUMBERS} for name in ("linear", "majority")},
+    )
+    blocks = report.blocks(run)
+    assert "Mean absolute error 0.512 on 40 test reviews" in text(blocks)
+    assert [drawing.about for drawing in of(Drawing, report.scores(run))] == [
+        "the predicted number by the actual number"
+    ]
+    assert "Largest errors" in [heading.text for heading in of(Heading, blocks)]
+    html_page(blocks)
+
+
+def test_a_curve_has_all_epochs_and_the_one_that_is_kept():
+    [drawing] = of(Drawing, report.learning_curves(a_run()))
+    assert drawing.about.endswith("epoch 2 is kept")
+    lines, mark = drawing.spec["layer"]
+    found = [(row["part"], row["epoch"], row["loss"]) for row in lines["data"]["values"]]
+    assert found == [
+        *(("training", 1, 0.3), ("training", 2, 0.2)),
+        *(("validation", 1, 0.4), ("validation", 2, 0.5)),
+    ]
+    assert mark["data"]["values"][0]["epoch"] == 2
+
+
+def test_an_ensemble_has_the_curves_of_its_members_only():
+    one = {"loss": {"train": [0.3], "validation": [0.3]}}
+    curves = {"": one, "first": a_run().curves[""]}
+    [drawing] = of(Drawing, report.learning_curves(a_run(curves=curves)))
+    assert drawing.about == "loss of first by epoch, training and validation"
+
+
+def test_an_error_has_its_words_and_the_list_has_a_bound(monkeypatch):
+    [entries] = of(Entries, report.errors(a_run()))
+    assert [entry.words for entry in entries.entries] == [[("film", 1.5), ("x", -0.2)], [], []]
+    monkeypatch.setattr(report, "MOST_ERRORS", 2)
+    blocks = list(report.errors(a_run()))
+    assert len(of(Entries, blocks)[0].entries) == 2
+    assert "the first 2 are listed" in text(blocks)
+
+
+def test_without_words_of_both_sentiments_there_is_no_map():
+    run = a_run()
+    tables = {**run.tables, "map": run.tables["map"][:0]}
+    assert list(report.words(replace(run, tables=tables))) == []
+
+
+def test_the_options_and_the_layers_of_the_network_are_there():
+    _, layers, options = report.network(a_run())
+    assert layers.rows == [["gru", "GRU", "any x 32", "99", "99"], ["all", "", "", "99", "99"]]
+    assert options.blocks == [Table(["option", "value"], [["units", "32"]])]
+
+
+def test_curves_are_read_by_network_score_and_part(tmp_path):
+    for name in ("train/loss", "validation/loss", "train/accuracy", "bigru/train/loss"):
+        path = tmp_path / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"step\t{path.stem}\n1\t0.5\n2\t0.25\n")
+    (tmp_path / "gradient").mkdir()
+    (tmp_path / "gradient" / "gru.tsv").write_text("step\tgru\n1\t0.5\n")
+    values = [0.5, 0.25]
+    assert stage.read_curves(tmp_path) == {
+        "": {"loss": {"train": values, "validation": values}, "accuracy": {"train": values}},
+        "bigru": {"loss": {"train": values}},
+    }
+
+
+def test_a_review_that_looks_like_a_missing_value_stays(tmp_path):
+    (tmp_path / "errors.csv").write_text("origin,review,error\na,NA,\nb,null,0.5\n")
+    table = stage.read_table(tmp_path / "errors.csv")
+    assert table["review"].tolist() == ["NA", "null"]
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """The page in a browser, with what it asked for and what it said."""
+    if not BROWSER:
+        pytest.skip("there is no Chromium here")
+    from playwright.sync_api import sync_playwright
+
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    path.write_text(html_page(report.blocks(a_run())), encoding="utf-8")
+    switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=BROWSER, args=switches)
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        asked, said = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(path.as_uri())
+        page.wait_for_selector(".drawing svg")
+        yield page, path.as_uri(), asked, said
+        browser.close()
+
+
+def test_the_page_works_without_a_network_and_a_review_cannot_change_it(opened):
+    page, address, asked, said = opened
+    drawings = of(Drawing, report.blocks(a_run()))
+    assert page.locator(".drawing svg").count() == len(drawings)
+    assert (asked, said, page.title()) == ([address], [], "How mine fits")
+
+
+def test_the_page_is_not_wider_than_a_phone(opened):
+    assert opened[0].evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_the_errors_can_be_searched(opened):
+    page = opened[0]
+    page.get_by_label("Search").fill("number 1")
+    assert page.locator("details.entry:visible").count() == 1
+    assert page.locator("output").inner_text() == "1 of 3"
+    page.get_by_label("Search").fill("")
+
+
+def test_a_screen_reader_can_read_the_page(opened):
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(opened[0]).response["violations"]
+    assert [(one["id"], one["impact"]) for one in found] == []
