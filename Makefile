@@ -33,8 +33,9 @@ resume: export AJUSTE_RESUME = 1
 resume: repro ## make repro, but continue an interrupted training
 
 .PHONY: compare
-compare: .venv/installed ## Show how the experiments fit, side by side (WIDE=1 TEST=1)
-	@python -m study.compare $(if $(WIDE),--wide) $(if $(TEST),--test)
+compare: .venv/installed ## Show how the experiments fit (WIDE=1 TEST=1), or two on a page (A=nn B=gru)
+	@$(if $(A)$(B),python -m study.side_by_side "$(A)" "$(B)",\
+	  python -m study.compare $(if $(WIDE),--wide) $(if $(TEST),--test))
 
 .PHONY: reset
 reset: .venv/installed ## Bring back parameters, results and model of the last commit (FORCE=1)

@@ -184,7 +184,7 @@ def collect(start: Base, experiment: Experiment) -> Result:
         name: json.loads(show(start.root, revision, path) or "{}") for name, path in paths.items()
     }
     curves = {
-        part: _column(show(start.root, revision, CURVES.format(part=part)), "loss", "\t")
+        part: column(show(start.root, revision, CURVES.format(part=part)), "loss", "\t")
         for part in ("train", "validation")
     }
     return Result(
@@ -192,7 +192,7 @@ def collect(start: Base, experiment: Experiment) -> Result:
         command,
         **files,
         curves={part: values for part, values in curves.items() if values},
-        gradient=_column(show(start.root, revision, GRADIENT), "norm", ","),
+        gradient=column(show(start.root, revision, GRADIENT), "norm", ","),
         **journal(start.root).get(journal_key(start, experiment), {}),
     )
 
@@ -268,9 +268,10 @@ def losses(path: Path) -> list[float]:
         whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
     except OSError:
         return []
-    return _column(whole, "loss", "\t")
+    return column(whole, "loss", "\t")
 
 
-def _column(text: str, name: str, separator: str) -> list[float]:
+def column(text: str, name: str, separator: str) -> list[float]:
+    """The numbers of a column of a table as text."""
     rows = csv.DictReader(io.StringIO(text), delimiter=separator)
     return [float(row[name]) for row in rows]

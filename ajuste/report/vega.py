@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-LIBRARIES = Path("ajuste/report/plots_page.html")
+LIBRARIES = Path(__file__).with_name("plots_page.html")
 """The page template of `dvc plots show` (see `ajuste.report.plots_page`) holds them."""
 
 Spec = dict[str, Any]
@@ -31,27 +31,9 @@ def learning_curve(curves: dict[str, list[float]], score: str, kept: int | None)
         score: what they are.
         kept: the epoch whose weights were kept, counted from 1.
     """
-    rows = [
-        {"epoch": epoch, score: value, "part": PARTS[part]}
-        for part, values in curves.items()
-        for epoch, value in enumerate(values, start=1)
-    ]
-    epochs = {"axis": {"tickMinStep": 1, "format": "d"}, "scale": {"nice": False}}
-    lines: Spec = {
-        "data": {"values": rows},
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {"field": "epoch", "type": "quantitative", **epochs},
-            "y": {"field": score, "type": "quantitative", "scale": {"zero": False}},
-            "color": {
-                "field": "part",
-                "type": "nominal",
-                "scale": {"domain": list(PARTS.values())},
-                "legend": {"orient": "top", "title": None},
-            },
-            "tooltip": _tooltip("part", "epoch", score),
-        },
-    }
+    rows = [row for part, values in curves.items() for row in _epochs(values, score, part=part)]
+    parts: Spec = {"field": "part", "type": "nominal", "legend": TOP}
+    lines = _lines(rows, score, color=parts | {"scale": {"domain": list(PARTS.values())}})
     if not kept:
         return {**_sized(), **lines}
     mark: Spec = {
@@ -68,7 +50,49 @@ def learning_curve(curves: dict[str, list[float]], score: str, kept: int | None)
     return {**_sized(), "layer": [lines, mark]}
 
 
+def overlaid_curves(networks: dict[str, dict[str, list[float]]], score: str) -> Spec:
+    """A score by epoch of several networks; training is dashed.
+
+    Args:
+        networks: by name, the values of each epoch by part (`train`, `validation`).
+        score: what they are.
+    """
+    rows = [
+        row
+        for name, curves in networks.items()
+        for part, values in curves.items()
+        for row in _epochs(values, score, part=part, network=name)
+    ]
+    named: Spec = {"field": "network", "type": "nominal", "legend": TOP, "sort": None}
+    dashes = {"domain": list(PARTS.values()), "range": [[4, 4], [1, 0]]}
+    parts: Spec = {"field": "part", "type": "nominal", "legend": None, "scale": dashes}
+    return {**_sized(), **_lines(rows, score, color=named, strokeDash=parts)}
+
+
+TOP = {"orient": "top", "title": None}
 GREY = "#888888"
+
+
+def _epochs(values: list[float], score: str, part: str, **named: str) -> list[Spec]:
+    part = PARTS[part]
+    return [
+        {"epoch": epoch, score: value, "part": part, **named}
+        for epoch, value in enumerate(values, start=1)
+    ]
+
+
+def _lines(rows: list[Spec], score: str, **channels: Spec) -> Spec:
+    epochs = {"axis": {"tickMinStep": 1, "format": "d"}, "scale": {"nice": False}}
+    return {
+        "data": {"values": rows},
+        "mark": {"type": "line", "point": True},
+        "encoding": {
+            "x": {"field": "epoch", "type": "quantitative", **epochs},
+            "y": {"field": score, "type": "quantitative", "scale": {"zero": False}},
+            **channels,
+            "tooltip": _tooltip(*rows[0]),
+        },
+    }
 
 
 def curve(table: pd.DataFrame, x: str, y: str, diagonal: bool) -> Spec:
