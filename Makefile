@@ -67,6 +67,11 @@ pr-report: .venv/installed ## Report what a change does, three seeds a side (BAS
 	@python -m pull_request --base "$(BASE)" --output "$(OUTPUT)" \
 	  $(if $(HEAD),--head "$(HEAD)") $(if $(SEEDS),--seeds "$(SEEDS)")
 
+PORT ?= 8000
+.PHONY: serve
+serve: .venv/installed-serve ## Serve the model over HTTP, with a page to try it (MODEL=FOLDER PORT=8000)
+	@python -m serving.service $(if $(MODEL),--model $(MODEL)) --port $(PORT)
+
 .PHONY: verify
 verify: .venv/installed ## Run the last commit again in a clone and compare all outputs
 	@python -m reliability.verify
@@ -102,8 +107,10 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 .PHONY: lock
 lock: .venv/installed ## Write the requirements*.lock files from the requirements*.txt files
 	$(COMPILE) --upgrade requirements.txt --output-file requirements.lock
+	$(COMPILE) --upgrade requirements-serve.txt --constraint requirements.lock \
+	  --output-file requirements-serve.lock
 	$(COMPILE) --upgrade requirements-dev.txt --constraint requirements.lock \
-	  --output-file requirements-dev.lock
+	  --constraint requirements-serve.lock --output-file requirements-dev.lock
 	grep '^uv==' requirements-dev.txt | $(COMPILE) - --output-file requirements-uv.lock
 
 .PHONY: plots-page
@@ -123,6 +130,10 @@ audit: .venv/installed ## Look for known vulnerabilities in the locked packages 
 .PHONY: clean
 clean: ## Remove the environment; data and cache stay
 	rm -rf .venv
+
+.venv/installed-serve: requirements-serve.lock .venv/installed
+	@$(INSTALL) requirements-serve.lock
+	@touch $@
 
 .venv/installed-dev: requirements-dev.lock .venv/installed
 	@$(INSTALL) requirements-dev.lock

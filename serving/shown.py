@@ -63,7 +63,8 @@ def cells(encoder: Encoder, answer: Answer, every: bool, why: bool) -> list[str]
         probabilities(encoder.task, outputs)[0],
         strict=True,
     )
-    named = {**(_of_labels(encoder, answer.prediction) if every else {}), **dict(given)}
+    of_labels = label_probabilities(encoder, answer) if every else {}
+    named = {f"probability_{label}": p for label, p in of_labels.items()} | dict(given)
     return [answer.label, *(f"{named[name]:.6f}" for name in names[1:]), *counted]
 
 
@@ -115,8 +116,7 @@ def details(encoder: Encoder, answer: Answer, every: bool, why: bool) -> list[st
     """The lines below an answer on the screen: probabilities, and what the words did."""
     lines = []
     if every and answer.label is not None:
-        named = _of_labels(encoder, answer.prediction)
-        lines += [f"{named[f'probability_{label}']:6.1%} {label}" for label in encoder.labels]
+        lines += [f"{p:6.1%} {label}" for label, p in label_probabilities(encoder, answer).items()]
     if why:
         lines += _effects(encoder, answer, points=True)
         some = (
@@ -128,11 +128,14 @@ def details(encoder: Encoder, answer: Answer, every: bool, why: bool) -> list[st
     return [f"  {line}" for line in lines]
 
 
-def _of_labels(encoder: Encoder, prediction: np.ndarray) -> dict[str, float]:
-    """The probability of each label, by the names of the columns."""
+def label_probabilities(encoder: Encoder, answer: Answer) -> dict[str, float]:
+    """The probability of each label; empty for numbers, and for a text without a known word."""
+    if encoder.task in NUMERIC or answer.label is None:
+        return {}
+    found = answer.prediction
     if encoder.task == "binary":
-        prediction = np.array([1 - prediction[0], prediction[0]])
-    return {f"probability_{label}": p for label, p in zip(encoder.labels, prediction, strict=True)}
+        found = np.array([1 - found[0], found[0]])
+    return dict(zip(encoder.labels, found.tolist(), strict=True))
 
 
 def _effects(encoder: Encoder, answer: Answer, points: bool) -> list[str]:
@@ -146,10 +149,8 @@ def _effects(encoder: Encoder, answer: Answer, points: bool) -> list[str]:
         answer: the answer with its effects.
         points: whether probabilities are in percentage points; the text says for which label.
     """
-    if answer.label is None:
-        return []
     found = []
-    for label, sizes in _sizes(encoder, answer).items():
+    for label, sizes in effects(encoder, answer).items():
         numeric = encoder.task in NUMERIC
         digits = decimals(encoder.labels) if numeric else 1 if points else 3
         scaled = {
@@ -164,9 +165,14 @@ def _effects(encoder: Encoder, answer: Answer, points: bool) -> list[str]:
     return found
 
 
-def _sizes(encoder: Encoder, answer: Answer) -> dict[str, dict[str, float]]:
-    """The effect of each word on the labels of the answer, or on its number."""
+def effects(encoder: Encoder, answer: Answer) -> dict[str, dict[str, float]]:
+    """The effect of each word on the labels of the answer, or on its number.
+
+    Empty for a text without a known word.
+    """
     task, labels, prediction = encoder.task, encoder.labels, answer.prediction
+    if answer.label is None:
+        return {}
     if task in NUMERIC:
         low, high = map(float, labels)
         unit = high - low if task == "unit_regression" else 1.0

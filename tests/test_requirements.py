@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PIN = r"([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)"
-LOCKS = ["requirements.lock", "requirements-dev.lock", "requirements-uv.lock"]
+LOCKS = [f"requirements{name}.lock" for name in ("", "-dev", "-serve", "-uv")]
 
 
 def text(name):
@@ -48,6 +48,15 @@ def test_what_is_required_is_pinned_and_locked_at_the_same_version():
     assert locked("requirements-uv.lock").items() <= required("requirements-dev.txt").items()
 
 
+def test_the_service_has_the_versions_that_the_model_was_trained_with():
+    service, product = locked("requirements-serve.lock"), locked("requirements.lock")
+    assert required("requirements-serve.txt").items() <= service.items()
+    assert {name: service[name] for name in service.keys() & product.keys()}.items() <= (
+        product.items()
+    )
+    assert service.items() <= locked("requirements-dev.lock").items()
+
+
 def test_the_package_is_usable_elsewhere(tmp_path):
     """An installed `ajuste` and `serving` have their data, and declare what they need."""
     project = tmp_path / "project"
@@ -61,7 +70,8 @@ def test_the_package_is_usable_elsewhere(tmp_path):
     python = ["--python", sys.executable]
     done = subprocess.run([*command, *python], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert (site / "ajuste/data/films.csv").is_file()
+    for path in ("ajuste/data/films.csv", "ajuste/report/plots_page.html", "serving/page.html"):
+        assert (site / path).is_file()
     program = "import serving.classifier, importlib.metadata as m; print(m.requires('ajuste'))"
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -101,6 +111,10 @@ def make(tmp_path):
     ("target", "locks"),
     [
         (".venv/installed", ["requirements-uv.lock", "requirements.lock"]),
+        (
+            ".venv/installed-serve",
+            ["requirements-uv.lock", "requirements.lock", "requirements-serve.lock"],
+        ),
         (
             ".venv/installed-dev",
             ["requirements-uv.lock", "requirements.lock", "requirements-dev.lock"],

@@ -1,0 +1,299 @@
+"""An HTTP service for a trained model: `python -m serving.service`, or `make serve`.
+
+It speaks a plain `/predict` and the Open Inference Protocol, version 2
+(https://github.com/kserve/open-inference-protocol). `/` is a page to try it.
+"""
+
+import argparse
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import uvicorn
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
+from prometheus_client import generate_latest as exposition
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ajuste.errors import run
+from ajuste.tasks import output_names
+from serving.batcher import Batcher, BusyError
+from serving.classifier import Answer, Classifier
+from serving.predict import MODEL
+from serving.shown import effects, label_probabilities
+
+TEXTS, WHY_TEXTS, CHARACTERS = 256, 16, 50_000
+"""The maximum of one request: texts, texts that are explained, characters of a text."""
+BODY = 4 << 20  # bytes
+WAITING = 4096  # texts
+PAGE = Path(__file__).with_name("page.html")
+INTERFACE = "1"
+BUSY = "too many texts are waiting; try again in a moment"
+
+Text = Annotated[str, Field(max_length=CHARACTERS)]
+Texts = Annotated[list[Text], Field(min_length=1, max_length=TEXTS)]
+
+
+class Question(BaseModel):
+    """Texts to classify."""
+
+    texts: Texts
+    why: bool = Field(default=False, description="what each word did to the answer")
+
+
+class Word(BaseModel):
+    """A word and what it does to the answer: the answer minus the answer without the word."""
+
+    word: str
+    effect: float
+
+
+class Told(BaseModel):
+    """The answer about a text; the label of a text without a known word is null."""
+
+    label: str | None
+    probabilities: dict[str, float] = Field(description="of each label; empty for numbers")
+    words: int
+    known: int
+    why: dict[str, list[Word]] = Field(description="for each label of the answer, if asked for")
+
+
+class Answers(BaseModel):
+    """One answer for each text."""
+
+    answers: list[Told]
+
+
+class Tensor(BaseModel):
+    """A tensor of the Open Inference Protocol."""
+
+    name: str
+    shape: list[Annotated[int, Field(ge=0)]]
+    datatype: str
+    data: list[Any]
+    parameters: dict[str, Any] = {}
+
+
+class TextTensor(Tensor):
+    """The input: one text for each row."""
+
+    shape: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=2)]
+    datatype: Literal["BYTES"]
+    data: Texts
+
+
+class InferenceRequest(BaseModel):
+    """A request of the Open Inference Protocol."""
+
+    id: str | None = None
+    inputs: Annotated[list[TextTensor], Field(min_length=1, max_length=1)]
+    parameters: dict[str, Any] = {}
+    outputs: list[dict[str, Any]] = []
+
+
+class InferenceResponse(BaseModel):
+    """A response of the Open Inference Protocol."""
+
+    model_name: str
+    id: str | None = None
+    outputs: list[Tensor]
+
+
+class Limited:
+    """Refuses a body that is too large, before it is read."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self.app, self.most = app, most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count the bytes as they come: a client need not say how many there will be."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        said = int(length) if length.isdigit() else 0
+        seen, chunks = 0, []
+        while said <= self.most and seen <= self.most:
+            message = await receive()
+            chunks.append(message)
+            seen += len(message.get("body", b""))
+            if not message.get("more_body"):
+                break
+        if max(said, seen) > self.most:
+            refusal = JSONResponse({"error": f"a body has at most {self.most:,} bytes"}, 413)
+            await refusal(scope, receive, send)
+            return
+
+        async def again() -> Message:
+            return chunks.pop(0) if chunks else await receive()
+
+        await self.app(scope, again, send)
+
+
+def create_app(classifier: Classifier, name: str) -> FastAPI:
+    """The service.
+
+    Args:
+        classifier: the model; it is called in one thread.
+        name: of the model, for the Open Inference Protocol.
+    """
+    encoder = classifier.encoder
+    plain = Batcher(classifier.answers, TEXTS, WAITING)
+    explained = Batcher(lambda texts: classifier.answers(texts, why=True), WHY_TEXTS, WAITING)
+    registry = CollectorRegistry()
+    requests = Counter("requests", "Requests", ["path", "status"], registry=registry)
+    seconds = Histogram("request_seconds", "Seconds of a request", ["path"], registry=registry)
+    texts = Counter("texts", "Texts that were classified", registry=registry)
+
+    @asynccontextmanager
+    async def warmed(_: FastAPI) -> AsyncIterator[None]:
+        await plain(["warm up"])  # the first prediction builds the graph
+        yield
+
+    app = FastAPI(title="Ajuste", version=INTERFACE, lifespan=warmed, docs_url=None, redoc_url=None)
+
+    @app.exception_handler(StarletteHTTPException)
+    async def refused(_: Request, error: StarletteHTTPException) -> JSONResponse:
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        return JSONResponse({"error": f"{where}: {first['msg']}"}, 422)
+
+    @app.middleware("http")
+    async def measured(
+        request: Request, proceed: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        started = time.perf_counter()
+        response = await proceed(request)
+        route = request.scope.get("route")
+        path = route.path if route else "other"
+        requests.labels(path, response.status_code).inc()
+        seconds.labels(path).observe(time.perf_counter() - started)
+        return response
+
+    app.add_middleware(Limited, most=BODY)
+
+    async def answered(asked: list[str], why: bool = False) -> list[Answer]:
+        try:
+            found = await (explained if why else plain)(asked)
+        except BusyError:
+            raise HTTPException(503, BUSY, {"Retry-After": "1"}) from None
+        texts.inc(len(asked))
+        return found
+
+    @app.post("/predict")
+    async def predict(question: Question) -> Answers:
+        """Classify texts."""
+        if question.why and len(question.texts) > WHY_TEXTS:
+            raise HTTPException(422, f"`why` is for at most {WHY_TEXTS} texts at a time")
+        return Answers(
+            answers=[
+                Told(
+                    label=one.label,
+                    probabilities=label_probabilities(encoder, one),
+                    words=one.words,
+                    known=one.known,
+                    why={
+                        label: [Word(word=word, effect=size) for word, size in sizes.items()]
+                        for label, sizes in effects(encoder, one).items()
+                    }
+                    if question.why
+                    else {},
+                )
+                for one in await answered(question.texts, question.why)
+            ]
+        )
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """Whether the service is up; it answers only once the model is loaded."""
+        return {"status": "ok", "model": name}
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """Counts and times in the format of Prometheus."""
+        return Response(exposition(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/", response_class=HTMLResponse)
+    async def page() -> str:
+        """A page to try the model."""
+        return PAGE.read_text(encoding="utf-8")
+
+    def known(model: str) -> None:
+        if model != name:
+            raise HTTPException(404, f"there is no model {model!r}; the model is {name!r}")
+
+    @app.get("/v2")
+    async def server() -> dict[str, Any]:
+        """The metadata of the server."""
+        return {"name": "ajuste", "version": app.version, "extensions": []}
+
+    @app.get("/v2/health/live")
+    @app.get("/v2/health/ready")
+    async def live() -> dict[str, bool]:
+        """Whether the server is up."""
+        return {"live": True, "ready": True}
+
+    @app.get("/v2/models/{model}/ready")
+    async def ready(model: str) -> dict[str, Any]:
+        """Whether the model is loaded."""
+        known(model)
+        return {"name": model, "ready": True}
+
+    outputs = [{"name": "label", "datatype": "BYTES", "shape": [-1]}]
+    columns = len(output_names(encoder.task, encoder.labels))
+    outputs.append({"name": "output", "datatype": "FP32", "shape": [-1, columns]})
+
+    @app.get("/v2/models/{model}")
+    async def metadata(model: str) -> dict[str, Any]:
+        """The inputs and outputs of the model."""
+        known(model)
+        inputs = [{"name": "text", "datatype": "BYTES", "shape": [-1]}]
+        about = {"name": model, "platform": "keras", "inputs": inputs, "outputs": outputs}
+        labels = list(encoder.labels)
+        return {**about, "parameters": {"task": encoder.task, "labels": labels}}
+
+    @app.post("/v2/models/{model}/infer")
+    async def infer(model: str, request: InferenceRequest) -> InferenceResponse:
+        """Classify texts; a text without a known word has an empty label and null as its output."""
+        known(model)
+        [given] = request.inputs
+        if given.shape not in ([len(given.data)], [len(given.data), 1]):
+            raise HTTPException(422, f"the shape is {given.shape} for {len(given.data)} texts")
+        found = await answered(given.data)
+        rows = len(found)
+        said = [answer.label or "" for answer in found]
+        labels = Tensor(name="label", shape=[rows], datatype="BYTES", data=said)
+        # JSON has no NaN, which is the output without a known word.
+        values = [None if answer.label is None else value
+                  for answer in found for value in answer.prediction.tolist()]  # fmt: skip
+        output = Tensor(name="output", shape=[rows, columns], datatype="FP32", data=values)
+        return InferenceResponse(model_name=name, id=request.id, outputs=[labels, output])
+
+    return app
+
+
+def main() -> None:
+    """Load the model, then serve until a signal stops it; requests that run are finished."""
+    parser = argparse.ArgumentParser(prog="python -m serving.service", description=__doc__)
+    parser.add_argument("--model", type=Path, default=MODEL, help="its folder (%(default)s)")
+    parser.add_argument("--name", default="sentiment", help="its name in the protocol")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: for other machines too")
+    parser.add_argument("--port", type=int, default=8000)
+    asked = parser.parse_args()
+    app = create_app(Classifier.load(asked.model), asked.name)
+    print(f"serve: http://{asked.host}:{asked.port}/ is a page to try, /openapi.json the interface")
+    uvicorn.run(app, host=asked.host, port=asked.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    run("serve", main)
