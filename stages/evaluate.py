@@ -36,7 +36,7 @@ from ajuste.tasks import (
     review_losses,
     reweighted,
 )
-from ajuste.training import explain, model_file
+from ajuste.training import browser, explain, model_file
 from stages import check
 
 TEST = Path("data/split/test.parquet")
@@ -296,6 +296,7 @@ def main() -> None:
         digits = EXACT if name == "predictions" else FLOATS
         with replacing(REPORTS / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n", float_format=digits)
+    write_json(REPORTS / "browser.json", browser.exported(model, encoder))
     settings, baseline = reader.read(), read_json(BASELINE)
     verdict = fitted(task, labels, settings, asked, threshold, baseline)
     tested = {**overall, "classes": of_classes, "fit": verdict, "slices": sliced}

@@ -21,6 +21,7 @@ METRICS = {
     "split": "metrics/split.json",
     "validated": "metrics/validate.json",
     "labels": "data/raw/labels.json",
+    "browser": "reports/evaluate/browser.json",
 }
 PAGE = Path("reports/index.html")
 

@@ -163,6 +163,7 @@ def test_on_a_full_disk_every_stage_says_so_and_keeps_its_outputs(whole, disk):
         "baseline",
         "embed",
         "words",
+        "report",
     ):
         line = stage_failure(name, folder)
         assert line.startswith(f"{name}: ")

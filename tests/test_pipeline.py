@@ -18,7 +18,8 @@ from in_process import dvc
 pytestmark = pytest.mark.slow
 
 STAGES = [
-    "fetch", "validate", "split", "tokenize", "baseline", "embed", "words", "train", "evaluate"
+    "fetch", "validate", "split", "tokenize", "baseline", "embed", "words", "train", "evaluate",
+    "report",
 ]  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def test_reproduce_then_experiment(copy):
     assert "up to date" in again.stdout
 
     experiment = run("dvc", "exp", "run", "--name", "lstm", "--set-param", "model=lstm", cwd=copy)
-    assert ran(experiment.stdout) == ["train", "evaluate"]
+    assert ran(experiment.stdout) == ["train", "evaluate", "report"]
     difference = json.loads(run("dvc", "metrics", "diff", "--json", cwd=copy).stdout)
     assert difference["metrics/evaluate.json"]["loss"]["diff"] != 0
     assert difference["metrics/train/metrics.json"]["parameters.trainable"]["diff"] != 0
@@ -80,7 +81,7 @@ def test_the_order_of_the_rows_changes_no_metric(copy):
             name = path.relative_to(copy).as_posix()
             if name.startswith("data/split/"):
                 found[name] = pd.read_parquet(path).drop(columns="origin").to_csv()
-            elif name in ("reports/evaluate/predictions.csv", "reports/evaluate/errors.csv"):
+            elif re.fullmatch(r"reports/evaluate/(predictions|errors|words)\.csv", name):
                 found[name] = pd.read_csv(path).drop(columns="origin").to_csv()
             elif not name.startswith(listing):
                 found[name] = path.read_bytes()
@@ -90,7 +91,9 @@ def test_the_order_of_the_rows_changes_no_metric(copy):
     lines.sample(frac=1, random_state=1).to_csv(copy / "data/slice.csv", index=False)
     # what `train` reads has the same bytes, so it does not run again
     again = run("dvc", "repro", cwd=copy)
-    assert ran(again.stdout) == ["fetch", "validate", "split", "tokenize", "baseline", "evaluate"]
+    assert ran(again.stdout) == [
+        *("fetch", "validate", "split", "tokenize", "baseline", "evaluate", "report")
+    ]
     assert made() == first
     assert {"metrics/evaluate.json", "data/tokens/train.npz", "data/model/model.keras"} < set(first)
     assert {"data/split/test.parquet", "reports/evaluate/predictions.csv"} < set(first)

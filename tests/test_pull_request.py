@@ -206,7 +206,7 @@ def test_the_changed_predictions_are_counted(merged, answered):
 def test_the_changed_parameters_and_stages_are_listed(merged):
     assert "- `models.bow.batch_size`: `512` → `64`\n" in merged.part("Changed parameters")
     stages = re.findall(r"- `(\w+)`: `(.*)`", merged.part("Changed stages"))
-    assert [name for name, _ in stages] == ["train", "evaluate"]
+    assert [name for name, _ in stages] == ["train", "evaluate", "report"]
     assert stages[0][1] == ", ".join(f"models.bow.{key}" for key in CHANGED)
 
 

@@ -63,7 +63,7 @@ def a_run(**changes) -> report.Run:
             **{"parameters": {"total": 99, "trainable": 99}, "kept_epoch": 2},
         },
         "split": {"train": 80, "validation": 10, "test": 10},
-        "validated": {"unexpected": {"no empty review": 0}},
+        **{"validated": {"unexpected": {"no empty review": 0}}, "browser": {}},
         "curves": {"": {"loss": {"train": [0.3, 0.2], "validation": [0.4, 0.5]}}},
         "tables": tables,
     }

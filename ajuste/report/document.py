@@ -104,8 +104,15 @@ class Entries:
     entries: list[Entry]
 
 
+@dataclass(frozen=True)
+class Model:
+    """A field, only for pages, in which the model answers (see `ajuste.training.browser`)."""
+
+    packed: dict[str, Any]
+
+
 Block = Heading | Text | Bullets | Table | Picture | Chart | Fold
-PageBlock = Block | Drawing | Entries
+PageBlock = Block | Drawing | Entries | Model
 
 
 INVISIBLE = "[\x00-\x08\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"

@@ -4,7 +4,9 @@ import html
 import json
 from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 from string import Template
+from typing import Any
 
 from ajuste.report.document import (
     Bullets,
@@ -15,6 +17,7 @@ from ajuste.report.document import (
     Entry,
     Fold,
     Heading,
+    Model,
     PageBlock,
     Picture,
     Strong,
@@ -54,6 +57,7 @@ figure svg { height: auto; max-width: 100% }
 .up { color: var(--up) } .down { color: var(--down) }
 .words { display: flex; flex-wrap: wrap; gap: 0 1rem; list-style: none; padding: 0 }
 details.entry { border-bottom: 1px solid var(--line); padding: .4rem 0 }
+textarea { box-sizing: border-box; font: inherit; max-width: 60rem; width: 100% }
 summary { cursor: pointer }
 </style>
 </head>
@@ -85,6 +89,8 @@ draw();
 dark.addEventListener("change", draw);
 </script>"""
 
+BROWSER = Path(__file__).with_name("browser.js")
+
 SEARCH = """<script>
 for (const list of document.querySelectorAll(".entries")) {
   const [text, kind] = list.querySelectorAll("input, select"), count = list.querySelector("output");
@@ -114,6 +120,8 @@ def html_page(blocks: Sequence[PageBlock]) -> str:
     scripts = []
     if any(isinstance(block, Drawing) for block in blocks):
         scripts += [libraries(), DRAW]
+    if any(isinstance(block, Model) for block in blocks):
+        scripts.append(f"<script>{BROWSER.read_text(encoding='utf-8')}</script>")
     if any(isinstance(block, Entries) for block in blocks):
         scripts.append(SEARCH)
     return PAGE.substitute(title=title, body="\n".join(parts), scripts="\n".join(scripts))
@@ -132,11 +140,15 @@ def _html(block: PageBlock) -> str:
             drawn = f'<div class="picture" role="img" aria-label="{html.escape(about)}">{svg}</div>'
             return f"<figure>{drawn}</figure>"
         case Drawing(spec, about):
-            # Text cannot end the element: JSON writes `<` as an escape too.
-            data = json.dumps(spec, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
             place = f'<div class="drawing" role="img" aria-label="{html.escape(about)}"></div>'
-            script = f'<script type="application/json">{data}</script>'
-            return f"<figure>{place}{script}<figcaption>{_escaped(about)}</figcaption></figure>"
+            return (
+                f"<figure>{place}{_data(spec)}<figcaption>{_escaped(about)}</figcaption></figure>"
+            )
+        case Model(packed):
+            field = '<textarea id="review" rows="4" aria-label="A review"></textarea>'
+            return (
+                f'<p>{field}</p><div id="answer" aria-live="polite"></div>{_data(packed, "model")}'
+            )
         case Entries(entries):
             return _entries(entries)
         case Table(header, rows, marked):
@@ -149,6 +161,13 @@ def _html(block: PageBlock) -> str:
         case Fold(title, inner):
             body = "\n".join(map(_html, inner))
             return f"<details>\n<summary>{html.escape(title)}</summary>\n{body}\n</details>"
+
+
+def _data(value: Any, name: str = "") -> str:
+    # Text cannot end the element: JSON writes `<` as an escape too.
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+    named = f' id="{name}"' if name else ""
+    return f'<script type="application/json"{named}>{text}</script>'
 
 
 def _entries(entries: list[Entry]) -> str:

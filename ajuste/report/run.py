@@ -15,6 +15,7 @@ from ajuste.report.document import (
     Entry,
     Fold,
     Heading,
+    Model,
     PageBlock,
     Strong,
     Table,
@@ -56,6 +57,7 @@ class Run:
         trained: `metrics/train/metrics.json`.
         split: `metrics/split.json`.
         validated: `metrics/validate.json`.
+        browser: the model for the page (see `ajuste.training.browser`), if it can have one.
         curves: for each trained network (an ensemble has several; its own name is empty), for each
             score and part, the value of each epoch.
         tables: the tables below `reports/`, by the names of their files.
@@ -68,6 +70,7 @@ class Run:
     trained: dict[str, Any]
     split: dict[str, Any]
     validated: dict[str, Any]
+    browser: dict[str, Any]
     curves: dict[str, dict[str, dict[str, list[float]]]]
     tables: dict[str, pd.DataFrame]
 
@@ -80,7 +83,7 @@ class Run:
 
 def blocks(run: Run) -> list[PageBlock]:
     """The report, the answer first."""
-    sections = answer, learning_curves, scores, slices, errors, words, network, data, card
+    sections = answer, try_it, learning_curves, scores, slices, errors, words, network, data, card
     title = Heading(1, f"How {run.settings['model']} fits")
     return [title, *(block for section in sections for block in section(run))]
 
@@ -116,6 +119,13 @@ def _quality(run: Run) -> str:
 def _ends(tested: dict[str, Any], score: str) -> tuple[float, float, float]:
     value = tested[score]
     return value, tested.get(f"{score}_low", value), tested.get(f"{score}_high", value)
+
+
+def try_it(run: Run) -> Iterator[PageBlock]:
+    """A field that answers, if the network is small enough for the page."""
+    if run.browser:
+        yield Heading(2, "Try it")
+        yield Model(run.browser)
 
 
 def learning_curves(run: Run) -> Iterator[PageBlock]:
