@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -47,6 +47,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--probabilities", action="store_true", help="the probability of every label")
     add("--why", action="store_true", help="what each word did to the answer")
     add("--model", type=Path, default=MODEL, help="folder of the model (%(default)s)")
+    add("--rev", help="take the model of a version (v1.2.0) or of a revision of Git instead")
     asked = parser.parse_args(argv)
     if bool(asked.text) == bool(asked.csv):
         parser.error("give texts, or - for texts from standard input, or --csv FILE")
@@ -264,12 +265,21 @@ def print_answers(asked: argparse.Namespace, encoder: Encoder) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Predict for the texts or the file that the command line names."""
     asked = arguments(argv)
-    encoder = load_encoder(asked.model)
-    added = shown.columns(encoder, asked.probabilities, asked.why)
-    if asked.output:
-        write_csv(asked, added, encoder)
-    else:
-        print_answers(asked, encoder)
+    with _model(asked) as asked.model:
+        encoder = load_encoder(asked.model)
+        added = shown.columns(encoder, asked.probabilities, asked.why)
+        if asked.output:
+            write_csv(asked, added, encoder)
+        else:
+            print_answers(asked, encoder)
+
+
+def _model(asked: argparse.Namespace) -> AbstractContextManager[Path]:
+    if not asked.rev:
+        return nullcontext(asked.model)
+    from serving import versions  # needs DVC, which a server lacks
+
+    return versions.folder(Path.cwd(), asked.rev)
 
 
 if __name__ == "__main__":
