@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -29,6 +30,14 @@ def test_nothing_is_surer_than_99_percent():
 def test_an_undecided_fit_has_no_certainty():
     judged = {**fit("undecided"), "cause": "noise", "probability": {"optimal": 0.4}}
     assert sentence(judged, "good", PARAMS) == "Undecided; good. Try a larger validation part."
+
+
+def test_a_remedy_is_named_once(monkeypatch):
+    whats = ["a lower learning rate", "a lower learning rate", "dropout", "more data"]
+    proposed = [SimpleNamespace(what=what) for what in whats]
+    monkeypatch.setattr("ajuste.evaluation.sentence.propose", lambda *_: proposed)
+    said = sentence(fit("overfitting"), "good", PARAMS)
+    assert said.endswith("Try a lower learning rate or dropout.")
 
 
 def test_another_score_of_classes_is_compared_too():

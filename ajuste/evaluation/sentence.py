@@ -20,8 +20,8 @@ def sentence(fit: dict[str, Any], quality: str, settings: dict[str, Any]) -> str
     verdict = fit["verdict"].capitalize() + (" fit" if fit["verdict"] == OPTIMAL else "")
     if chance := sure(fit):
         verdict += f" ({chance} sure)"
-    named = " or ".join(remedy.what for remedy in propose(fit, settings)[:2])
-    return f"{verdict}; {quality}. Try {named}."
+    named = dict.fromkeys(remedy.what for remedy in propose(fit, settings))
+    return f"{verdict}; {quality}. Try {' or '.join([*named][:2])}."
 
 
 def sure(fit: dict[str, Any]) -> str:

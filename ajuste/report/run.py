@@ -41,6 +41,8 @@ MEANINGS = {
 }
 CLASS_SCORES = ("precision", "recall", "f1")
 NOT_QUALITY = "The verdict says how the network fits, not how good it is."
+MOST_LABELS = 20
+"""A picture of the confusions of more labels, or of more sets of labels, cannot be read."""
 MOST_ERRORS = 500
 """So many errors are listed; the file has all of them."""
 
@@ -170,7 +172,7 @@ def scores(run: Run) -> Iterator[PageBlock]:
         ]
         yield Table(["class", "precision", "recall", "f1", "reviews"], rows)
     tables = run.tables
-    if len(tables["confusion"]):
+    if 0 < tables["confusion"].nunique().max() <= MOST_LABELS:
         about = "confusion matrix: the label of a review downwards, the answer across"
         yield Drawing(vega.counts(tables["confusion"], "actual", "predicted"), about)
     if len(tables["regression"]):
