@@ -47,8 +47,9 @@ def main() -> None:
     """Read what the stages wrote; write the page."""
     metrics = {name: read_json(Path(path)) for name, path in METRICS.items()}
     tables = {path.stem: read_table(path) for path in TABLES}
-    found = run.Run(reader.read(), curves=read_curves(CURVES), tables=tables, **metrics)
-    write_text(PAGE, html_page(run.blocks(found)))
+    settings = reader.read()
+    found = run.Run(settings, curves=read_curves(CURVES), tables=tables, **metrics)
+    write_text(PAGE, html_page(run.blocks(found), settings["report"]["language"]))
     print(f"report: {PAGE}")
 
 

@@ -86,7 +86,7 @@ def test_the_answers_are_those_of_keras(page, network):
 @pytest.mark.slow
 def test_the_answer_is_shown_while_one_types(page):
     page.locator("#review").fill("good good film")
-    page.wait_for_function("document.querySelector('#answer').textContent.includes('3 of 3')")
+    page.wait_for_function("document.querySelector('#answer').textContent.includes('3 / 3')")
     page.locator("#review").fill("zzz")
     page.wait_for_function("document.querySelector('#answer').textContent === 'No word is known.'")
 

@@ -1,11 +1,15 @@
 """The report on a run: its sentences, its charts, and the page in a browser."""
 
+import ast
+import inspect
 import shutil
+import string
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 
+from ajuste.report import language, page, vega
 from ajuste.report import run as report
 from ajuste.report.document import Drawing, Entries, Heading, Table, Text
 from ajuste.report.page import html_page
@@ -51,6 +55,7 @@ def a_run(**changes) -> report.Run:
         "settings": {
             **{"task": "binary", "model": "mine", "models": {"mine": {"units": 32}}, "seed": 1},
             **{"data": {"source": "csv"}, "evaluate": {"score": None}},
+            "report": {"language": "english"},
         },
         "labels": ["bad", "good"],
         "tested": {**SCORES, **ENDS, **NOTHING},
@@ -84,7 +89,7 @@ def test_the_answer_comes_first():
         Heading(1, "How mine fits"),
         [
             "The network is right about 91.9 % of 2,500 test reviews that it has never seen (95 % "
-            "interval 90.8 to 92.9 %), the linear baseline about 50.0 %, the label frequencies "
+            "interval 90.8 % to 92.9 %), the linear baseline about 50.0 %, the label frequencies "
             "about 50.0 %."
         ],
     )
@@ -100,8 +105,8 @@ def test_another_main_score_is_the_answer():
     run = a_run()
     run.settings["evaluate"]["score"] = "f1"
     assert text(report.answer(run)).startswith(
-        "F1 0.900 on 2,500 test reviews that it has never seen; the linear baseline gets 0.900, "
-        "the label frequencies 0.900."
+        "F1 0.900 on 2,500 test reviews that the network has never seen; the linear baseline "
+        "gets 0.900, the label frequencies 0.900."
     )
 
 
@@ -142,7 +147,7 @@ def test_an_ensemble_has_the_curves_of_its_members_only():
     one = {"loss": {"train": [0.3], "validation": [0.3]}}
     curves = {"": one, "first": a_run().curves[""]}
     [drawing] = of(Drawing, report.learning_curves(a_run(curves=curves)))
-    assert drawing.about == "loss of first by epoch, training and validation"
+    assert drawing.about == "loss of first by epoch"
 
 
 def test_an_error_has_its_words_and_the_list_has_a_bound(monkeypatch):
@@ -151,7 +156,7 @@ def test_an_error_has_its_words_and_the_list_has_a_bound(monkeypatch):
     monkeypatch.setattr(report, "MOST_ERRORS", 2)
     blocks = list(report.errors(a_run()))
     assert len(of(Entries, blocks)[0].entries) == 2
-    assert "the first 2 are listed" in text(blocks)
+    assert "The first 2 are listed" in text(blocks)
 
 
 def test_without_words_of_both_sentiments_there_is_no_map():
@@ -184,6 +189,47 @@ def test_a_review_that_looks_like_a_missing_value_stays(tmp_path):
     (tmp_path / "errors.csv").write_text("origin,review,error\na,NA,\nb,null,0.5\n")
     table = stage.read_table(tmp_path / "errors.csv")
     assert table["review"].tolist() == ["NA", "null"]
+
+
+def said_texts() -> set[str]:
+    """The English texts that the report says: in the code, and the names of its charts."""
+    texts = {*report.MEANINGS, *report.MEANINGS.values(), *page.TRIED.values()}
+    texts |= {about for _, about, _ in report.CURVES} | {*report.CLASS_SCORES}
+    for module in (report, page):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say":
+                first = node.args[0]
+                if isinstance(first, ast.Constant):
+                    texts.add(first.value)
+                elif isinstance(first, ast.Name) and first.id.isupper():
+                    texts.add(getattr(module, first.id))
+    run = a_run()
+    for drawing in of(Drawing, report.blocks(run)):
+        vega.translated(drawing.spec, lambda text: texts.add(text) or text)
+    return texts - {"place", "mark", "x", "y"}  # fields that no chart names
+
+
+def fields(text: str) -> set[str | None]:
+    return {field for _, field, _, _ in string.Formatter().parse(text)} - {None}
+
+
+def test_a_catalogue_has_every_text_with_the_same_fields():
+    for name in set(language.CODES) - {language.ENGLISH}:
+        catalogue = language.catalogue(name)
+        assert said_texts() - set(catalogue) == set()
+        assert {
+            english for english, said in catalogue.items() if fields(said) != fields(english)
+        } == set()
+
+
+def test_every_page_says_what_it_says_in_its_language():
+    run = a_run()
+    run.settings["report"]["language"] = "spanish"
+    made = html_page(report.blocks(run), "spanish")
+    assert '<html lang="es">' in made
+    assert "La red acierta el 91.9 % de 2,500 críticas de prueba" in made
+    english = [text for text in said_texts() if " " in text and "{" not in text]
+    assert [text for text in english if text in made] == []
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +270,7 @@ def test_the_errors_can_be_searched(opened):
     page = opened[0]
     page.get_by_label("Search").fill("number 1")
     assert page.locator("details.entry:visible").count() == 1
-    assert page.locator("output").inner_text() == "1 of 3"
+    assert page.locator("output").inner_text() == "1 / 3"
     page.get_by_label("Search").fill("")
 
 

@@ -322,6 +322,12 @@ class Evaluate(Params):
     fit: FitBounds
 
 
+class Report(Params):
+    """`report`: the page on the run."""
+
+    language: Literal["english", "spanish"]
+
+
 class Gate(Params):
     """`gate`: the conditions that a pull request must meet."""
 
@@ -349,4 +355,5 @@ class File(Params):
     languages: dict[Name, Language]
     models: dict[Name, dict[str, Any]]
     evaluate: Evaluate
+    report: Report
     gate: Gate

@@ -128,12 +128,12 @@ async function show() {
   };
   place.replaceChildren();
   if (p === null) {
-    if (found.words) add(place, "p", "No word is known.");
+    if (found.words) add(place, "p", model.texts.unknown);
     return;
   }
   const label = model.labels[p < 0.5 ? 0 : 1], sign = p < 0.5 ? -1 : 1;
-  add(place, "p", `${label} (${(100 * Math.max(p, 1 - p)).toFixed(1)} %); ${found.known} of ` +
-    `${found.words} words are known. What each word adds, in points:`);
+  add(place, "p", `${label} (${(100 * Math.max(p, 1 - p)).toFixed(1)} %); ` +
+    `${found.known} / ${found.words} ${model.texts.known}`);
   const list = add(place, "ul", "", "words");
   const largest = found.effects.sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, 20);
   for (const [word, effect] of largest) {

@@ -26,11 +26,12 @@ from ajuste.report.document import (
     pieces_of,
     visible,
 )
+from ajuste.report.language import CODES, ENGLISH, Say, speaker
 from ajuste.report.numbers import minus
-from ajuste.report.vega import libraries
+from ajuste.report.vega import libraries, translated
 
 PAGE = Template("""<!doctype html>
-<html lang="en">
+<html lang="$language">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -89,6 +90,10 @@ draw();
 dark.addEventListener("change", draw);
 </script>"""
 
+TRIED = {
+    "known": "words are known. What each word adds, in points:",
+    "unknown": "No word is known.",
+}
 BROWSER = Path(__file__).with_name("browser.js")
 
 SEARCH = """<script>
@@ -101,7 +106,7 @@ for (const list of document.querySelectorAll(".entries")) {
       const isKind = !kind.value || one.dataset.kind === kind.value;
       one.hidden = !(isKind && one.textContent.toLowerCase().includes(wanted));
     }
-    count.value = `${all.filter(one => !one.hidden).length} of ${all.length}`;
+    count.value = `${all.filter(one => !one.hidden).length} / ${all.length}`;
   };
   text.addEventListener("input", filter);
   kind.addEventListener("input", filter);
@@ -110,12 +115,18 @@ for (const list of document.querySelectorAll(".entries")) {
 </script>"""
 
 
-def html_page(blocks: Sequence[PageBlock]) -> str:
-    """The blocks as an HTML page that needs no other file; the first block is the title."""
+def html_page(blocks: Sequence[PageBlock], language: str = ENGLISH) -> str:
+    """The blocks as an HTML page that needs no other file; the first block is the title.
+
+    Args:
+        blocks: in the language of the page.
+        language: a key of `ajuste.report.language.CODES`, for what the page itself says.
+    """
+    say = speaker(language)
     title = html.escape(blocks[0].text) if isinstance(blocks[0], Heading) else ""
     parts = []
     for is_drawing, group in groupby(blocks, lambda block: isinstance(block, Drawing)):
-        inner = "\n".join(map(_html, group))
+        inner = "\n".join(_html(block, say) for block in group)
         parts.append(f'<div class="drawings">\n{inner}\n</div>' if is_drawing else inner)
     scripts = []
     if any(isinstance(block, Drawing) for block in blocks):
@@ -124,10 +135,11 @@ def html_page(blocks: Sequence[PageBlock]) -> str:
         scripts.append(f"<script>{BROWSER.read_text(encoding='utf-8')}</script>")
     if any(isinstance(block, Entries) for block in blocks):
         scripts.append(SEARCH)
-    return PAGE.substitute(title=title, body="\n".join(parts), scripts="\n".join(scripts))
+    body, script = "\n".join(parts), "\n".join(scripts)
+    return PAGE.substitute(language=CODES[language], title=title, body=body, scripts=script)
 
 
-def _html(block: PageBlock) -> str:
+def _html(block: PageBlock, say: Say) -> str:
     match block:
         case Heading(level, text):
             return f"<h{level}>{html.escape(text)}</h{level}>"
@@ -141,16 +153,15 @@ def _html(block: PageBlock) -> str:
             return f"<figure>{drawn}</figure>"
         case Drawing(spec, about):
             place = f'<div class="drawing" role="img" aria-label="{html.escape(about)}"></div>'
-            return (
-                f"<figure>{place}{_data(spec)}<figcaption>{_escaped(about)}</figcaption></figure>"
-            )
+            caption = f"<figcaption>{_escaped(about)}</figcaption>"
+            return f"<figure>{place}{_data(translated(spec, say))}{caption}</figure>"
         case Model(packed):
-            field = '<textarea id="review" rows="4" aria-label="A review"></textarea>'
-            return (
-                f'<p>{field}</p><div id="answer" aria-live="polite"></div>{_data(packed, "model")}'
-            )
+            texts = {name: say(text) for name, text in TRIED.items()}
+            field = f'<textarea id="review" rows="4" aria-label="{say("A review")}"></textarea>'
+            place = '<div id="answer" aria-live="polite"></div>'
+            return f"<p>{field}</p>{place}{_data({**packed, 'texts': texts}, 'model')}"
         case Entries(entries):
-            return _entries(entries)
+            return _entries(entries, say)
         case Table(header, rows, marked):
             names = "".join(f'<th scope="col">{_escaped(name)}' for name in header)
             lines = ['<div class="wide" tabindex="0">', "<table>", f"<tr>{names}</tr>"]
@@ -159,7 +170,7 @@ def _html(block: PageBlock) -> str:
                 lines.append(f"<tr{state}>{''.join(f'<td>{_escaped(cell)}' for cell in row)}</tr>")
             return "\n".join([*lines, "</table>", "</div>"])
         case Fold(title, inner):
-            body = "\n".join(map(_html, inner))
+            body = "\n".join(_html(one, say) for one in inner)
             return f"<details>\n<summary>{html.escape(title)}</summary>\n{body}\n</details>"
 
 
@@ -170,14 +181,14 @@ def _data(value: Any, name: str = "") -> str:
     return f'<script type="application/json"{named}>{text}</script>'
 
 
-def _entries(entries: list[Entry]) -> str:
+def _entries(entries: list[Entry], say: Say) -> str:
     kinds = "".join(
         f"<option>{html.escape(kind)}" for kind in dict.fromkeys(one.kind for one in entries)
     )
     lines = [
         '<div class="entries">',
-        '<p><label>Search <input type="search"></label>',
-        f'<label>Kind <select><option value="">all{kinds}</select></label>',
+        f'<p><label>{say("Search")} <input type="search"></label>',
+        f'<label>{say("Kind")} <select><option value="">{say("all")}{kinds}</select></label>',
         "<output></output></p>",
     ]
     for one in entries:

@@ -21,7 +21,8 @@ from ajuste.report.document import (
     Table,
     Text,
 )
-from ajuste.report.numbers import NONE, many, number
+from ajuste.report.language import ENGLISH, Say, speaker
+from ajuste.report.numbers import NONE, number
 from ajuste.tasks import NUMERIC, TASKS
 
 MEANINGS = {
@@ -39,6 +40,17 @@ MEANINGS = {
     ),
     "undecided": "The curves do not show how it fits.",
 }
+CURVES = (
+    ("roc", "ROC curve; the dashed line is chance", True),
+    ("precision_recall", "precision by recall", False),
+    ("calibration", "calibration: how often a probability is right; dashed is perfect", True),
+)
+WRONG = "{count} answers of the test part are wrong, the surest first."
+NUMERIC_ERRORS = "{count} answers differ from the number of the review, the largest error first."
+MATTERED = (
+    " The first {count} have the words that mattered most: how much each makes the error larger "
+    "(plus) or smaller (minus), by the answer without the word{unit}."
+)
 CLASS_SCORES = ("precision", "recall", "f1")
 NOT_QUALITY = "The verdict says how the network fits, not how good it is."
 MOST_LABELS = 20
@@ -77,6 +89,11 @@ class Run:
     tables: dict[str, pd.DataFrame]
 
     @property
+    def say(self) -> Say:
+        """What says a text in the language of the report."""
+        return speaker(self.settings["report"]["language"])
+
+    @property
     def score(self) -> str:
         """The main score."""
         task = TASKS[self.settings["task"]]
@@ -86,148 +103,144 @@ class Run:
 def blocks(run: Run) -> list[PageBlock]:
     """The report, the answer first."""
     sections = answer, try_it, learning_curves, scores, slices, errors, words, network, data, card
-    title = Heading(1, f"How {run.settings['model']} fits")
+    title = Heading(1, run.say("How {model} fits", model=run.settings["model"]))
     return [title, *(block for section in sections for block in section(run))]
 
 
 def answer(run: Run) -> Iterator[PageBlock]:
     """How good the network is beside the baselines, and how it fits."""
-    fit = run.tested["fit"]
-    yield Text([Strong(f"{_quality(run)}.")])
-    yield Text([fit["sentence"], " ", MEANINGS[fit["verdict"]], " ", NOT_QUALITY])
-    yield Text([f"Why this verdict: {fit['reason']}."])
+    fit, say = run.tested["fit"], run.say
+    meaning = f" {say(MEANINGS[fit['verdict']])} {say(NOT_QUALITY)}"
+    yield Text([Strong(_quality(run))])
+    if run.settings["report"]["language"] == ENGLISH:  # `evaluate` writes its sentences in English
+        yield Text([fit["sentence"], meaning])
+        yield Text([f"Why this verdict: {fit['reason']}."])
+    else:
+        yield Text([say("The verdict: {verdict}.", verdict=say(fit["verdict"])), meaning])
 
 
 def _quality(run: Run) -> str:
-    score, tested = run.score, run.tested
-    reviews = f"{many(tested['reviews'], 'test review')} that it has never seen"
+    score, tested, say = run.score, run.tested, run.say
     beside = [run.baseline[name]["test"].get(score) for name in ("linear", "majority")]
-    if score == "accuracy":
-        value, low, high, *others = (
-            f"{100 * share:.1f}" for share in (*_ends(tested, score), *beside)
-        )
-        return (
-            f"The network is right about {value} % of {reviews} (95 % interval {low} to {high} %), "
-            f"the linear baseline about {others[0]} %, the label frequencies about {others[1]} %"
-        )
-    shown, linear, majority = (number(value, ".3f") for value in (tested[score], *beside))
-    span = " (95 % interval {} to {})".format(*(f"{end:.3f}" for end in _ends(tested, score)[1:]))
-    return (
-        f"{vega.title(score).capitalize()} {shown}{span if f'{score}_low' in tested else ''} on "
-        f"{reviews}; the linear baseline gets {linear}, the label frequencies {majority}"
+    ends = [tested.get(f"{score}{end}") for end in ("_low", "_high")]
+    form = ".1%" if score == "accuracy" else ".3f"
+    value, linear, majority, low, high = (
+        number(one, form).replace("%", " %") for one in (tested[score], *beside, *ends)
     )
-
-
-def _ends(tested: dict[str, Any], score: str) -> tuple[float, float, float]:
-    value = tested[score]
-    return value, tested.get(f"{score}_low", value), tested.get(f"{score}_high", value)
+    span = "" if None in ends else say(" (95 % interval {low} to {high})", low=low, high=high)
+    fields = {"value": value, "reviews": f"{tested['reviews']:,}", "span": span}
+    fields |= {"linear": linear, "majority": majority}
+    if score == "accuracy":
+        return say(
+            "The network is right about {value} of {reviews} test reviews that it has never seen"
+            "{span}, the linear baseline about {linear}, the label frequencies about {majority}.",
+            **fields,
+        )
+    return say(
+        "{score} {value}{span} on {reviews} test reviews that the network has never seen; the "
+        "linear baseline gets {linear}, the label frequencies {majority}.",
+        score=say(vega.title(score)).capitalize(),
+        **fields,
+    )
 
 
 def try_it(run: Run) -> Iterator[PageBlock]:
     """A field that answers, if the network is small enough for the page."""
     if run.browser:
-        yield Heading(2, "Try it")
+        yield Heading(2, run.say("Try it"))
         yield Model(run.browser)
 
 
 def learning_curves(run: Run) -> Iterator[PageBlock]:
     """The curves of each network, each score with a scale of its own."""
-    yield Heading(2, "Learning curves")
+    say = run.say
+    yield Heading(2, say("Learning curves"))
     for name, of_network in run.curves.items():
         if max(len(values) for parts in of_network.values() for values in parts.values()) < 2:
             continue  # what is not trained epoch by epoch has no curve
         for score, parts in of_network.items():
             kept = None if name else run.trained.get("kept_epoch")
-            about = f"{score} of {name or run.settings['model']} by epoch, training and validation"
+            named = name or run.settings["model"]
+            about = say("{score} of {name} by epoch", score=say(score), name=named)
             if kept:
-                about += f"; epoch {kept} is kept"
+                about += say("; epoch {kept} is kept", kept=kept)
             yield Drawing(vega.learning_curve(parts, score, kept), about)
-    found = run.trained
+    shown = "loss", "accuracy"
+    parts = ("train", "training"), ("validation", "validation"), ("generalization_gap", "gap")
     rows = [
-        [part, *(number(found[part].get(score), ".3f") for score in ("loss", "accuracy"))]
-        for part in ("train", "validation")
+        [say(name), *(number(run.trained[part].get(score), ".3f") for score in shown)]
+        for part, name in parts
     ]
-    gap = found["generalization_gap"]
-    rows.append(["gap", *(number(gap.get(score), ".3f") for score in ("loss", "accuracy"))])
-    yield Table(["part", "loss", "accuracy"], rows)
+    yield Table([say("part"), *map(say, shown)], rows)
 
 
 def scores(run: Run) -> Iterator[PageBlock]:
     """The scores of the test part, and the curves of its predictions."""
-    task, tested = run.settings["task"], run.tested
-    yield Heading(2, "Test part")
+    task, tested, say = run.settings["task"], run.tested, run.say
+    yield Heading(2, say("Test part"))
     sides = [tested, *(run.baseline[name]["test"] for name in ("linear", "majority"))]
     rows = []
     for score in (one for one in (*TASKS[task].scores, "calibration_error") if one in tested):
         ends = [tested.get(f"{score}{end}") for end in ("_low", "_high")]
-        span = NONE if None in ends else " to ".join(f"{end:.3f}" for end in ends)
+        span = (
+            NONE
+            if None in ends
+            else say("{low} to {high}", low=f"{ends[0]:.3f}", high=f"{ends[1]:.3f}")
+        )
         values = (number(side.get(score), ".3f") for side in sides)
-        rows.append([vega.title(score), *values, span])
-    header = ["score", run.settings["model"], "linear baseline", "label frequencies"]
-    yield Table([*header, "95 % interval"], rows)
+        rows.append([say(vega.title(score)), *values, span])
+    baselines = say("linear baseline"), say("label frequencies")
+    yield Table([say("score"), run.settings["model"], *baselines, say("95 % interval")], rows)
     if of_classes := tested["classes"]:
         rows = [
             [label, *(number(one[key], ".3f") for key in CLASS_SCORES), f"{one['support']:,}"]
             for label, one in of_classes.items()
         ]
-        yield Table(["class", "precision", "recall", "f1", "reviews"], rows)
+        yield Table([say("class"), *map(say, CLASS_SCORES), say("reviews")], rows)
     tables = run.tables
     if 0 < tables["confusion"].nunique().max() <= MOST_LABELS:
-        about = "confusion matrix: the label of a review downwards, the answer across"
+        about = say("confusion matrix: the label of a review downwards, the answer across")
         yield Drawing(vega.counts(tables["confusion"], "actual", "predicted"), about)
     if len(tables["regression"]):
-        about = "the predicted number by the actual number"
+        about = say("the predicted number by the actual number")
         yield Drawing(vega.scatter(tables["regression"], "actual", "predicted"), about)
-    for name, about, diagonal in (
-        ("roc", "ROC curve; the dashed line is chance", True),
-        ("precision_recall", "precision by recall", False),
-        ("calibration", "calibration: how often a probability is right; dashed is perfect", True),
-    ):
+    for name, about, diagonal in CURVES:
         if len(tables[name]):
             x, y = tables[name].columns[:2]
-            yield Drawing(vega.curve(tables[name], x, y, diagonal), about)
+            yield Drawing(vega.curve(tables[name], x, y, diagonal), say(about))
 
 
 def slices(run: Run) -> Iterator[PageBlock]:
     """The main score of each slice of the test part."""
-    table, score = run.tables["slices"], run.score
-    yield Heading(2, "Slices of the test part")
-    ends = [f"{score}_low", f"{score}_high"]
-    about = f"{vega.title(score)} of each slice"
-    about += ", with its 95 % interval" if ends[0] in table else ""
+    table, score, say = run.tables["slices"], run.score, run.say
+    yield Heading(2, say("Slices of the test part"))
+    ends = [end for end in (f"{score}_low", f"{score}_high") if end in table]
+    about = say("{score} of each slice", score=say(vega.title(score)))
+    about += say(", with its 95 % interval") if ends else ""
     yield Drawing(vega.intervals(table, "slice", score), about)
-    shown = ["slice", "reviews", score, *(end for end in ends if end in table)]
+    shown = ["slice", "reviews", score, *ends]
     rows = [
-        [name, f"{reviews:,.0f}", *(number(value, ".3f") for value in values)]
+        [say(name), f"{reviews:,.0f}", *(number(value, ".3f") for value in values)]
         for name, reviews, *values in table[shown].itertuples(index=False)
     ]
-    yield Fold("The numbers", [Table([vega.title(name) for name in shown], rows)])
+    names = [say(vega.title(name)) for name in ("slice", "reviews", score)]
+    yield Fold(say("The numbers"), [Table([*names, *(say("from"), say("to"))[: len(ends)]], rows)])
 
 
 def errors(run: Run) -> Iterator[PageBlock]:
     """The wrong answers, the surest first, with the words that mattered."""
-    table, task = run.tables["errors"], run.settings["task"]
+    table, numeric, say = run.tables["errors"], run.settings["task"] in NUMERIC, run.say
     explained = {
         origin: list(zip(of_review["word"], of_review["effect"], strict=True))
         for origin, of_review in run.tables["words"].groupby("origin", sort=False)
     }
-    numeric = task in NUMERIC
-    yield Heading(2, "Largest errors" if numeric else "Errors")
     shown = table[:MOST_ERRORS]
-    unit = "" if numeric else " in log-odds"
-    yield Text(
-        [
-            f"{many(len(table), 'answer')} "
-            f"{'differ from the number of the review' if numeric else 'of the test part are wrong'}"
-            f", the {'largest' if numeric else 'surest'} first"
-            f"{'' if len(shown) == len(table) else f'; the first {len(shown)} are listed'}. The "
-            f"first {len(explained)} have the words that mattered most: how much each makes the "
-            f"error larger (+) or smaller (\N{MINUS SIGN}){unit}, by the answer without the word. ",
-            "All are in ",
-            Code("reports/evaluate/errors.csv"),
-            ".",
-        ]
-    )
+    yield Heading(2, say("Largest errors") if numeric else say("Errors"))
+    said = say(NUMERIC_ERRORS if numeric else WRONG, count=f"{len(table):,}")
+    if len(shown) < len(table):
+        said += say(" The first {count} are listed.", count=len(shown))
+    said += say(MATTERED, count=len(explained), unit="" if numeric else say(", in log-odds"))
+    yield Text([said, " ", say("All are in "), Code("reports/evaluate/errors.csv"), "."])
     yield Entries(
         [
             Entry(
@@ -243,63 +256,81 @@ def errors(run: Run) -> Iterator[PageBlock]:
 
 def words(run: Run) -> Iterator[PageBlock]:
     """The picture of the word vectors, and the nearest words."""
+    say = run.say
     if not len(run.tables["map"]):
         return
-    yield Heading(2, "Word vectors")
-    about = "words of both sentiments in the plane of the two largest principal components"
+    yield Heading(2, say("Word vectors"))
+    about = say("words of both sentiments in the plane of the two largest principal components")
     yield Drawing(vega.word_map(run.tables["map"]), about)
     if len(run.tables["neighbours"]):
         nearest = run.tables["neighbours"].groupby("word", sort=False)["neighbour"].agg(", ".join)
-        yield Table(["word", "nearest words"], [[word, near] for word, near in nearest.items()])
+        rows = [[word, near] for word, near in nearest.items()]
+        yield Table([say("word"), say("nearest words")], rows)
 
 
 def network(run: Run) -> Iterator[PageBlock]:
     """The layers of the network, and the options of its entry."""
-    yield Heading(2, "The network")
+    say, total = run.say, run.trained["parameters"]
+    yield Heading(2, say("The network"))
     rows = [
         [layer, kind, shape, f"{parameters:,}", f"{trainable:,}"]
         for layer, kind, shape, parameters, trainable in run.tables["layers"].itertuples(
             index=False
         )
     ]
-    total = run.trained["parameters"]
-    rows.append(["all", "", "", f"{total['total']:,}", f"{total['trainable']:,}"])
-    yield Table(["layer", "type", "output", "parameters", "trained"], rows)
+    rows.append([say("all"), "", "", f"{total['total']:,}", f"{total['trainable']:,}"])
+    names = say("layer"), say("type"), say("output"), say("parameters"), say("trained")
+    yield Table([*names], rows)
     name = run.settings["model"]
     options = [[option, Code(value)] for option, value in run.settings["models"][name].items()]
-    yield Fold(f"The options of models.{name}", [Table(["option", "value"], options)])
+    table = Table([say("option"), say("value")], options)
+    yield Fold(say("The options of {entry}", entry=f"models.{name}"), [table])
 
 
 def data(run: Run) -> Iterator[PageBlock]:
     """The parts, and what the validation of the data found."""
-    yield Heading(2, "Data")
-    parts = [[part, f"{run.split[part]:,}"] for part in ("train", "validation", "test")]
-    yield Table(["part", "reviews"], parts)
-    found = [[name, f"{count:,}"] for name, count in run.validated["unexpected"].items()]
+    say = run.say
+    yield Heading(2, say("Data"))
+    parts = ("train", "training"), ("validation", "validation"), ("test", "test")
+    rows = [[say(name), f"{run.split[part]:,}"] for part, name in parts]
+    yield Table([say("part"), say("reviews")], rows)
     full = Code("reports/validate/index.html")
-    yield Text(["All expectations hold; the full report is in ", full, "."])
-    yield Fold("What each expectation found", [Table(["expectation", "unexpected rows"], found)])
+    yield Text([say("All expectations hold; the full report is in "), full, "."])
+    found = [[name, f"{count:,}"] for name, count in run.validated["unexpected"].items()]
+    table = Table([say("expectation"), say("unexpected rows")], found)
+    yield Fold(say("What each expectation found"), [table])
 
 
 def card(run: Run) -> Iterator[PageBlock]:
     """A model card (Mitchell et al., 2019): what the model is for, its limits, how to get it."""
-    settings, split = run.settings, run.split
-    what = f"one of: {', '.join(map(str, run.labels))}"
-    if settings["task"] == "multilabel":
-        what = f"any {what}"
-    if settings["task"] in NUMERIC:
-        what = f"a number from {run.labels[0]} to {run.labels[-1]}"
-    yield Heading(2, "Model card")
+    settings, split, say = run.settings, run.split, run.say
+    task, labels = settings["task"], ", ".join(map(str, run.labels))
+    if task in NUMERIC:
+        what = say("a number from {low} to {high}", low=run.labels[0], high=run.labels[-1])
+    elif task == "multilabel":
+        what = say("any of: {labels}", labels=labels)
+    else:
+        what = say("one of: {labels}", labels=labels)
+    yield Heading(2, say("Model card"))
     yield Bullets(
         [
-            f"What it does: it reads a review and answers {what} (task {settings['task']}).",
-            f"Data: the source {settings['data']['source']}; {split['train']:,} reviews to train, "
-            f"{split['validation']:,} for validation, {split['test']:,} for the test.",
-            "Meant for: reviews like these, in the same language; teaching; a first version.",
-            "Not meant for: texts of another kind, single short sentences, decisions about people.",
-            "Limits: the slices and the errors above. Nothing is known of groups of writers, since "
-            "the data do not name them.",
-            ["The same result again: ", Code("dvc repro"), f" (seed {settings['seed']})."],
-            ["An answer about a text: ", Code('python -m serving.predict "TEXT"'), "."],
+            say("What it does: it reads a review and answers {what}.", what=what),
+            say(
+                "Data: the source {source}; {train} reviews to train, {validation} for validation, "
+                "{test} for the test.",
+                source=settings["data"]["source"],
+                **{part: f"{split[part]:,}" for part in ("train", "validation", "test")},
+            ),
+            say("Meant for: reviews like these, in the same language; teaching; a first version."),
+            say(
+                "Not meant for: texts of another kind, single short sentences, decisions about "
+                "people."
+            ),
+            say(
+                "Limits: the slices and the errors above. Nothing is known of groups of writers, "
+                "since the data do not name them."
+            ),
+            [say("The same result again: "), Code("dvc repro"), "."],
+            [say("An answer about a text: "), Code('python -m serving.predict "TEXT"'), "."],
         ]
     )

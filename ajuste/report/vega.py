@@ -4,6 +4,7 @@ Colours that mean the same are the same in all charts; the page chooses light or
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,34 @@ def word_map(table: pd.DataFrame) -> Spec:
             },
         ],
     }
+
+
+def translated(spec: Any, say: Callable[[str], str]) -> Any:
+    """A specification whose titles and names are said in another language.
+
+    These are the titles, also those that Vega-Lite would make of the names of fields, and the
+    values of `TRANSLATED`; words, labels and numbers stay.
+    """
+    if isinstance(spec, list):
+        return [translated(one, say) for one in spec]
+    if not isinstance(spec, dict):
+        return spec
+    found = {key: translated(value, say) for key, value in spec.items()}
+    if isinstance(found.get("title"), str):
+        found["title"] = say(found["title"])
+    elif "field" in found and "title" not in found:
+        found["title"] = say(title(found["field"]))
+    if isinstance(found.get("domain"), list):
+        found["domain"] = [say(one) if isinstance(one, str) else one for one in found["domain"]]
+    if isinstance(found.get("values"), list):
+        found["values"] = [
+            {key: say(value) if key in TRANSLATED else value for key, value in row.items()}
+            for row in found["values"]
+        ]
+    return found
+
+
+TRANSLATED = ("part", "mark", "sentiment", "slice")
 
 
 def title(name: str) -> str:
