@@ -38,9 +38,11 @@ def read_curves(folder: Path) -> dict[str, dict[str, dict[str, list[float]]]]:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A table of the reports; its texts are never numbers or missing."""
+    """A table of the reports: an empty cell is NaN in a column of numbers, else an empty text."""
     with reading(path):
-        return pd.read_csv(path, keep_default_na=False, na_values={"": []})
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    texts = table.select_dtypes(exclude="number").columns
+    return table.fillna(dict.fromkeys(texts, ""))
 
 
 def main() -> None:

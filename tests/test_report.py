@@ -185,10 +185,20 @@ def test_curves_are_read_by_network_score_and_part(tmp_path):
     }
 
 
-def test_a_review_that_looks_like_a_missing_value_stays(tmp_path):
-    (tmp_path / "errors.csv").write_text("origin,review,error\na,NA,\nb,null,0.5\n")
+def test_a_text_that_looks_like_a_missing_value_stays(tmp_path):
+    (tmp_path / "errors.csv").write_text("actual,review,error\n,NA,\nb,null,0.5\n")
     table = stage.read_table(tmp_path / "errors.csv")
     assert table["review"].tolist() == ["NA", "null"]
+    assert table["actual"].tolist() == ["", "b"]  # a review without a label, of `multilabel`
+    assert table["error"].isna().tolist() == [True, False]
+
+
+def test_a_score_that_is_not_defined_for_a_slice_is_a_dash():
+    run = a_run()
+    table = run.tables["slices"].assign(accuracy=[float("nan"), 0.8])
+    blocks = list(report.slices(replace(run, tables={**run.tables, "slices": table})))
+    assert blocks[-1].blocks[0].rows[0][2] == "—"
+    html_page(blocks)
 
 
 def said_texts() -> set[str]:

@@ -220,11 +220,15 @@ def slices(run: Run) -> Iterator[PageBlock]:
     yield Drawing(vega.intervals(table, "slice", score), about)
     shown = ["slice", "reviews", score, *ends]
     rows = [
-        [say(name), f"{reviews:,.0f}", *(number(value, ".3f") for value in values)]
+        [say(name), f"{reviews:,.0f}", *(number(_defined(value), ".3f") for value in values)]
         for name, reviews, *values in table[shown].itertuples(index=False)
     ]
     names = [say(vega.title(name)) for name in ("slice", "reviews", score)]
     yield Fold(say("The numbers"), [Table([*names, *(say("from"), say("to"))[: len(ends)]], rows)])
+
+
+def _defined(value: float) -> float | None:
+    return None if pd.isna(value) else value
 
 
 def errors(run: Run) -> Iterator[PageBlock]:
