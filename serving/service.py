@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -22,22 +21,19 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ajuste.errors import run
-from ajuste.tasks import output_names
+from serving import inference_protocol
 from serving.batcher import Batcher, BusyError
 from serving.classifier import Answer, Classifier
+from serving.inference_protocol import INTERFACE, TEXTS, Texts
 from serving.predict import MODEL
 from serving.shown import effects, label_probabilities
 
-TEXTS, WHY_TEXTS, CHARACTERS = 256, 16, 50_000
-"""The maximum of one request: texts, texts that are explained, characters of a text."""
+WHY_TEXTS = 16
+"""The maximum of one request, if each answer is explained."""
 BODY = 4 << 20  # bytes
 WAITING = 4096  # texts
 PAGE = Path(__file__).with_name("page.html")
-INTERFACE = "1"
 BUSY = "too many texts are waiting; try again in a moment"
-
-Text = Annotated[str, Field(max_length=CHARACTERS)]
-Texts = Annotated[list[Text], Field(min_length=1, max_length=TEXTS)]
 
 
 class Question(BaseModel):
@@ -68,41 +64,6 @@ class Answers(BaseModel):
     """One answer for each text."""
 
     answers: list[Told]
-
-
-class Tensor(BaseModel):
-    """A tensor of the Open Inference Protocol."""
-
-    name: str
-    shape: list[Annotated[int, Field(ge=0)]]
-    datatype: str
-    data: list[Any]
-    parameters: dict[str, Any] = {}
-
-
-class TextTensor(Tensor):
-    """The input: one text for each row."""
-
-    shape: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=2)]
-    datatype: Literal["BYTES"]
-    data: Texts
-
-
-class InferenceRequest(BaseModel):
-    """A request of the Open Inference Protocol."""
-
-    id: str | None = None
-    inputs: Annotated[list[TextTensor], Field(min_length=1, max_length=1)]
-    parameters: dict[str, Any] = {}
-    outputs: list[dict[str, Any]] = []
-
-
-class InferenceResponse(BaseModel):
-    """A response of the Open Inference Protocol."""
-
-    model_name: str
-    id: str | None = None
-    outputs: list[Tensor]
 
 
 class Limited:
@@ -140,7 +101,7 @@ def create_app(classifier: Classifier, name: str) -> FastAPI:
     """The service.
 
     Args:
-        classifier: the model; it is called in one thread.
+        classifier: the model; one thread calls it for answers, one for explanations.
         name: of the model, for the Open Inference Protocol.
     """
     encoder = classifier.encoder
@@ -228,57 +189,7 @@ def create_app(classifier: Classifier, name: str) -> FastAPI:
         """A page to try the model."""
         return PAGE.read_text(encoding="utf-8")
 
-    def known(model: str) -> None:
-        if model != name:
-            raise HTTPException(404, f"there is no model {model!r}; the model is {name!r}")
-
-    @app.get("/v2")
-    async def server() -> dict[str, Any]:
-        """The metadata of the server."""
-        return {"name": "ajuste", "version": app.version, "extensions": []}
-
-    @app.get("/v2/health/live")
-    @app.get("/v2/health/ready")
-    async def live() -> dict[str, bool]:
-        """Whether the server is up."""
-        return {"live": True, "ready": True}
-
-    @app.get("/v2/models/{model}/ready")
-    async def ready(model: str) -> dict[str, Any]:
-        """Whether the model is loaded."""
-        known(model)
-        return {"name": model, "ready": True}
-
-    outputs = [{"name": "label", "datatype": "BYTES", "shape": [-1]}]
-    columns = len(output_names(encoder.task, encoder.labels))
-    outputs.append({"name": "output", "datatype": "FP32", "shape": [-1, columns]})
-
-    @app.get("/v2/models/{model}")
-    async def metadata(model: str) -> dict[str, Any]:
-        """The inputs and outputs of the model."""
-        known(model)
-        inputs = [{"name": "text", "datatype": "BYTES", "shape": [-1]}]
-        about = {"name": model, "platform": "keras", "inputs": inputs, "outputs": outputs}
-        labels = list(encoder.labels)
-        return {**about, "parameters": {"task": encoder.task, "labels": labels}}
-
-    @app.post("/v2/models/{model}/infer")
-    async def infer(model: str, request: InferenceRequest) -> InferenceResponse:
-        """Classify texts; a text without a known word has an empty label and null as its output."""
-        known(model)
-        [given] = request.inputs
-        if given.shape not in ([len(given.data)], [len(given.data), 1]):
-            raise HTTPException(422, f"the shape is {given.shape} for {len(given.data)} texts")
-        found = await answered(given.data)
-        rows = len(found)
-        said = [answer.label or "" for answer in found]
-        labels = Tensor(name="label", shape=[rows], datatype="BYTES", data=said)
-        # JSON has no NaN, which is the output without a known word.
-        values = [None if answer.label is None else value
-                  for answer in found for value in answer.prediction.tolist()]  # fmt: skip
-        output = Tensor(name="output", shape=[rows, columns], datatype="FP32", data=values)
-        return InferenceResponse(model_name=name, id=request.id, outputs=[labels, output])
-
+    app.include_router(inference_protocol.router(encoder, name, answered))
     return app
 
 
