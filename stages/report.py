@@ -37,10 +37,15 @@ def read_curves(folder: Path) -> dict[str, dict[str, dict[str, list[float]]]]:
     return found
 
 
+TEXTS = ("layer", "neighbour", "origin", "output", "review", "sentiment", "slice", "type", "word")
+"""The columns of texts, which may look like numbers: the word `10`, the shape `16`."""
+
+
 def read_table(path: Path) -> pd.DataFrame:
     """A table of the reports: an empty cell is NaN in a column of numbers, else an empty text."""
     with reading(path):
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+        kinds = dict.fromkeys(TEXTS, str)
+        table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
     texts = table.select_dtypes(exclude="number").columns
     return table.fillna(dict.fromkeys(texts, ""))
 

@@ -193,6 +193,12 @@ def test_a_text_that_looks_like_a_missing_value_stays(tmp_path):
     assert table["error"].isna().tolist() == [True, False]
 
 
+def test_a_text_that_looks_like_a_number_is_a_text(tmp_path):
+    (tmp_path / "layers.csv").write_text("layer,type,output,parameters\ndense,Dense,16,160\n")
+    [row] = stage.read_table(tmp_path / "layers.csv").to_numpy().tolist()
+    assert row == ["dense", "Dense", "16", 160]
+
+
 def test_a_score_that_is_not_defined_for_a_slice_is_a_dash():
     run = a_run()
     table = run.tables["slices"].assign(accuracy=[float("nan"), 0.8])
