@@ -183,7 +183,8 @@ def _data(value: Any, name: str = "") -> str:
 
 def _entries(entries: list[Entry], say: Say) -> str:
     kinds = "".join(
-        f"<option>{html.escape(kind)}" for kind in dict.fromkeys(one.kind for one in entries)
+        f"<option>{html.escape(kind)}"
+        for kind in dict.fromkeys(one.kind for one in entries if one.kind)
     )
     lines = [
         '<div class="entries">',
