@@ -135,7 +135,7 @@ def test_text_is_never_markup(text):
 def test_text_in_a_drawing_or_an_entry_is_never_markup(text):
     def elements(text):
         spec = {"data": {"values": [{"word": text, text: 1}]}}
-        entries = Entries([Entry(text, text, text, [(text, 0.5)])])
+        entries = Entries([Entry(text, text or "a kind", text, [(text, 0.5)])])
         return rendered(html_page([Drawing(spec, text), entries])).elements
 
     found, harmless = elements(text), elements("word")
