@@ -72,6 +72,10 @@ PORT ?= 8000
 serve: .venv/installed-serve ## Serve the model over HTTP, with a page to try it (MODEL=FOLDER PORT=8000)
 	@python -m serving.service $(if $(MODEL),--model $(MODEL)) --port $(PORT)
 
+.PHONY: export
+export: .venv/installed ## Write a SavedModel that takes raw texts, for TensorFlow Serving (MODEL=FOLDER)
+	@python -m serving.export $(if $(MODEL),--model $(MODEL))
+
 .PHONY: verify
 verify: .venv/installed ## Run the last commit again in a clone and compare all outputs
 	@python -m reliability.verify

@@ -13,6 +13,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -57,20 +59,33 @@ async def load(address: str, texts: list[str], connections: int, seconds: float)
     return times
 
 
-def started(address: str) -> None:
-    """Wait until the service answers.
+@contextmanager
+def service() -> Iterator[tuple[str, psutil.Process]]:
+    """The address and the process of a service with the model in data/model, once it answers.
 
     Raises:
-        PipelineError: it does not.
+        PipelineError: it does not answer.
     """
-    until = time.monotonic() + START
-    while time.monotonic() < until:
-        try:
-            if httpx2.get(f"{address}/health").status_code == 200:
-                return
-        except httpx2.TransportError:
-            continue
-    raise PipelineError(f"{address}: the service does not answer after {START} seconds")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address, until = f"http://127.0.0.1:{port}", time.monotonic() + START
+    process = subprocess.Popen([sys.executable, "-m", "serving.service", "--port", str(port)])
+    try:
+        while not _is_up(address):
+            if time.monotonic() > until:
+                raise PipelineError(f"{address}: no answer after {START} seconds")
+        yield address, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _is_up(address: str) -> bool:
+    try:
+        return httpx2.get(f"{address}/health").status_code == 200
+    except httpx2.TransportError:
+        return False
 
 
 def main() -> None:
@@ -79,25 +94,16 @@ def main() -> None:
     parser.add_argument("seconds", nargs="?", type=float, default=10.0)
     seconds = parser.parse_args().seconds
     texts = pd.read_parquet(REVIEWS)["review"].tolist()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address, began = f"http://127.0.0.1:{port}", time.monotonic()
-    service = subprocess.Popen([sys.executable, "-m", "serving.service", "--port", str(port)])
-    try:
-        started(address)
+    began = time.monotonic()
+    with service() as (address, process):
         print(f"answers after {time.monotonic() - began:.1f} s")
         print("connections  requests/s  median ms  p99 ms  MiB")
         for connections in CONNECTIONS:
             times = asyncio.run(load(f"{address}/predict", texts, connections, seconds))
-            memory = psutil.Process(service.pid).memory_info().rss / 2**20
             print(
                 f"{connections:11}  {len(times) / seconds:10.0f}  {percentile(times, 0.5):9.1f}  "
-                f"{percentile(times, 0.99):6.1f}  {memory:3.0f}"
+                f"{percentile(times, 0.99):6.1f}  {process.memory_info().rss / 2**20:3.0f}"
             )
-    finally:
-        service.terminate()
-        service.wait()
     classifier, own = Classifier.load(MODEL), []
     for text in texts[:200]:
         before = time.perf_counter()

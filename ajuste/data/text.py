@@ -6,7 +6,7 @@ import unicodedata
 import regex
 
 # The elements of HTML. A list of names, because `I <3 it, but <sigh> who knows > me` is prose.
-_ELEMENTS = (
+ELEMENTS = (
     "a|abbr|acronym|address|area|article|aside|audio|b|base|bdi|bdo|big|blink|blockquote|body|"
     "button|canvas|caption|center|cite|code|col|colgroup|data|datalist|dd|del|details|dfn|dialog|"
     "dir|div|dl|dt|em|embed|fieldset|figcaption|figure|font|footer|form|frame|frameset|h[1-6]|"
@@ -18,7 +18,7 @@ _ELEMENTS = (
 )
 # `<a href=x>` is a tag, `<a real shame>` is prose; `<x-box size="3">` is a tag, `<x-box>` is prose.
 _OTHER_MARKUP = rf"""(?xi)
-    </?(?:{_ELEMENTS}) (?: \s*+ (?:/\s*+)? | \s[^<>=]*+=[^<>]*+ ) >
+    </?(?:{ELEMENTS}) (?: \s*+ (?:/\s*+)? | \s[^<>=]*+=[^<>]*+ ) >
     | <[a-z][\w-]*+ \s [^<>"']*+ (?<==) ["'] [^<>]*+ >
     | <!\[CDATA\[ | <(?: !doctype\b | !\[ | \?xml\b ) [^<>]*+ >
 """
@@ -103,10 +103,11 @@ def tokens(text: str) -> list[str]:
         text = _MARKUP.sub(" ", text)
     if "\\" in text:
         text = _ESCAPED_SPACE.sub(r"\1 ", text).replace("\\'", "'")
-    return _TOKEN.findall(_normalized(text))
+    return _TOKEN.findall(normalized(text))
 
 
-def _normalized(text: str) -> str:
+def normalized(text: str) -> str:
+    """The text in lower case, with characters that mean the same made the same (see `tokens`)."""
     if text.isascii():
         return text.lower().translate(_AS_TYPED)
     text = _APART.sub(r" \g<0> ", _INVISIBLE.sub("", text).translate(_AS_TYPED))
