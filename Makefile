@@ -72,6 +72,10 @@ PORT ?= 8000
 serve: .venv/installed-serve ## Serve the model over HTTP, with a page to try it (MODEL=FOLDER PORT=8000)
 	@python -m serving.service $(if $(MODEL),--model $(MODEL)) --port $(PORT)
 
+.PHONY: demo
+demo: .venv/installed-serve ## A page to try the networks and to run experiments, on this machine
+	@python -m demo.app
+
 .PHONY: export
 export: .venv/installed ## Write a SavedModel that takes raw texts, for TensorFlow Serving (MODEL=FOLDER)
 	@python -m serving.export $(if $(MODEL),--model $(MODEL))

@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ajuste.data.encoder import Encoder
 from ajuste.errors import run
 from serving import inference_protocol
 from serving.batcher import Batcher, BusyError
@@ -64,6 +65,21 @@ class Answers(BaseModel):
     """One answer for each text."""
 
     answers: list[Told]
+
+
+def told(encoder: Encoder, answer: Answer, why: bool) -> Told:
+    """An answer as JSON has it."""
+    found = effects(encoder, answer) if why else {}
+    return Told(
+        label=answer.label,
+        probabilities=label_probabilities(encoder, answer),
+        words=answer.words,
+        known=answer.known,
+        why={
+            label: [Word(word=word, effect=size) for word, size in sizes.items()]
+            for label, sizes in found.items()
+        },
+    )
 
 
 class Limited:
@@ -156,23 +172,8 @@ def create_app(classifier: Classifier, name: str) -> FastAPI:
         """Classify texts."""
         if question.why and len(question.texts) > WHY_TEXTS:
             raise HTTPException(422, f"`why` is for at most {WHY_TEXTS} texts at a time")
-        return Answers(
-            answers=[
-                Told(
-                    label=one.label,
-                    probabilities=label_probabilities(encoder, one),
-                    words=one.words,
-                    known=one.known,
-                    why={
-                        label: [Word(word=word, effect=size) for word, size in sizes.items()]
-                        for label, sizes in effects(encoder, one).items()
-                    }
-                    if question.why
-                    else {},
-                )
-                for one in await answered(question.texts, question.why)
-            ]
-        )
+        found = await answered(question.texts, question.why)
+        return Answers(answers=[told(encoder, one, question.why) for one in found])
 
     @app.get("/health")
     async def health() -> dict[str, str]:

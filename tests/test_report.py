@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import shutil
 import string
 from dataclasses import replace
@@ -9,10 +10,12 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from ajuste.evaluation import remedies
 from ajuste.report import language, page, vega
 from ajuste.report import run as report
 from ajuste.report.document import Drawing, Entries, Heading, Table, Text
 from ajuste.report.page import html_page
+from demo import app
 from stages import report as stage
 
 SCRIPT = "<script>document.title = 'changed'</script><img src=https://example.org/x.png>"
@@ -71,6 +74,7 @@ def a_run(**changes) -> report.Run:
         **{"validated": {"unexpected": {"no empty review": 0}}, "browser": {}},
         "curves": {"": {"loss": {"train": [0.3, 0.2], "validation": [0.4, 0.5]}}},
         "tables": tables,
+        **{"sure": "93 %", "remedies": [("dvc exp run -S model=mine", "dropout", "a reason")]},
     }
     return report.Run(**{**fields, **changes})
 
@@ -225,6 +229,24 @@ def said_texts() -> set[str]:
     return texts - {"place", "mark", "x", "y"}  # fields that no chart names
 
 
+def remedy_texts() -> set[str]:
+    """What `remedies` says: the noun phrases and the reasons."""
+    texts = {f"no {what}" for what in remedies.HOLDING_BACK.values()}
+    for node in ast.walk(ast.parse(inspect.getsource(remedies))):
+        said = []
+        if isinstance(node, ast.Tuple) and len(node.elts) == 3:
+            said = [] if isinstance(node.elts[0], ast.Constant) else node.elts[1:]
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Remedy":
+            said = node.args[:2]
+        texts |= {one.value for one in said if isinstance(one, ast.Constant)}
+    return texts
+
+
+def demo_texts() -> set[str]:
+    source = app.PAGE.read_text(encoding="utf-8")
+    return {*re.findall(r"\{\{(.+?)\}\}", source), *re.findall(r'say\("([^"]+)"', source)}
+
+
 def fields(text: str) -> set[str | None]:
     return {field for _, field, _, _ in string.Formatter().parse(text)} - {None}
 
@@ -232,7 +254,7 @@ def fields(text: str) -> set[str | None]:
 def test_a_catalogue_has_every_text_with_the_same_fields():
     for name in set(language.CODES) - {language.ENGLISH}:
         catalogue = language.catalogue(name)
-        assert said_texts() - set(catalogue) == set()
+        assert (said_texts() | remedy_texts() | demo_texts()) - set(catalogue) == set()
         assert {
             english for english, said in catalogue.items() if fields(said) != fields(english)
         } == set()

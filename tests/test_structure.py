@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "study": ALL_OF_AJUSTE,
     "pull_request": {"study", *ALL_OF_AJUSTE},
     "serving": ALL_OF_AJUSTE,
+    "demo": {"study", "serving", *ALL_OF_AJUSTE},
     "reliability": {"stages", "study", *ALL_OF_AJUSTE},
     "benchmarks": {"stages", "study", "pull_request", "serving", "reliability", *ALL_OF_AJUSTE},
 }
