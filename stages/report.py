@@ -5,6 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from ajuste.config import reader
+from ajuste.evaluation.remedies import propose
+from ajuste.evaluation.sentence import sure
 from ajuste.files import read_json, reading, write_text
 from ajuste.report import run
 from ajuste.report.page import html_page
@@ -55,7 +57,15 @@ def main() -> None:
     metrics = {name: read_json(Path(path)) for name, path in METRICS.items()}
     tables = {path.stem: read_table(path) for path in TABLES}
     settings = reader.read()
-    found = run.Run(settings, curves=read_curves(CURVES), tables=tables, **metrics)
+    fit = metrics["tested"]["fit"]
+    found = run.Run(
+        settings,
+        curves=read_curves(CURVES),
+        tables=tables,
+        sure=sure(fit),
+        remedies=[(one.command, one.what, one.why) for one in propose(fit, settings)],
+        **metrics,
+    )
     write_text(PAGE, html_page(run.blocks(found), settings["report"]["language"]))
     print(f"report: {PAGE}")
 

@@ -75,6 +75,8 @@ class Run:
         curves: for each trained network (an ensemble has several; its own name is empty), for each
             score and part, the value of each epoch.
         tables: the tables below `reports/`, by the names of their files.
+        sure: the probability of the verdict, such as `93 %`, or empty.
+        remedies: what to try next: the command, what it changes, and why.
     """
 
     settings: dict[str, Any]
@@ -87,6 +89,8 @@ class Run:
     browser: dict[str, Any]
     curves: dict[str, dict[str, dict[str, list[float]]]]
     tables: dict[str, pd.DataFrame]
+    sure: str
+    remedies: list[tuple[str, str, str]]
 
     @property
     def say(self) -> Say:
@@ -116,7 +120,12 @@ def answer(run: Run) -> Iterator[PageBlock]:
         yield Text([fit["sentence"], meaning])
         yield Text([f"Why this verdict: {fit['reason']}."])
     else:
-        yield Text([say("The verdict: {verdict}.", verdict=say(fit["verdict"])), meaning])
+        chance = say(" ({chance} sure)", chance=run.sure) if run.sure else ""
+        verdict = say("The verdict: {verdict}{chance}.", verdict=say(fit["verdict"]), chance=chance)
+        yield Text([verdict, meaning])
+    header = [say("what changes"), say("why"), say("experiment")]
+    rows = [[say(what), say(why), Code(command)] for command, what, why in run.remedies]
+    yield Fold(say("What to try next"), [Table(header, rows)])
 
 
 def _quality(run: Run) -> str:
