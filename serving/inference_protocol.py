@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Depends, HTTPException, Path
 from pydantic import BaseModel, Field
 
 from ajuste.data.encoder import Encoder
@@ -18,31 +18,48 @@ Text = Annotated[str, Field(max_length=CHARACTERS)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=TEXTS)]
 
 
+class Refusal(BaseModel):
+    """Why there is no answer, in one line."""
+
+    error: str
+
+
+def refusals(*codes: int | str) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI document says about these status codes, and about others like them."""
+    return {code: {"model": Refusal} for code in ("4XX", *codes)}
+
+
 class Tensor(BaseModel):
     """A tensor of the Open Inference Protocol."""
 
     name: str
-    shape: list[Annotated[int, Field(ge=0)]]
+    shape: list[int]
     datatype: str
     data: list[Any]
-    parameters: dict[str, Any] = {}
 
 
-class TextTensor(Tensor):
+class TextTensor(BaseModel, strict=True):
     """The input: one text for each row."""
 
-    shape: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=2)]
+    name: str
+    shape: Annotated[list[Annotated[int, Field(ge=0, le=TEXTS)]], Field(min_length=1, max_length=2)]
     datatype: Literal["BYTES"]
     data: Texts
+
+
+class Output(BaseModel):
+    """An output that is asked for."""
+
+    name: Literal["label", "output"]
 
 
 class InferenceRequest(BaseModel):
     """A request of the Open Inference Protocol."""
 
-    id: str | None = None
+    # Without a maximum pydantic accepts a lone surrogate, which no response can hold.
+    id: Text | None = None
     inputs: Annotated[list[TextTensor], Field(min_length=1, max_length=1)]
-    parameters: dict[str, Any] = {}
-    outputs: list[dict[str, Any]] = []
+    outputs: list[Output] = Field(default=[], description="all, if it is empty")
 
 
 class InferenceResponse(BaseModel):
@@ -63,46 +80,47 @@ def router(
         name: of the model.
         answered: from texts to one answer for each.
     """
-    routes = APIRouter(prefix="/v2")
 
-    def known(model: str) -> None:
+    async def known(model: Annotated[str, Path(json_schema_extra={"enum": [name]})]) -> None:
         if model != name:
             raise HTTPException(404, f"there is no model {model!r}; the model is {name!r}")
 
-    @routes.get("")
+    routes = APIRouter()
+    models = APIRouter(
+        prefix="/v2/models/{model}", dependencies=[Depends(known)], responses=refusals(404)
+    )
+
+    @routes.get("/v2")
     async def server() -> dict[str, Any]:
         """The metadata of the server."""
         return {"name": "ajuste", "version": INTERFACE, "extensions": []}
 
-    @routes.get("/health/live")
-    @routes.get("/health/ready")
+    @routes.get("/v2/health/live")
+    @routes.get("/v2/health/ready")
     async def live() -> dict[str, bool]:
         """Whether the server is up."""
         return {"live": True, "ready": True}
 
-    @routes.get("/models/{model}/ready")
-    async def ready(model: str) -> dict[str, Any]:
+    @models.get("/ready")
+    async def ready() -> dict[str, Any]:
         """Whether the model is loaded."""
-        known(model)
-        return {"name": model, "ready": True}
+        return {"name": name, "ready": True}
 
     outputs = [{"name": "label", "datatype": "BYTES", "shape": [-1]}]
     columns = len(output_names(encoder.task, encoder.labels))
     outputs.append({"name": "output", "datatype": "FP32", "shape": [-1, columns]})
 
-    @routes.get("/models/{model}")
-    async def metadata(model: str) -> dict[str, Any]:
+    @models.get("")
+    async def metadata() -> dict[str, Any]:
         """The inputs and outputs of the model."""
-        known(model)
         inputs = [{"name": "text", "datatype": "BYTES", "shape": [-1]}]
-        about = {"name": model, "platform": "keras", "inputs": inputs, "outputs": outputs}
+        about = {"name": name, "platform": "keras", "inputs": inputs, "outputs": outputs}
         labels = list(encoder.labels)
         return {**about, "parameters": {"task": encoder.task, "labels": labels}}
 
-    @routes.post("/models/{model}/infer")
-    async def infer(model: str, request: InferenceRequest) -> InferenceResponse:
+    @models.post("/infer", responses=refusals(400, 413, 422, 503))
+    async def infer(request: InferenceRequest) -> InferenceResponse:
         """Classify texts; a text without a known word has an empty label and null as its output."""
-        known(model)
         [given] = request.inputs
         if given.shape not in ([len(given.data)], [len(given.data), 1]):
             raise HTTPException(422, f"the shape is {given.shape} for {len(given.data)} texts")
@@ -117,6 +135,9 @@ def router(
             for value in answer.prediction.tolist()
         ]
         output = Tensor(name="output", shape=[rows, columns], datatype="FP32", data=values)
-        return InferenceResponse(model_name=name, id=request.id, outputs=[labels, output])
+        chosen = {one.name for one in request.outputs} or {"label", "output"}
+        sent = [tensor for tensor in (labels, output) if tensor.name in chosen]
+        return InferenceResponse(model_name=name, id=request.id, outputs=sent)
 
+    routes.include_router(models)
     return routes

@@ -25,7 +25,7 @@ from ajuste.errors import run
 from serving import inference_protocol
 from serving.batcher import Batcher, BusyError
 from serving.classifier import Answer, Classifier
-from serving.inference_protocol import INTERFACE, TEXTS, Texts
+from serving.inference_protocol import INTERFACE, TEXTS, Texts, refusals
 from serving.predict import MODEL
 from serving.shown import effects, label_probabilities
 
@@ -37,7 +37,7 @@ PAGE = Path(__file__).with_name("page.html")
 BUSY = "too many texts are waiting; try again in a moment"
 
 
-class Question(BaseModel):
+class Question(BaseModel, strict=True):
     """Texts to classify."""
 
     texts: Texts
@@ -167,7 +167,7 @@ def create_app(classifier: Classifier, name: str) -> FastAPI:
         texts.inc(len(asked))
         return found
 
-    @app.post("/predict")
+    @app.post("/predict", responses=refusals(400, 413, 422, 503))
     async def predict(question: Question) -> Answers:
         """Classify texts."""
         if question.why and len(question.texts) > WHY_TEXTS:

@@ -1,5 +1,6 @@
 """The HTTP service: its answers are those of the classifier, and nothing makes it fail."""
 
+import json
 import os
 import re
 import signal
@@ -90,19 +91,43 @@ def test_the_open_inference_protocol(client):
     assert output["data"][6:] == [None] * 3
 
 
+def test_a_client_gets_the_outputs_that_it_asks_for(client):
+    body = {"inputs": [INPUT], "outputs": [{"name": "label"}]}
+    with client()[0] as service:
+        answer = service.post("/v2/models/mine/infer", json=body).json()
+    assert [one["name"] for one in answer["outputs"]] == ["label"]
+
+
 BAD = [
     ("/predict", {"texts": []}, 422),
     ("/predict", {"texts": ["x"] * 257}, 422),
     ("/predict", {"texts": ["x" * 50_001]}, 422),
     ("/predict", {"texts": ["x"] * 17, "why": True}, 422),
     ("/predict", {"texts": "one text"}, 422),
+    ("/predict", {"texts": ["x"], "why": 1}, 422),
     ("/predict", [1], 422),
     ("/v2/models/other/infer", {"inputs": [INPUT]}, 404),
     ("/v2/models/mine/infer", {"inputs": []}, 422),
     ("/v2/models/mine/infer", {"inputs": [{**INPUT, "shape": [2]}]}, 422),
+    ("/v2/models/mine/infer", {"inputs": [{**INPUT, "shape": ["3"]}]}, 422),
     ("/v2/models/mine/infer", {"inputs": [{**INPUT, "datatype": "FP32"}]}, 422),
+    ("/v2/models/mine/infer", {"inputs": [INPUT], "outputs": [{"name": "other"}]}, 422),
+    ("/health", {}, 405),
     ("/nothing", {}, 404),
 ]
+
+TENSOR = json.dumps({"inputs": [INPUT]})[1:].encode()
+MALFORMED = {
+    "/predict": [
+        *(b"", b"null", b"\xff{", b'{"texts": ["x"]}}', b'{"texts": [NaN]}'),
+        *(b"[" * 100_000, b'{"texts": ["x"], "why": %s}' % (b"9" * 5000)),
+        b'{"texts": ["\\ud800"]}',
+    ],
+    "/v2/models/mine/infer": [
+        b'{"id": "\\ud800", ' + TENSOR,
+        b'{"outputs": [{"name": "\\ud800"}], ' + TENSOR,
+    ],
+}
 
 
 def test_a_bad_request_is_one_line(client):
@@ -111,7 +136,17 @@ def test_a_bad_request_is_one_line(client):
             answer = service.post(path, json=body)
             assert (path, answer.status_code) == (path, status)
             assert "\n" not in answer.json()["error"]
-        assert service.post("/predict", content=b"\xff{").status_code == 422
+
+
+def test_a_malformed_body_is_refused(client):
+    with client()[0] as service:
+        for path, bodies in MALFORMED.items():
+            for body in bodies:
+                headers = {"Content-Type": "application/json"}
+                answer = service.post(path, content=body, headers=headers)
+                assert (body[:80], answer.status_code in (400, 422)) == (body[:80], True)
+                assert "\n" not in answer.json()["error"]
+        assert service.post("/predict", content=b'{"texts": ["x"]}').status_code == 422  # no type
 
 
 def test_a_body_that_is_too_large_is_refused_whether_or_not_its_length_is_known(client):
@@ -128,9 +163,11 @@ def test_a_body_that_is_too_large_is_refused_whether_or_not_its_length_is_known(
 def test_what_was_done_is_counted(client):
     with client()[0] as service:
         service.post("/predict", json={"texts": TEXTS})
+        service.post("/v2/models/mine/infer", json={})
         service.get("/nothing")
         found = service.get("/metrics").text
     assert 'requests_total{path="/predict",status="200"} 1.0' in found
+    assert 'requests_total{path="/v2/models/{model}/infer",status="422"} 1.0' in found
     assert 'requests_total{path="other",status="404"} 1.0' in found
     assert "\ntexts_total 3.0" in found
 
