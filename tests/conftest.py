@@ -3,7 +3,9 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -180,6 +182,56 @@ def little_model(tmp_path):
         return folder
 
     return write
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A page in a browser, with the addresses that it asked for and what its console said."""
+
+    page: Any
+    asked: list[str]
+    said: list[str]
+
+    def faults(self) -> list[tuple[str, str, str]]:
+        """What keeps the page from screen readers, in light and in dark colours."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        found = []
+        for scheme in ("light", "dark"):
+            self.page.emulate_media(color_scheme=scheme)
+            for one in Axe().run(self.page).response["violations"]:
+                found.append((scheme, one["id"], one["impact"]))
+        return found
+
+
+@pytest.fixture(scope="module")
+def browse():
+    """A function that opens an address in Chromium, on a screen as wide as that of a phone.
+
+    `answer` is called with each request of the page, which then needs no server.
+    """
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("there is no Chromium here")
+    from playwright.sync_api import sync_playwright
+
+    switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=chromium, args=switches)
+
+        def opened(address: str, answer=None) -> Opened:
+            page = browser.new_page(viewport={"width": 390, "height": 844})
+            asked, said = [], []
+            page.on("request", lambda request: asked.append(request.url))
+            page.on("console", lambda message: said.append(message.text))
+            page.on("pageerror", lambda error: said.append(str(error)))
+            if answer:
+                page.route("**/*", answer)
+            page.goto(address)
+            return Opened(page, asked, said)
+
+        yield opened
+        browser.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import yaml
 from conftest import ROOT
-from test_report import BROWSER
 
 from ajuste.data.encoder import Encoder
 from ajuste.data.text import tokens
@@ -47,20 +46,14 @@ def network():
 
 
 @pytest.fixture(scope="module")
-def page(network, tmp_path_factory):
-    if not BROWSER:
-        pytest.skip("there is no Chromium here")
-    from playwright.sync_api import sync_playwright
-
+def page(browse, network, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "index.html"
     blocks = [Heading(1, "Try it"), Model(browser.exported(*network))]
     path.write_text(html_page(blocks), encoding="utf-8")
-    with sync_playwright() as tools:
-        opened = tools.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"]).new_page()
-        opened.goto(path.as_uri())
-        opened.locator("#review").fill("a good film")
-        opened.wait_for_selector("#answer p")
-        yield opened
+    page = browse(path.as_uri()).page
+    page.locator("#review").fill("a good film")
+    page.wait_for_selector("#answer p")
+    return page
 
 
 @pytest.mark.slow

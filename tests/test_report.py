@@ -3,7 +3,6 @@
 import ast
 import inspect
 import re
-import shutil
 import string
 from dataclasses import replace
 
@@ -19,7 +18,6 @@ from demo import app
 from stages import report as stage
 
 SCRIPT = "<script>document.title = 'changed'</script><img src=https://example.org/x.png>"
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 SCORES = {"reviews": 2500, "accuracy": 0.9192, "loss": 0.2, "f1": 0.9, "calibration_error": 0.013}
 ENDS = {"accuracy_low": 0.9079, "accuracy_high": 0.9293}
 FIT = {"verdict": "overfitting", "reason": "a gap of 0.25", "sentence": "Overfitting (99 % sure)."}
@@ -29,7 +27,7 @@ NUMBERS = {"reviews": 40, "mean_absolute_error": 0.512, "loss": 0.4}
 
 def a_run(**changes) -> report.Run:
     """The report's input, as the stages write it, with few reviews."""
-    reviews = [f"A film number {place}, {SCRIPT}" for place in range(3)]
+    reviews = [f"A film number {place}, {SCRIPT}{'long' * 99}" for place in range(3)]
     points = pd.DataFrame({"x": [0.0, 1.0], "y": [0.0, 1.0]})
     pairs = pd.DataFrame({"actual": ["good", "bad"], "predicted": ["good", "good"]})
     tables = {
@@ -271,41 +269,29 @@ def test_every_page_says_what_it_says_in_its_language():
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory):
-    """The page in a browser, with what it asked for and what it said."""
-    if not BROWSER:
-        pytest.skip("there is no Chromium here")
-    from playwright.sync_api import sync_playwright
-
+def opened(browse, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "index.html"
     path.write_text(html_page(report.blocks(a_run())), encoding="utf-8")
-    switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=BROWSER, args=switches)
-        page = browser.new_page(viewport={"width": 390, "height": 844})
-        asked, said = [], []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(path.as_uri())
-        page.wait_for_selector(".drawing svg")
-        yield page, path.as_uri(), asked, said
-        browser.close()
+    opened = browse(path.as_uri())
+    opened.page.wait_for_selector(".drawing svg")
+    for fold in opened.page.locator("summary").all():
+        fold.click()
+    return opened
 
 
 def test_the_page_works_without_a_network_and_a_review_cannot_change_it(opened):
-    page, address, asked, said = opened
     drawings = of(Drawing, report.blocks(a_run()))
-    assert page.locator(".drawing svg").count() == len(drawings)
-    assert (asked, said, page.title()) == ([address], [], "How mine fits")
+    assert opened.page.locator(".drawing svg").count() == len(drawings)
+    assert (opened.asked, opened.said) == ([opened.page.url], [])
+    assert opened.page.title() == "How mine fits"
 
 
 def test_the_page_is_not_wider_than_a_phone(opened):
-    assert opened[0].evaluate("document.documentElement.scrollWidth") == 390
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 def test_the_errors_can_be_searched(opened):
-    page = opened[0]
+    page = opened.page
     page.get_by_label("Search").fill("number 1")
     assert page.locator("details.entry:visible").count() == 1
     assert page.locator("output").inner_text() == "1 / 3"
@@ -313,7 +299,4 @@ def test_the_errors_can_be_searched(opened):
 
 
 def test_a_screen_reader_can_read_the_page(opened):
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(opened[0]).response["violations"]
-    assert [(one["id"], one["impact"]) for one in found] == []
+    assert opened.faults() == []

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import run
-from test_document import rendered
 
 from ajuste.errors import PipelineError
 from ajuste.evaluation.significance import Answers
@@ -17,7 +16,8 @@ from ajuste.report.page import html_page
 from study import side_by_side
 from study.side_by_side import Side
 
-TEXTS = ["a <b>fine</b> film", "dull", "<script>x</script>", "long"]
+SCRIPT = "<script>document.title = 'changed'</script><img src=https://example.org/x.png>"
+TEXTS = ["a <b>fine</b> film", "dull", SCRIPT, "long" * 200]
 CURVES = {"loss": {"train": [0.5, 0.4], "validation": [0.6, 0.5]}}
 TRAINED = {
     **{part: {"loss": 0.4, "accuracy": 0.8} for part in ("train", "validation")},
@@ -41,7 +41,7 @@ def test_the_reviews_on_which_they_differ_the_largest_difference_first():
         "They answer 2 of 4 validation reviews differently (gru is right: 2)."
     )
     assert [(entry.title, entry.kind) for entry in entries.entries] == [
-        ("good: nn says bad (0.70), gru says good (0.95): <script>x</script>…", "gru is right"),
+        (f"good: nn says bad (0.70), gru says good (0.95): {SCRIPT[:50]}…", "gru is right"),
         ("bad: nn says good (0.60), gru says bad (0.90): dull…", "gru is right"),
     ]
 
@@ -74,9 +74,46 @@ def test_both_curves_are_in_one_drawing():
     assert found == {(name, part) for name in ("nn", "gru") for part in ("training", "validation")}
 
 
-def test_a_review_is_text():
-    page = html_page(side_by_side.blocks(a_side("nn", [1] * 4), a_side("gru", [0] * 4)))
-    assert "b" not in [tag for tag, *_ in rendered(page).elements]
+@pytest.fixture(scope="module")
+def opened(browse, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "compare.html"
+    sides = a_side("nn", [0.9, 0.6, 0.3, 0.9]), a_side("gru", [0.8, 0.1, 0.95, 0.1])
+    path.write_text(html_page(side_by_side.blocks(*sides)), encoding="utf-8")
+    opened = browse(path.as_uri())
+    opened.page.wait_for_selector(".drawing svg")
+    for entry in opened.page.locator("details.entry summary").all():
+        entry.click()
+    return opened
+
+
+def test_the_page_works_without_a_network_and_a_review_cannot_change_it(opened):
+    assert opened.page.locator(".drawing svg").count() == 1
+    assert (opened.asked, opened.said) == ([opened.page.url], [])
+    assert opened.page.title() == "nn and gru"
+
+
+def test_a_point_of_a_chart_tells_its_values(opened):
+    opened.page.locator(".drawing path[aria-roledescription=point]").last.hover()
+    tooltip = opened.page.locator("#vg-tooltip-element.visible")
+    tooltip.wait_for()
+    assert "epoch" in tooltip.inner_text()
+    opened.page.mouse.move(0, 0)
+    opened.page.locator("#vg-tooltip-element:not(.visible)").wait_for(state="attached")
+
+
+def test_the_reviews_can_be_searched(opened):
+    opened.page.get_by_label("Search").fill("dull")
+    assert opened.page.locator("details.entry:visible").count() == 1
+    assert opened.page.locator("output").inner_text() == "1 / 3"
+    opened.page.get_by_label("Search").fill("")
+
+
+def test_the_page_is_not_wider_than_a_phone(opened):
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_a_screen_reader_can_read_the_page(opened):
+    assert opened.faults() == []
 
 
 def test_other_reviews_are_not_compared():

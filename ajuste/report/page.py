@@ -41,7 +41,8 @@ PAGE = Template("""<!doctype html>
 @media (prefers-color-scheme: dark) {
   :root { --line: #555; --failed: #5c1f1f; --up: #81c784; --down: #f2a19b }
 }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem }
+body { background: Canvas; color: CanvasText; font: 16px/1.5 system-ui, sans-serif;
+  margin: 2rem auto; max-width: 80rem; overflow-wrap: break-word; padding: 0 1rem }
 p, li { max-width: 60rem }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: .875rem; margin: 1rem 0;
