@@ -69,7 +69,7 @@ pr-report: .venv/installed ## Report what a change does, three seeds a side (BAS
 
 PORT ?= 8000
 .PHONY: serve
-serve: .venv/installed-serve ## Serve the model over HTTP, with a page to try it (MODEL=FOLDER PORT=8000)
+serve: .venv/installed-serve ## Serve the model over HTTP (MODEL=FOLDER PORT=8000)
 	@python -m serving.service $(if $(MODEL),--model $(MODEL)) --port $(PORT)
 
 .PHONY: demo

@@ -1,7 +1,7 @@
 """An HTTP service for a trained model: `python -m serving.service`, or `make serve`.
 
 It speaks a plain `/predict` and the Open Inference Protocol, version 2
-(https://github.com/kserve/open-inference-protocol). `/` is a page to try it.
+(https://github.com/kserve/open-inference-protocol).
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
 from prometheus_client import generate_latest as exposition
 from pydantic import BaseModel, Field
@@ -33,7 +33,6 @@ WHY_TEXTS = 16
 """The maximum of one request, if each answer is explained."""
 BODY = 4 << 20  # bytes
 WAITING = 4096  # texts
-PAGE = Path(__file__).with_name("page.html")
 BUSY = "too many texts are waiting; try again in a moment"
 
 
@@ -185,11 +184,6 @@ def create_app(classifier: Classifier, name: str) -> FastAPI:
         """Counts and times in the format of Prometheus."""
         return Response(exposition(registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/", response_class=HTMLResponse)
-    async def page() -> str:
-        """A page to try the model."""
-        return PAGE.read_text(encoding="utf-8")
-
     app.include_router(inference_protocol.router(encoder, name, answered))
     return app
 
@@ -203,7 +197,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     asked = parser.parse_args()
     app = create_app(Classifier.load(asked.model), asked.name)
-    print(f"serve: http://{asked.host}:{asked.port}/ is a page to try, /openapi.json the interface")
+    print(f"serve: http://{asked.host}:{asked.port}/predict; /openapi.json is the interface")
     uvicorn.run(app, host=asked.host, port=asked.port, log_level="warning")
 
 

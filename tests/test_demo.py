@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from conftest import ROOT, commit, edit, run
+from conftest import ROOT, commit, run
 
 from ajuste.config import reader
 from demo import app
