@@ -70,7 +70,7 @@ def test_the_package_is_usable_elsewhere(tmp_path):
     python = ["--python", sys.executable]
     done = subprocess.run([*command, *python], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for path in ("ajuste/data/films.csv", "ajuste/report/plots_page.html", "serving/page.html"):
+    for path in ("ajuste/data/films.csv", "ajuste/report/plots_page.html"):
         assert (site / path).is_file()
     program = "import serving.classifier, importlib.metadata as m; print(m.requires('ajuste'))"
     done = subprocess.run(
