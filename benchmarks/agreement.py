@@ -15,12 +15,13 @@ import httpx2
 import numpy as np
 import pandas as pd
 
+from ajuste.data.encoder import Encoder
 from ajuste.errors import PipelineError, run
 from ajuste.files import read_json
-from ajuste.training import backend
+from ajuste.training import backend, model_file
 from benchmarks.service import service
 from serving import export
-from serving.classifier import Classifier
+from serving.classifier import MODEL_FILE, Classifier
 from serving.inference_protocol import TEXTS
 from serving.predict import MODEL
 
@@ -43,7 +44,7 @@ def predicted(texts: list[str]) -> list[float]:
 def exported(texts: list[str]) -> list[float]:
     """By the SavedModel, loaded from its folder."""
     with tempfile.TemporaryDirectory() as folder:
-        export.write(Classifier.load(MODEL), Path(folder))
+        export.write(model_file.load(MODEL / MODEL_FILE), Encoder.load(MODEL), Path(folder))
         serve = backend.tf.saved_model.load(folder).signatures["serving_default"]
         parts = [serve(text=part)["output"][:, 0].numpy() for part in in_parts(texts)]
     return np.concatenate(parts).tolist()

@@ -3,22 +3,41 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
-from ajuste.data.encoder import MEND, SPECIAL, Encoder
+from ajuste.data.encoder import MEND, SPECIAL, UNKNOWN, Encoder
 from ajuste.data.text import tokens
 from ajuste.errors import PipelineError
 from ajuste.files import check_readable
 from ajuste.tasks import decode, output_names
-from ajuste.training import backend, explain, model_file
-
-if TYPE_CHECKING:
-    from ajuste.training.backend import keras
-
+from ajuste.training import explain
+from serving import numpy_network
+from serving.keras_network import KerasNetwork
 
 MODEL_FILE = "model.keras"
+
+
+class Network(Protocol):
+    """A trained network.
+
+    Attributes:
+        length: the number of token ids that it needs; None if it takes any number.
+        outputs: the number of its outputs.
+        distinct_ids: how many token ids it tells apart; larger ones count as unknown to it.
+        vocabularies: the number of token ids that each of its embeddings has a vector for.
+    """
+
+    length: int | None
+    outputs: int
+
+    distinct_ids: int
+    vocabularies: list[int]
+
+    def predict(self, token_ids: np.ndarray) -> np.ndarray:
+        """Predictions, float32 (n, outputs), for token ids, int32 (n, max_length)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -57,22 +76,30 @@ def load_encoder(folder: Path) -> Encoder:
 class Classifier:
     """Answers about texts, computed as the pipeline does for the test part."""
 
-    def __init__(self, model: "keras.Model", encoder: Encoder) -> None:
-        self.model = model
+    def __init__(self, network: Network, encoder: Encoder) -> None:
+        self.network = network
         self.encoder = encoder
 
     @classmethod
-    def load(cls, folder: Path | str) -> "Classifier":
+    def load(cls, folder: Path | str, few: bool = False) -> "Classifier":
         """Read the folder that the stage `train` wrote; no other file is needed.
+
+        Args:
+            folder: the folder.
+            few: for a few texts any network answers sooner without TensorFlow, which takes seconds
+                to import; for many only those that are as fast without it.
 
         Raises:
             PipelineError: a file is missing or damaged, or the files are of two trainings.
         """
         folder = Path(folder)
         encoder = load_encoder(folder)
-        model = model_file.load(folder / MODEL_FILE)
-        _check_fit(model, encoder, folder)
-        return cls(model, encoder)
+        path = folder / MODEL_FILE
+        network = numpy_network.load(path)
+        if not network or not (few or network.is_fast):
+            network = KerasNetwork.load(path)
+        _check_fit(network, encoder, folder)
+        return cls(network, encoder)
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
         """The network's output for each text (see `ajuste.tasks`).
@@ -88,14 +115,14 @@ class Classifier:
         token_ids = self.encoder.encode(token_lists)
         predictions = self._predict(token_ids)
         effects = self._effects(token_ids, predictions) if why else [{} for _ in texts]
-        ids, end = self.encoder.ids, explain.distinct_ids(self.model)
+        ids, end = self.encoder.ids, self.network.distinct_ids
         return [
             Answer(
                 label=label,
                 prediction=prediction,
                 words=len(words),
                 known=sum(ids.get(word, end) < end for word in words),
-                seen=int(explain.is_known(self.model, row).sum()),
+                seen=int(self._is_known(row).sum()),
                 effects=effect,
             )
             for label, prediction, words, row, effect in zip(
@@ -105,18 +132,21 @@ class Classifier:
 
     def _predict(self, token_ids: np.ndarray) -> np.ndarray:
         if not len(token_ids):
-            return np.zeros((0, self.model.output_shape[1]), dtype=np.float32)
-        predictions = model_file.predict(self.model, token_ids)
-        predictions[~explain.is_known(self.model, token_ids).any(axis=1)] = np.nan
+            return np.zeros((0, self.network.outputs), dtype=np.float32)
+        predictions = self.network.predict(token_ids)
+        predictions[~self._is_known(token_ids).any(axis=1)] = np.nan
         return predictions
+
+    def _is_known(self, token_ids: np.ndarray) -> np.ndarray:
+        return (token_ids > UNKNOWN) & (token_ids < self.network.distinct_ids)
 
     def _effects(
         self, token_ids: np.ndarray, predictions: np.ndarray
     ) -> list[dict[str, np.ndarray]]:
-        words = [*SPECIAL, *self.encoder.counts]
+        words, known = [*SPECIAL, *self.encoder.counts], self._is_known(token_ids)
         return [
             {words[id_]: effect for id_, effect in found.items()}
-            for found in explain.effects(self.model, token_ids, predictions)
+            for found in explain.effects(self.network.predict, known, token_ids, predictions)
         ]
 
     def probability(self, texts: Sequence[str]) -> np.ndarray:
@@ -140,18 +170,14 @@ class Classifier:
         return [None if u else label for u, label in zip(unknown, labels, strict=True)]
 
 
-def _check_fit(model: "keras.Model", encoder: Encoder, folder: Path) -> None:
-    labels = len(output_names(encoder.task, encoder.labels))
+def _check_fit(network: Network, encoder: Encoder, folder: Path) -> None:
+    labels = output_names(encoder.task, encoder.labels)
     for what, found, expected in (
-        ("input", model.input_shape, (None, model.input_shape[1] and encoder.max_length)),
-        ("output", model.output_shape, (None, labels)),
+        ("input", (None, network.length), (None, network.length and encoder.max_length)),
+        ("output", (None, network.outputs), (None, len(labels))),
         *(
-            ("vocabulary", (layer.input_dim,), (len(SPECIAL) + len(encoder.counts),))
-            for network in explain.members(model) or [model]
-            for layer in network.layers
-            # With `max_features`, the embedding follows an operation that bounds the token ids.
-            if isinstance(layer, backend.keras.layers.Embedding)
-            and layer.input is network.inputs[0]
+            ("vocabulary", (size,), (len(SPECIAL) + len(encoder.counts),))
+            for size in network.vocabularies
         ),
     ):
         if found != expected:

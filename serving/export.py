@@ -18,7 +18,7 @@ from ajuste.errors import PipelineError, run
 from ajuste.files import sha256, write_json
 from ajuste.report.numbers import many
 from ajuste.tasks import NUMERIC, SEPARATOR, decimals
-from ajuste.training import backend, ensemble, explain
+from ajuste.training import backend, ensemble, explain, model_file
 from serving import text_graph, versions
 from serving.classifier import MODEL_FILE, Classifier
 from serving.predict import MODEL
@@ -94,17 +94,17 @@ def _labels(output: "tf.Tensor", encoder: Encoder) -> "tf.Tensor":
     return said
 
 
-def write(classifier: Classifier, folder: Path) -> None:
+def write(model: "keras.Model", encoder: Encoder, folder: Path) -> None:
     """Write the SavedModel; the signature `serving_default` is `answers`."""
     tf = backend.tf
     module = tf.Module()
-    module.model = classifier.model
-    vocabulary = text_graph.table(classifier.encoder.ids, UNKNOWN)
+    module.model = model
+    vocabulary = text_graph.table(encoder.ids, UNKNOWN)
     module.tables = {**text_graph.tables(), "vocabulary": vocabulary}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
     def serve(text: "tf.Tensor") -> dict[str, "tf.Tensor"]:
-        return answers(text, module.model, classifier.encoder, module.tables)
+        return answers(text, module.model, encoder, module.tables)
 
     tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
 
@@ -129,13 +129,14 @@ def main() -> None:
     chosen = versions.folder(Path.cwd(), asked.rev) if asked.rev else nullcontext(asked.model)
     with chosen as folder:
         classifier = Classifier.load(folder)
+        model = model_file.load(folder / MODEL_FILE)
         digest = sha256(folder / MODEL_FILE)
     numbers = [int(path.name) for path in asked.output.glob("*") if path.name.isdecimal()]
     final = asked.output / str(max(numbers, default=0) + 1)
     part = asked.output / f".{final.name}.part"
     shutil.rmtree(part, ignore_errors=True)
-    write(classifier, part)
     encoder = classifier.encoder
+    write(model, encoder, part)
     about = {"task": encoder.task, "labels": list(encoder.labels), "threshold": encoder.threshold}
     write_json(
         part / "assets.extra/about.json",

@@ -166,7 +166,7 @@ def answered(
     size = 1 if typed else BATCH_WHY if asked.why else BATCH
     # Before TensorFlow is loaded, so that a fault in the input shows at once.
     batch = [] if typed else list(islice(rows, size))
-    classifier = Classifier.load(asked.model)
+    classifier = Classifier.load(asked.model, few=is_given(asked))
     if typed:
         print("Type a text and Enter; Ctrl-D ends.", file=sys.stderr)
     while batch := batch or list(islice(rows, size)):

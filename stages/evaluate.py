@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterator
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -275,9 +276,12 @@ def main() -> None:
         answers[["origin", "actual", "predicted"]], reviews["review"], targets, predictions
     )
     rows, vocabulary = errors.index[:EXPLAINED], [*SPECIAL, *encoder.counts]
+    explained = test["token_ids"][rows]
+    known = explain.is_known(model, explained)
+    predict = partial(model_file.predict, model)
     effects = [
         {vocabulary[id_]: effect for id_, effect in found.items()}
-        for found in explain.effects(model, test["token_ids"][rows], predictions[rows])
+        for found in explain.effects(predict, known, explained, predictions[rows])
     ]
     answered = targets[rows], predictions[rows].astype(np.float64)
     mattered = words_that_mattered(task, errors["origin"][:EXPLAINED], *answered, effects)

@@ -23,7 +23,6 @@ from ajuste.config import reader
 from ajuste.data import archive, csv_reader, download, reviews, vectors
 from ajuste.data.encoder import Encoder, read_vocabulary
 from ajuste.errors import printable
-from ajuste.training import model_file
 from serving import predict
 from serving.classifier import Classifier
 
@@ -503,13 +502,14 @@ def test_settings_of_an_encoder_that_are_refused(tmp_path, change):
 def known(monkeypatch):
     """A model that calls every text with a known word positive."""
 
-    def answer(model, token_ids):
+    def answer(token_ids):
         return np.full((len(token_ids), 1), 0.75, dtype=np.float32)
 
-    model = SimpleNamespace(layers=[])
+    network = SimpleNamespace(predict=answer, outputs=1, distinct_ids=1 << 30)
     monkeypatch.setattr(predict, "load_encoder", lambda folder: ENCODER)
-    monkeypatch.setattr(model_file, "predict", answer)
-    monkeypatch.setattr(predict.Classifier, "load", lambda folder: Classifier(model, ENCODER))
+    monkeypatch.setattr(
+        predict.Classifier, "load", lambda folder, few: Classifier(network, ENCODER)
+    )
 
 
 REFUSED_TEXTS = {

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from test_browser import TEXTS, network  # noqa: F401, a fixture
 from test_text import test_tokens
 
+from ajuste.data.encoder import Encoder
 from ajuste.data.text import tokens
 from ajuste.files import read_json
 from ajuste.training import backend
 from serving import export, text_graph
 from serving.classifier import Classifier
+from serving.keras_network import KerasNetwork
 
 pytestmark = pytest.mark.slow
 
@@ -74,10 +76,14 @@ print(json.dumps([label.decode() for label in labels]))
 """
 
 
+def of_keras(folder) -> Classifier:
+    return Classifier(KerasNetwork.load(folder / "model.keras"), Encoder.load(folder))
+
+
 @pytest.mark.parametrize("task", LABELS)
 def test_its_answers_are_those_of_the_classifier(task, little_model, tmp_path):
-    classifier = Classifier.load(little_model(task))
-    export.write(classifier, tmp_path / "1")
+    classifier = of_keras(little_model(task))
+    export.write(classifier.network.model, classifier.encoder, tmp_path / "1")
     serve = backend.tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
     found = {name: value.numpy() for name, value in serve(text=GIVEN).items()}
     expected = classifier.predict(GIVEN)
@@ -88,8 +94,8 @@ def test_its_answers_are_those_of_the_classifier(task, little_model, tmp_path):
 
 
 def test_it_needs_only_tensorflow(little_model, tmp_path):
-    classifier = Classifier.load(little_model("multiclass"))
-    export.write(classifier, tmp_path / "1")
+    classifier = of_keras(little_model("multiclass"))
+    export.write(classifier.network.model, classifier.encoder, tmp_path / "1")
     command = [sys.executable, "-I", "-c", ALONE, str(tmp_path / "1"), json.dumps(GIVEN)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     labels = [label or "" for label in classifier.label(classifier.predict(GIVEN))]
@@ -97,8 +103,8 @@ def test_it_needs_only_tensorflow(little_model, tmp_path):
 
 
 def test_a_longer_text_is_cut_as_in_training(network, tmp_path):  # noqa: F811
-    classifier = Classifier(*network)
-    export.write(classifier, tmp_path)
+    classifier = Classifier(KerasNetwork(network[0]), network[1])
+    export.write(*network, tmp_path)
     assert export.differences(tmp_path, classifier, TEXTS).max() < 1e-6
 
 

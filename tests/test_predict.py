@@ -66,6 +66,7 @@ def test_a_word_beyond_max_features_is_not_known(network):
     """The vocabulary has three words; the network knows two of them."""
     from ajuste.training.build import build
     from serving.classifier import Classifier
+    from serving.keras_network import KerasNetwork
 
     entry = {
         **network,
@@ -78,7 +79,9 @@ def test_a_word_beyond_max_features_is_not_known(network):
     }
     model, _ = build("small", {**entry, "max_length": 3}, np.zeros((5, 2), np.float32))
     encoder = Encoder({"good": 9, "bad": 7, "film": 5}, 3, "last", "binary", ["a", "b"])
-    unknown = np.isnan(Classifier(model, encoder).predict(["film", "good film", "bad", "other"]))
+    unknown = np.isnan(
+        Classifier(KerasNetwork(model), encoder).predict(["film", "good film", "bad", "other"])
+    )
     assert unknown[:, 0].tolist() == [True, False, False, True]
 
 
@@ -199,12 +202,14 @@ def test_what_a_word_does_is_the_change_of_the_answer_without_it(network, keep, 
     from ajuste.training import backend, explain
     from ajuste.training.build import build
     from serving import classifier
+    from serving.keras_network import KerasNetwork
 
     monkeypatch.setattr(explain, "VARIANTS", 8)  # two variants at once
     backend.seed(1)
     matrix = np.random.default_rng(1).normal(size=(7, 2)).astype(np.float32)
     model, _ = build("small", {"max_length": 4} | network | TRAINING, matrix, "multiclass", 3)
     counts = dict.fromkeys(("good", "bad", "film", "rare", "other"), 9)
+    model = KerasNetwork(model)
     model = classifier.Classifier(model, Encoder(counts, 4, keep, "multiclass", ["a", "b", "c"]))
     seen = "bad film bad rare"  # with `max_features: 6` the network does not know `other`
     text = f"{seen} good x good" if keep == "first" else f"good x good {seen}"

@@ -1,5 +1,6 @@
 """What a trained network consists of, and what each word of a review does to its answer."""
 
+from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ajuste.data.encoder import PADDING, UNKNOWN
-from ajuste.training import backend, model_file
+from ajuste.training import backend
 
 if TYPE_CHECKING:
     from ajuste.training.backend import keras
@@ -39,7 +40,10 @@ def is_known(model: "keras.Model", token_ids: np.ndarray) -> np.ndarray:
 
 
 def effects(
-    model: "keras.Model", token_ids: np.ndarray, predictions: np.ndarray
+    predict: Callable[[np.ndarray], np.ndarray],
+    known: np.ndarray,
+    token_ids: np.ndarray,
+    predictions: np.ndarray,
 ) -> list[dict[int, np.ndarray]]:
     """What each word of a review does to the answer: the answer minus the one without the word.
 
@@ -47,7 +51,8 @@ def effects(
     and Jurafsky, 2016).
 
     Args:
-        model: the network.
+        predict: from token ids to the answers of the network.
+        known: whether the network knows each of the token ids (see `is_known`).
         token_ids: of n reviews, int32 (n, max_length).
         predictions: the answers, float32 (n, outputs).
 
@@ -55,7 +60,6 @@ def effects(
         For each review the ids of the words that the network knows, in order, each with its effect,
         float32 (outputs,).
     """
-    known = is_known(model, token_ids)
     variants = (
         (review, id_)
         for review, row in enumerate(token_ids)
@@ -64,7 +68,7 @@ def effects(
     found: list[dict[int, np.ndarray]] = [{} for _ in token_ids]
     while some := list(islice(variants, max(1, VARIANTS // token_ids.shape[1]))):
         left = np.stack([_without(token_ids[review], id_) for review, id_ in some])
-        for (review, id_), output in zip(some, model_file.predict(model, left), strict=True):
+        for (review, id_), output in zip(some, predict(left), strict=True):
             found[review][id_] = predictions[review] - output
     return found
 
