@@ -115,7 +115,7 @@ def report(model: str, score: str, part: str, found: list[Scored]) -> list[str]:
     rows = [[str(one.seed)] for one in found]
     for name in names:
         shown = name.replace("_", " ")
-        header += [f"{shown}: {model}", LINEAR, "difference"]
+        header += [f"{shown}: {model}", f"{LINEAR} baseline", "difference"]
         for place, side in enumerate(sides):
             values = [side(one, name) for one in found]
             sign = "+" if place == 2 else ""

@@ -36,8 +36,8 @@ def test_a_csv_file_without_groups_is_split_by_review(group, by):
 def test_the_report_has_each_split_and_means_with_corrected_intervals():
     title, header, *rows, note = estimate.report("gru", "accuracy", "validation", SPLITS)
     assert title == "The validation parts of 3 splits: 800 reviews to train, 100 to score"
-    assert header.split() == ["split", "accuracy:", "gru", "linear", "difference",
-                              "loss:", "gru", "linear", "difference"]  # fmt: skip
+    assert header.split() == ["split", "accuracy:", "gru", "linear", "baseline", "difference",
+                              "loss:", "gru", "linear", "baseline", "difference"]  # fmt: skip
     assert rows[0].split() == ["1", "0.800", "0.900", f"{MINUS}0.100", "0.400", "0.200", "+0.200"]
     # Student's t of 2 degrees is 4.303; the standard deviation is 0.02: 4.303 * 0.02 *
     # sqrt(1 / 3 + 1 / 8) = 0.058. The differences are equal, so they are known exactly.
