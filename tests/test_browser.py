@@ -79,7 +79,7 @@ def test_the_answers_are_those_of_keras(page, network):
 @pytest.mark.slow
 def test_the_answer_is_shown_while_one_types(page):
     page.locator("#review").fill("good good film")
-    page.wait_for_function("document.querySelector('#answer').textContent.includes('3 / 3')")
+    page.wait_for_function("document.querySelector('#answer').textContent.includes('3 of 3')")
     page.locator("#review").fill("zzz")
     page.wait_for_function("document.querySelector('#answer').textContent === 'No word is known.'")
 
@@ -91,3 +91,23 @@ def test_another_network_is_not_in_the_page(network):
     entry = LINEAR | {"max_length": 4, "units": [3]}
     model, _ = build("mine", entry, np.zeros((9, 2), np.float32), "binary", 1, part)
     assert browser.exported(model, encoder) == {}
+
+
+@pytest.mark.slow
+def test_an_answer_that_is_not_reliable_has_a_warning(page):
+    for review, said in [
+        ("good zzz yyy xxx www", "Most words are unknown"),
+        ("good film", "A short text"),
+    ]:
+        page.locator("#review").fill(review)
+        page.wait_for_function(
+            "said => document.querySelector('#answer').textContent.includes(said)", arg=said
+        )
+    page.locator("#review").fill("good film " * 10)
+    page.wait_for_function("!document.querySelector('#answer').textContent.includes('short')")
+
+
+@pytest.mark.slow
+def test_an_example_is_a_click_away(page):
+    page.locator(".example").first.click()
+    assert page.locator("#review").input_value() == page.locator(".example").first.inner_text()

@@ -88,7 +88,7 @@ def text(blocks) -> str:
 def test_the_answer_comes_first():
     title, first, *_ = report.blocks(a_run())
     assert (title, first.pieces) == (
-        Heading(1, "How mine fits"),
+        Heading(1, "mine: how good it is, and how it fits"),
         [
             "The network is right about 91.9 % of 2,500 test reviews that it has never seen (95 % "
             "interval 90.8 % to 92.9 %), the linear baseline about 50.0 %, the label frequencies "
@@ -283,7 +283,7 @@ def test_the_page_works_without_a_network_and_a_review_cannot_change_it(opened):
     drawings = of(Drawing, report.blocks(a_run()))
     assert opened.page.locator(".drawing svg").count() == len(drawings)
     assert (opened.asked, opened.said) == ([opened.page.url], [])
-    assert opened.page.title() == "How mine fits"
+    assert opened.page.title() == "mine: how good it is, and how it fits"
 
 
 def test_the_page_is_not_wider_than_a_phone(opened):
@@ -294,8 +294,34 @@ def test_the_errors_can_be_searched(opened):
     page = opened.page
     page.get_by_label("Search").fill("number 1")
     assert page.locator("details.entry:visible").count() == 1
-    assert page.locator("output").inner_text() == "1 / 3"
+    assert page.locator("output").inner_text() == "1 / 1"
     page.get_by_label("Search").fill("")
+
+
+def test_more_errors_are_a_click_away(browse, tmp_path):
+    run = a_run()
+    many = pd.concat([run.tables["errors"]] * 8)
+    run = replace(run, tables={**run.tables, "errors": many})
+    (tmp_path / "index.html").write_text(html_page(report.blocks(run)), encoding="utf-8")
+    page = browse((tmp_path / "index.html").as_uri()).page
+    assert page.locator("details.entry:visible").count() == 20
+    page.get_by_role("button", name="show all").click()
+    assert page.locator("details.entry:visible").count() == 24
+    assert not page.get_by_role("button", name="show all").is_visible()
+
+
+def test_a_difference_that_is_not_shown_is_said():
+    run = a_run()
+    run.baseline["linear"]["test"]["accuracy"] = 0.915
+    assert "no difference is shown" in text(report.answer(run))
+    run.baseline["linear"]["test"]["accuracy"] = 0.85
+    assert "no difference is shown" not in text(report.answer(run))
+
+
+def test_sure_answers_are_counted():
+    run = a_run()
+    run.tested["sure"] = {"answers": 1000, "wrong": 20}
+    assert "sure of 1,000 reviews, and right about 98.0 % of these" in text(report.answer(run))
 
 
 def test_a_screen_reader_can_read_the_page(opened):

@@ -114,6 +114,8 @@ function answer(model, text) {
   return {words: words.length, known, probability: found, effects};
 }
 
+const SHORT = 15; // words
+
 // The field of the page: it answers while one types.
 let model;
 async function show() {
@@ -126,20 +128,28 @@ async function show() {
     made.className = name || "";
     return made;
   };
+  const say = (text, fields) => text.replace(/\{(\w+)\}/g, (_, name) => fields[name]);
   place.replaceChildren();
   if (p === null) {
     if (found.words) add(place, "p", model.texts.unknown);
     return;
   }
-  const label = model.labels[p < 0.5 ? 0 : 1], sign = p < 0.5 ? -1 : 1;
-  add(place, "p", `${label} (${(100 * Math.max(p, 1 - p)).toFixed(1)} %); ` +
-    `${found.known} / ${found.words} ${model.texts.known}`);
-  const list = add(place, "ul", "", "words");
-  const largest = found.effects.sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, 20);
-  for (const [word, effect] of largest) {
-    const points = 100 * sign * effect;
-    add(list, "li", `${word} ${points < 0 ? "\u2212" : "+"}${Math.abs(points).toFixed(1)}`,
-      points < 0 ? "down" : "up");
+  add(place, "p", `${model.labels[p < 0.5 ? 0 : 1]} (${(100 * Math.max(p, 1 - p)).toFixed(1)} %); ` +
+    say(model.texts.known, found));
+  if (2 * found.known < found.words) add(place, "p", model.texts.few, "down");
+  else if (found.words < SHORT) add(place, "p", model.texts.short);
+  for (const [at, sign, name] of [[1, 1, "up"], [0, -1, "down"]]) {
+    const words = found.effects.map(([word, effect]) => [word, 100 * sign * effect])
+      .filter(([, points]) => points >= 0.5).sort((a, b) => b[1] - a[1]).slice(0, 10);
+    if (!words.length) continue;
+    add(place, "p", say(model.texts.towards, {label: model.labels[at]}));
+    const list = add(place, "ul", "", "words");
+    for (const [word, points] of words) add(list, "li", `${word} ${points.toFixed(0)}`, name);
   }
 }
 document.querySelector("#review").addEventListener("input", show);
+for (const example of document.querySelectorAll(".example"))
+  example.addEventListener("click", () => {
+    document.querySelector("#review").value = example.textContent;
+    show();
+  });

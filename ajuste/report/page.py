@@ -57,6 +57,8 @@ figure svg { height: auto; max-width: 100% }
 .drawing { width: 100% }
 .failed { background: var(--failed) }
 .up { color: var(--up) } .down { color: var(--down) }
+.lines { white-space: pre-line }
+.entries label { white-space: nowrap }
 .words { display: flex; flex-wrap: wrap; gap: 0 1rem; list-style: none; padding: 0 }
 details.entry { border-bottom: 1px solid var(--line); padding: .4rem 0 }
 textarea { box-sizing: border-box; font: inherit; max-width: 60rem; width: 100% }
@@ -78,13 +80,16 @@ function draw() {
   const text = dark.matches ? "#ddd" : "#222", grid = dark.matches ? "#444" : "#ddd";
   const config = {
     background: "transparent", view: {stroke: null},
-    axis: {labelColor: text, titleColor: text, gridColor: grid, domainColor: grid, tickColor: grid},
-    legend: {labelColor: text}, text: {color: text}, rule: {color: text},
+    axis: {labelColor: text, titleColor: text, gridColor: grid, domainColor: grid, tickColor: grid,
+      labelFontSize: 12, titleFontSize: 12},
+    legend: {labelColor: text, labelFontSize: 12}, text: {color: text}, rule: {color: text},
+    point: {color: dark.matches ? "#64a8e8" : "#1f77b4"}, numberFormat: ".3~f",
     range: {category: dark.matches ? ["#64a8e8", "#f5a25d"] : ["#1f77b4", "#b84f00"]},
   };
   for (const place of document.querySelectorAll(".drawing")) {
     const spec = JSON.parse(place.nextElementSibling.textContent);
-    vegaEmbed(place, spec, {actions: false, config, renderer: "svg"});
+    const tooltip = {theme: dark.matches ? "dark" : "light"};
+    vegaEmbed(place, spec, {actions: false, config, renderer: "svg", tooltip});
   }
 }
 draw();
@@ -92,23 +97,30 @@ dark.addEventListener("change", draw);
 </script>"""
 
 TRIED = {
-    "known": "words are known. What each word adds, in points:",
+    "known": "{known} of {words} words are known.",
     "unknown": "No word is known.",
+    "few": "Most words are unknown: do not rely on this answer.",
+    "short": "A short text: the network has learned from whole reviews.",
+    "towards": "Towards {label}, in points that the answer changes without the word:",
 }
+EXAMPLES = ("One of the best films I have seen.", "A dull plot, and terrible acting.")
 BROWSER = Path(__file__).with_name("browser.js")
 
 SEARCH = """<script>
 for (const list of document.querySelectorAll(".entries")) {
   const [text, kind] = list.querySelectorAll("input, select"), count = list.querySelector("output");
-  const all = [...list.querySelectorAll(".entry")];
+  const all = [...list.querySelectorAll(".entry")], more = list.querySelector("button");
+  let most = 20;
   const filter = () => {
     const wanted = text.value.toLowerCase();
-    for (const one of all) {
-      const isKind = !kind.value || one.dataset.kind === kind.value;
-      one.hidden = !(isKind && one.textContent.toLowerCase().includes(wanted));
-    }
-    count.value = `${all.filter(one => !one.hidden).length} / ${all.length}`;
+    const found = all.filter(one => (!kind.value || one.dataset.kind === kind.value)
+      && one.textContent.toLowerCase().includes(wanted));
+    const shown = new Set(found.slice(0, most));
+    for (const one of all) one.hidden = !shown.has(one);
+    count.value = `${shown.size} / ${found.length}`;
+    more.hidden = shown.size === found.length;
   };
+  more.addEventListener("click", () => { most = Infinity; filter(); });
   text.addEventListener("input", filter);
   kind.addEventListener("input", filter);
   filter();
@@ -158,9 +170,14 @@ def _html(block: PageBlock, say: Say) -> str:
             return f"<figure>{place}{_data(translated(spec, say))}{caption}</figure>"
         case Model(packed):
             texts = {name: say(text) for name, text in TRIED.items()}
-            field = f'<textarea id="review" rows="4" aria-label="{say("A review")}"></textarea>'
+            label = f'<label for="review">{say("Write or paste a whole review:")}</label>'
+            field = '<textarea id="review" rows="4"></textarea>'
+            examples = " ".join(
+                f'<button type="button" class="example">{one}</button>' for one in EXAMPLES
+            )
             place = '<div id="answer" aria-live="polite"></div>'
-            return f"<p>{field}</p>{place}{_data({**packed, 'texts': texts}, 'model')}"
+            form = f"<p>{label}{field}</p><p>{examples}</p>{place}"
+            return form + _data({**packed, "texts": texts}, "model")
         case Entries(entries):
             return _entries(entries, say)
         case Table(header, rows, marked):
@@ -191,7 +208,7 @@ def _entries(entries: list[Entry], say: Say) -> str:
         '<div class="entries">',
         f'<p><label>{say("Search")} <input type="search"></label>',
         f'<label>{say("Kind")} <select><option value="">{say("all")}{kinds}</select></label>',
-        "<output></output></p>",
+        f'<output></output> <button type="button">{say("show all")}</button></p>',
     ]
     for one in entries:
         words = "".join(
@@ -202,7 +219,7 @@ def _entries(entries: list[Entry], say: Say) -> str:
         lines += [
             f'<details class="entry" data-kind="{html.escape(one.kind)}">',
             f"<summary>{_escaped(one.title)}</summary>",
-            f"<p>{_escaped(one.text)}</p>",
+            f'<p class="lines">{_escaped(one.text)}</p>',
             f'<ul class="words">{words}</ul>' if words else "",
             "</details>",
         ]

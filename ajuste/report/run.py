@@ -1,5 +1,6 @@
 """The report on one run: how good the network is, how it fits, where it errs."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -43,16 +44,37 @@ MEANINGS = {
 CURVES = (
     ("roc", "ROC curve; the dashed line is chance", True),
     ("precision_recall", "precision by recall", False),
-    ("calibration", "calibration: how often a probability is right; dashed is perfect", True),
+    (
+        "calibration",
+        "calibration: of the reviews with a probability, the share that is positive; a larger dot "
+        "is more reviews, dashed is perfect",
+        True,
+    ),
 )
 WRONG = "{count} answers of the test part are wrong, the surest first."
 NUMERIC_ERRORS = "{count} answers differ from the number of the review, the largest error first."
 MATTERED = (
-    " The first {count} have the words that mattered most: how much each makes the error larger "
-    "(plus) or smaller (minus), by the answer without the word{unit}."
+    " The first {count} have the words that mattered most: plus speaks for the wrong answer, minus "
+    "against it, by how much the answer changes without the word."
 )
 CLASS_SCORES = ("precision", "recall", "f1")
-NOT_QUALITY = "The verdict says how the network fits, not how good it is."
+NOT_QUALITY = (
+    "The verdict says how the network fits, not how good it is: the share above is of new reviews "
+    "only."
+)
+LINE_BREAK = re.compile(r"(?:<br\s*/?>\s*)+", re.IGNORECASE)
+EPOCH = (
+    "An epoch is one pass over the training reviews. The loss also counts how sure the answers "
+    "are; lower is better. A gap between the curves is what holds only for training reviews."
+)
+SLICES = (
+    "Short, medium and long are a third of the reviews each. Reviews with rare words have a larger "
+    "share of words outside the vocabulary than two thirds of the reviews have. A negation is a "
+    "word such as not."
+)
+HOLD = (
+    "All expectations hold, within the limits of `validate` in params.yaml; the full report is in "
+)
 MOST_LABELS = 20
 """A picture of the confusions of more labels, or of more sets of labels, cannot be read."""
 MOST_ERRORS = 500
@@ -107,25 +129,41 @@ class Run:
 def blocks(run: Run) -> list[PageBlock]:
     """The report, the answer first."""
     sections = answer, try_it, learning_curves, scores, slices, errors, words, network, data, card
-    title = Heading(1, run.say("How {model} fits", model=run.settings["model"]))
+    title = Heading(
+        1, run.say("{model}: how good it is, and how it fits", model=run.settings["model"])
+    )
     return [title, *(block for section in sections for block in section(run))]
 
 
 def answer(run: Run) -> Iterator[PageBlock]:
     """How good the network is beside the baselines, and how it fits."""
     fit, say = run.tested["fit"], run.say
-    meaning = f" {say(MEANINGS[fit['verdict']])} {say(NOT_QUALITY)}"
-    yield Text([Strong(_quality(run))])
+    yield Text([Strong(_quality(run)), *_beside(run)])
+    chance = say(" ({chance} sure)", chance=run.sure) if run.sure else ""
+    verdict = say("The verdict: {verdict}{chance}.", verdict=say(fit["verdict"]), chance=chance)
+    yield Text([f"{verdict} {say(MEANINGS[fit['verdict']])} {say(NOT_QUALITY)}"])
     if run.settings["report"]["language"] == ENGLISH:  # `evaluate` writes its sentences in English
-        yield Text([fit["sentence"], meaning])
-        yield Text([f"Why this verdict: {fit['reason']}."])
-    else:
-        chance = say(" ({chance} sure)", chance=run.sure) if run.sure else ""
-        verdict = say("The verdict: {verdict}{chance}.", verdict=say(fit["verdict"]), chance=chance)
-        yield Text([verdict, meaning])
+        yield Text([f"{fit['sentence']} Why this verdict: {fit['reason']}."])
     header = [say("what changes"), say("why"), say("experiment")]
     rows = [[say(what), say(why), Code(command)] for command, what, why in run.remedies]
     yield Fold(say("What to try next"), [Table(header, rows)])
+
+
+def _beside(run: Run) -> Iterator[str]:
+    """Whether a difference to the linear baseline is shown; how often sure answers are right."""
+    tested, score, say = run.tested, run.score, run.say
+    low, high = (tested.get(f"{score}{end}") for end in ("_low", "_high"))
+    linear = run.baseline["linear"]["test"].get(score)
+    if None not in (low, high, linear) and low <= linear <= high:
+        yield " " + say("The linear baseline is within this interval: no difference is shown.")
+    if "sure" in tested and (answers := tested["sure"]["answers"]):
+        right = 1 - tested["sure"]["wrong"] / answers
+        yield " " + say(
+            "The network is at least 95 % sure of {answers} reviews, and right about {right} of "
+            "these.",
+            answers=f"{answers:,}",
+            right=f"{right:.1%}".replace("%", " %"),
+        )
 
 
 def _quality(run: Run) -> str:
@@ -180,6 +218,7 @@ def learning_curves(run: Run) -> Iterator[PageBlock]:
         [say(name), *(number(run.trained[part].get(score), ".3f") for score in shown)]
         for part, name in parts
     ]
+    yield Text([say(EPOCH)])
     yield Table([say("part"), *map(say, shown)], rows)
 
 
@@ -208,7 +247,7 @@ def scores(run: Run) -> Iterator[PageBlock]:
         yield Table([say("class"), *map(say, CLASS_SCORES), say("reviews")], rows)
     tables = run.tables
     if 0 < tables["confusion"].nunique().max() <= MOST_LABELS:
-        about = say("confusion matrix: the label of a review downwards, the answer across")
+        about = _confused(run) or say("confusion matrix: the label of a review and the answer")
         yield Drawing(vega.counts(tables["confusion"], "actual", "predicted"), about)
     if len(tables["regression"]):
         about = say("the predicted number by the actual number")
@@ -217,6 +256,20 @@ def scores(run: Run) -> Iterator[PageBlock]:
         if len(tables[name]):
             x, y = tables[name].columns[:2]
             yield Drawing(vega.curve(tables[name], x, y, diagonal), say(about))
+
+
+def _confused(run: Run) -> str:
+    """The errors of a network with two labels, in words; empty for another."""
+    table, labels = run.tables["confusion"], [str(label) for label in run.labels]
+    if run.settings["task"] != "binary":
+        return ""
+    counts = table.astype(str).value_counts(["actual", "predicted"])
+    low, high = (int(counts.get(pair, 0)) for pair in (tuple(labels), tuple(labels[::-1])))
+    return run.say(
+        "{low_count} reviews with the label {low} were answered {high}, {high_count} the other way",
+        **{"low": labels[0], "high": labels[1]},
+        **{"low_count": f"{low:,}", "high_count": f"{high:,}"},
+    )
 
 
 def slices(run: Run) -> Iterator[PageBlock]:
@@ -233,6 +286,8 @@ def slices(run: Run) -> Iterator[PageBlock]:
         for name, reviews, *values in table[shown].itertuples(index=False)
     ]
     names = [say(vega.title(name)) for name in ("slice", "reviews", score)]
+    if set(table["slice"]) >= {"short", "with rare words"}:
+        yield Text([say(SLICES)])
     yield Fold(say("The numbers"), [Table([*names, *(say("from"), say("to"))[: len(ends)]], rows)])
 
 
@@ -252,19 +307,17 @@ def errors(run: Run) -> Iterator[PageBlock]:
     said = say(NUMERIC_ERRORS if numeric else WRONG, count=f"{len(table):,}")
     if len(shown) < len(table):
         said += say(" The first {count} are listed.", count=len(shown))
-    said += say(MATTERED, count=len(explained), unit="" if numeric else say(", in log-odds"))
+    said += say(MATTERED, count=len(explained))
     yield Text([said, " ", say("All are in "), Code("reports/evaluate/errors.csv"), "."])
-    yield Entries(
-        [
-            Entry(
-                title=f"{actual} → {predicted} ({error:.3f}): {review[:60]}…",
-                kind="" if numeric else f"{actual} → {predicted}",
-                text=review,
-                words=explained.get(origin, []),
-            )
-            for origin, actual, predicted, error, review in shown.itertuples(index=False)
-        ]
-    )
+    entries = []
+    for origin, actual, predicted, error, review in shown.itertuples(index=False):
+        what = say("label {actual}, answer {predicted}", actual=actual, predicted=predicted)
+        size = f"{error:.3f}" if numeric else f"{error:.0%}".replace("%", " %")
+        plain = LINE_BREAK.sub("\n", review)
+        title = f"{what} ({size}): {plain[:60]}…"
+        kind = "" if numeric else f"{actual} → {predicted}"
+        entries.append(Entry(title, kind, plain, words=explained.get(origin, [])))
+    yield Entries(entries)
 
 
 def words(run: Run) -> Iterator[PageBlock]:
@@ -308,7 +361,13 @@ def data(run: Run) -> Iterator[PageBlock]:
     rows = [[say(name), f"{run.split[part]:,}"] for part, name in parts]
     yield Table([say("part"), say("reviews")], rows)
     full = Code("reports/validate/index.html")
-    yield Text([say("All expectations hold; the full report is in "), full, "."])
+    yield Text(
+        [
+            say(HOLD),
+            full,
+            ".",
+        ]
+    )
     found = [[name, f"{count:,}"] for name, count in run.validated["unexpected"].items()]
     table = Table([say("expectation"), say("unexpected rows")], found)
     yield Fold(say("What each expectation found"), [table])

@@ -108,6 +108,10 @@ def curve(table: pd.DataFrame, x: str, y: str, diagonal: bool) -> Spec:
             "tooltip": _tooltip(*table.columns),
         },
     }
+    if "reviews" in table:
+        line["mark"] = {"type": "point", "filled": True}
+        sizes = {"scale": {"range": [20, 400]}, "legend": None}
+        line["encoding"]["size"] = {"field": "reviews", "type": "quantitative", **sizes}
     if not diagonal:
         return {**_sized(), **line}
     ends: Spec = {
@@ -181,7 +185,8 @@ def intervals(table: pd.DataFrame, name: str, score: str) -> Spec:
     }
     layers = [points]
     if f"{score}_low" in table:
-        span = {"x": {"field": f"{score}_low", **across}, "x2": {"field": f"{score}_high"}}
+        x2 = {"field": f"{score}_high", "title": title(score)}  # one title for the axis
+        span = {"x": {"field": f"{score}_low", **across}, "x2": x2}
         layers.insert(0, {"mark": {"type": "rule", "strokeWidth": 2}, "encoding": span})
     shown = [column for column in table if column in (name, "reviews") or score in column]
     return {
