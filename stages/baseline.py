@@ -80,7 +80,7 @@ def main() -> None:
     }
     write_arrays(PREDICTIONS, **predictions["linear"])
     with replacing(WORDS) as temporary:
-        words = linear.words(model, vectorizer.get_feature_names_out(), labels, SHOWN)
+        words = linear.words(model, vectorizer.names, labels, SHOWN)
         words.to_csv(temporary, index=False, lineterminator="\n", float_format=FLOATS)
     size = {"features": train.shape[1], "penalty": model.penalty}
     main_score = scores.MAIN[task]

@@ -30,15 +30,35 @@ def random_data(rows=60, columns=20):
 
 
 def test_ngrams_are_words_and_pairs_of_adjacent_words():
-    assert linear.ngrams("Not <br />good, no!") == [
-        "not", "good", "no", "not good", "good no"
-    ]  # fmt: skip
-    assert linear.ngrams("?") == []
+    vectorizer, table = linear.vectorize(["Not <br />good, no!"] * 2 + ["?"])
+    assert vectorizer.names == ["good", "good no", "no", "not", "not good"]
+    assert (table != 0).toarray().tolist() == [[True] * 5] * 2 + [[False] * 5]
+    found = linear.features(vectorizer, ["good not no", "good other no"]) != 0
+    assert found.toarray().tolist() == [
+        [True, False, True, True, False],
+        [True, False, True] + [False] * 2,
+    ]
+
+
+def test_the_features_are_those_of_scikit_learn():
+    """tf-idf with binary counts, in the same order of columns."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    words = ["good", "bad", "film", "x1", "o'clock", "é", "7/10"]
+    chance = np.random.default_rng(1)
+    texts = [" ".join(chance.choice(words, chance.integers(0, 12))) for _ in range(200)]
+    split = {"token_pattern": r"\S+", "ngram_range": (1, 2), "binary": True, "min_df": 2}
+    peer = TfidfVectorizer(**split)
+    expected = peer.fit_transform(texts)
+    vectorizer, found = linear.vectorize(texts)
+    assert vectorizer.names == peer.get_feature_names_out().tolist()
+    assert np.abs(found - expected).max() < 1e-6
+    assert np.abs(linear.features(vectorizer, texts) - expected).max() < 1e-6
 
 
 def test_only_ngrams_in_two_reviews_are_features():
     vectorizer, table = linear.vectorize(["a b b", "a c", "a b"])
-    assert vectorizer.get_feature_names_out().tolist() == ["a", "a b", "b"]
+    assert vectorizer.names == ["a", "a b", "b"]
     assert table.shape == (3, 3)
     assert table.has_sorted_indices
 
@@ -47,7 +67,7 @@ def test_a_row_of_features_has_length_one_and_rare_ngrams_count_more():
     vectorizer, _ = linear.vectorize(TEXTS)
     table = linear.features(vectorizer, ["good film film", "unknown"]).toarray()
     assert np.linalg.norm(table, axis=1) == pytest.approx([1, 0], abs=1e-5)
-    names = vectorizer.get_feature_names_out().tolist()
+    names = vectorizer.names
     assert table[0, names.index("good")] > table[0, names.index("film")]
 
 
@@ -151,7 +171,7 @@ def test_the_last_digit_of_a_logarithm_changes_nothing(monkeypatch):
 
 
 def test_the_strongest_words_of_each_class(model):
-    names = linear.vectorize(TEXTS)[0].get_feature_names_out()
+    names = linear.vectorize(TEXTS)[0].names
     table = linear.words(model("binary", BINARY)[1], names, ["bad", "good"], 2)
     assert table["label"].tolist() == ["bad", "bad", "good", "good"]
     assert set(table["ngram"][:2]) == {"bad", "bad film"}

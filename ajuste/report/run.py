@@ -142,8 +142,8 @@ def answer(run: Run) -> Iterator[PageBlock]:
     chance = say(" ({chance} sure)", chance=run.sure) if run.sure else ""
     verdict = say("The verdict: {verdict}{chance}.", verdict=say(fit["verdict"]), chance=chance)
     yield Text([f"{verdict} {say(MEANINGS[fit['verdict']])} {say(NOT_QUALITY)}"])
-    if run.settings["report"]["language"] == ENGLISH:  # `evaluate` writes its sentences in English
-        yield Text([f"{fit['sentence']} Why this verdict: {fit['reason']}."])
+    if run.settings["report"]["language"] == ENGLISH:  # `evaluate` writes the reason in English
+        yield Text([f"Why this verdict: {fit['reason']}."])
     header = [say("what changes"), say("why"), say("experiment")]
     rows = [[say(what), say(why), Code(command)] for command, what, why in run.remedies]
     yield Fold(say("What to try next"), [Table(header, rows)])

@@ -38,7 +38,7 @@ def exported(model: "keras.Model", encoder: Encoder) -> dict[str, Any]:
     [weighting], [learned] = (layers[name].get_weights() for name in ("weighting", "ngram_vectors"))
     idf, ratio = weighting[1:].astype(np.float32).T
     parts = np.diff(keys, prepend=0.0), idf, ratio * learned[1:, 0]
-    packed = gzip.compress(b"".join(part.tobytes() for part in parts), mtime=0)
+    packed = gzip.compress(b"".join(part.tobytes() for part in parts), compresslevel=6, mtime=0)
     kernel, bias = dense[0].get_weights()
     return {
         **{"labels": list(encoder.labels), "max_length": encoder.max_length, "keep": encoder.keep},

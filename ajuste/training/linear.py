@@ -20,13 +20,11 @@ instructions.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 from scipy.special import expit
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVR
 
@@ -51,13 +49,35 @@ class NoNGramsError(ValueError):
     """No n-gram occurs in `MIN_REVIEWS` training reviews."""
 
 
-def ngrams(text: str) -> list[str]:
-    """The words of a text, then its pairs of adjacent words."""
-    words = tokens(text)
-    return [*words, *map(" ".join, pairwise(words))]
+@dataclass(frozen=True)
+class Vectorizer:
+    """The words and the pairs of adjacent words of the training part.
+
+    Attributes:
+        places: the number of each word, from 1.
+        keys: int64 (n-grams,), sorted: the number of a word; for a pair, its two numbers as the
+            digits of a number whose base is `len(places) + 1`.
+        columns: int64 (n-grams,), the column of each key.
+        names: the n-grams, in the order of the columns, which is alphabetical.
+        idf: float64 (n-grams,), the inverse document frequency of each column (Spärck Jones, 1972).
+    """
+
+    places: dict[str, int]
+    keys: np.ndarray
+    columns: np.ndarray
+    names: list[str]
+    idf: np.ndarray
 
 
-def vectorize(train: Sequence[str]) -> tuple[TfidfVectorizer, sparse.csr_matrix]:
+def _keys(words: np.ndarray, base: int) -> np.ndarray:
+    """The keys of the n-grams of a text, each once, from the numbers of its words; 0 is unknown."""
+    words = words.astype(np.int64)
+    first, second = words[:-1], words[1:]
+    pairs = (first * base + second)[(first > 0) & (second > 0)]
+    return np.unique(np.concatenate([words[words > 0], pairs]))
+
+
+def vectorize(train: Sequence[str]) -> tuple[Vectorizer, sparse.csr_matrix]:
     """The n-grams of the training part, and its features.
 
     Returns:
@@ -66,26 +86,55 @@ def vectorize(train: Sequence[str]) -> tuple[TfidfVectorizer, sparse.csr_matrix]
     Raises:
         NoNGramsError: there are none.
     """
-    vectorizer = TfidfVectorizer(analyzer=ngrams, min_df=MIN_REVIEWS, binary=True)
-    try:
-        table = vectorizer.fit_transform(train)
-    except ValueError:  # the only one for texts: an empty vocabulary
-        raise NoNGramsError from None
-    return vectorizer, _rounded(table)
+    places: dict[str, int] = {}
+    numbered = [
+        np.array([places.setdefault(word, len(places) + 1) for word in tokens(text)], np.int32)
+        for text in train
+    ]
+    base = len(places) + 1
+    rows = [_keys(words, base) for words in numbered]
+    keys, counts = np.unique(np.concatenate(rows), return_counts=True)
+    keys, counts = keys[counts >= MIN_REVIEWS], counts[counts >= MIN_REVIEWS]
+    if not len(keys):
+        raise NoNGramsError
+    spelled = ["", *places]
+    names = [
+        f"{spelled[first]} {spelled[second]}" if first else spelled[second]
+        for first, second in zip(*(part.tolist() for part in divmod(keys, base)), strict=True)
+    ]
+    order = sorted(range(len(names)), key=names.__getitem__)
+    columns = np.empty(len(order), dtype=np.int64)
+    columns[order] = np.arange(len(order))
+    idf = np.log((1 + len(train)) / (1 + counts[order])) + 1
+    made = Vectorizer(places, keys, columns, [names[place] for place in order], idf)
+    return made, _table(made, rows)
 
 
-def features(vectorizer: TfidfVectorizer, texts: Sequence[str]) -> sparse.csr_matrix:
+def features(vectorizer: Vectorizer, texts: Sequence[str]) -> sparse.csr_matrix:
     """Which n-grams occur in n texts, float64 (n, n-grams), the columns in alphabetical order.
 
-    A value is the inverse document frequency of the n-gram (Spärck Jones, 1972), and a row has
-    length 1, so that a long review has no more weight than a short one. A text without a known
-    n-gram has a row of zeros.
+    A value is the inverse document frequency of the n-gram, and a row has length 1, so that a long
+    review has no more weight than a short one. A text without a known n-gram has a row of zeros.
     """
-    return _rounded(vectorizer.transform(texts))
+    places = vectorizer.places
+    rows = []
+    for text in texts:
+        words = np.array([places.get(word, 0) for word in tokens(text)], np.int32)
+        rows.append(_keys(words, len(places) + 1))
+    return _table(vectorizer, rows)
 
 
-def _rounded(table: sparse.csr_matrix) -> sparse.csr_matrix:
+def _table(vectorizer: Vectorizer, rows: list[np.ndarray]) -> sparse.csr_matrix:
+    lengths = np.array([len(row) for row in rows])
+    every, reviews = np.concatenate(rows), np.repeat(np.arange(len(rows)), lengths)
+    at = np.searchsorted(vectorizer.keys, every).clip(max=len(vectorizer.keys) - 1)
+    is_known = vectorizer.keys[at] == every
+    columns, reviews = vectorizer.columns[at[is_known]], reviews[is_known]
+    shape = len(rows), len(vectorizer.keys)
+    table = sparse.csr_matrix((vectorizer.idf[columns], (reviews, columns)), shape)
     table.sort_indices()
+    norms = np.sqrt(table.multiply(table).sum(axis=1)).A1
+    table.data /= np.repeat(norms, np.diff(table.indptr))
     table.data = table.data.round(DECIMALS)
     return table
 
