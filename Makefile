@@ -84,6 +84,11 @@ export: .venv/installed ## Write a SavedModel that takes raw texts, for TensorFl
 verify: .venv/installed ## Run the last commit again in a clone and compare all outputs
 	@python -m reliability.verify
 
+.PHONY: bench
+bench: .venv/installed ## Compare with other libraries; writes benchmarks/README.md (minutes)
+	@$(UV) pip install --quiet --no-deps --target .venv/peers --requirement benchmarks/requirements.txt
+	@PYTHONPATH=.venv/peers python -m benchmarks.peers
+
 WORKERS ?= auto
 PARALLEL = --numprocesses $(WORKERS) --dist loadfile # whole files: each has fixtures of its own
 .PHONY: test
