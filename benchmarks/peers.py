@@ -1,7 +1,7 @@
 """Compare with other libraries and with DVC itself: `make bench` writes `benchmarks/README.md`.
 
 Each comparison runs in turns, ours and theirs, and the ratio is that of the medians. The peers are
-in `benchmarks/requirements.txt`; the product does not need them. The data are those of `make repro`.
+in `benchmarks/requirements.txt`; the product does not need them. The data are of `make repro`.
 """
 
 import argparse
@@ -213,8 +213,8 @@ def written(found: list[Row], repeats: int) -> str:
         "have their numbers.",
         "",
         f"Medians of {repeats} turns on {processor} with {cores()} cores; Python",
-        f"{platform.python_version()}, {versions}. The ratio is theirs divided by ours: above 1, ours",
-        "is faster.",
+        f"{platform.python_version()}, {versions}. The ratio is theirs divided by ours: above 1,",
+        "ours is faster.",
         "",
         "| what | ours | the peer | its time | ratio | target |",
         "|---|---|---|---|---|---|",

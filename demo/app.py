@@ -93,7 +93,6 @@ def _choices(about: dict[str, Any]) -> list[str]:
 
 def create_app(root: Path) -> FastAPI:
     """The demo of a repository."""
-    params = reader.read(root / reader.FILE)
     kept, simulator, thread = ExitStack(), Simulator(root), ThreadPoolExecutor(1)
     networks = Networks(root, kept)
 
@@ -121,11 +120,12 @@ def create_app(root: Path) -> FastAPI:
 
     @app.get("/", response_class=HTMLResponse)
     async def show() -> str:
-        return page(params["report"]["language"])
+        return page(reader.read(root / reader.FILE)["report"]["language"])
 
     @app.get("/settings")
     async def settings() -> dict[str, Any]:
         """What the forms offer."""
+        params = collect.base(root).params  # those that experiments start from
         offered = {"networks": networks.names(), "models": fields(params)}
         return {**offered, "model": params["model"]}
 
@@ -173,16 +173,25 @@ def create_app(root: Path) -> FastAPI:
     return app
 
 
+class Server(uvicorn.Server):
+    """Opens the page once it can be served."""
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            address = f"http://{HOST}:{self.config.port}/"
+            print(f"demo: {address} (Ctrl-C ends it)", flush=True)
+            webbrowser.open(address)
+
+
 def main() -> None:
     """Serve the page until a signal stops it, and open it in a browser."""
     parser = argparse.ArgumentParser(prog="python -m demo.app", description=__doc__)
     parser.add_argument("--port", type=int, default=7860)
     port = parser.parse_args().port
-    root = collect.base(Path.cwd()).root
-    address = f"http://{HOST}:{port}/"
-    print(f"demo: {address} (Ctrl-C ends it)", flush=True)
-    webbrowser.open(address)
-    uvicorn.run(create_app(root), host=HOST, port=port, log_level="warning")
+    app = create_app(collect.base(Path.cwd()).root)
+    Server(uvicorn.Config(app, host=HOST, port=port, log_level="warning")).run()
 
 
 if __name__ == "__main__":

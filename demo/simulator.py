@@ -18,6 +18,7 @@ from ajuste import errors
 from ajuste.config.nested import flatten
 from ajuste.errors import PipelineError
 from ajuste.evaluation import remedies
+from ajuste.evaluation.sentence import sure
 from study import collect, plan, run
 from study.collect import Base, Result
 from study.plan import Entry, Experiment, Study
@@ -118,15 +119,18 @@ class _One(run.Queue):
 
 
 def typed(overrides: dict[str, Any]) -> dict[str, Any]:
-    """The overrides; a text is read as YAML, as in `params.yaml`.
+    """The overrides; a text is read as YAML, as in `params.yaml`, and 0,5 as 0.5.
 
     Raises:
         PipelineError: a text is not YAML.
     """
     read: dict[str, Any] = {}
     for key, value in overrides.items():
+        if not isinstance(value, str):
+            read[key] = value
+            continue
         try:
-            read[key] = YAML(typ="safe").load(value) if isinstance(value, str) else value
+            read[key] = YAML(typ="safe").load(re.sub(r"^(\d+),(\d+)$", r"\1.\2", value.strip()))
         except YAMLError:
             raise PipelineError(f"`{key}`: {value!r} is not a value; write it as YAML") from None
     return read
@@ -136,13 +140,15 @@ def outcome(start: Base, result: Result) -> dict[str, Any]:
     """What the page shows at the end.
 
     Returns:
-        `curves`; `fit`, the verdict with its sentence and reason; `scores`, those of the training
+        `curves`; `fit`, the verdict with its sentence and reason; `sure`, its probability such as
+        `93 %`, or empty; `scores`, those of the training
         and the validation part; `remedies`, each with `what`, `why` and its `overrides`.
     """
     values = plan.merged(start.params, result.experiment.overrides)
     return {
         "curves": result.curves,
         "fit": result.fit,
+        "sure": sure(result.fit) if result.verdict else "",
         "scores": {part: result.train.get(part, {}) for part in PARTS},
         "remedies": list(_remedies(result, values)),
     }
@@ -166,7 +172,6 @@ def main() -> None:
     """Run the experiment that the argument describes in JSON; print how far it is."""
     asked = json.loads(sys.argv[1])
     start = collect.base(Path.cwd())
-    run.check_clean(start.root, [])
     entry = Entry(name=asked["name"], set=typed(asked["overrides"]))
     study = plan.plan(Study(title=asked["name"], experiments=[entry]))
     plan.check(study, start.params)

@@ -19,6 +19,7 @@ import numpy as np
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 
+from ajuste.config import reader
 from ajuste.config.reader import parse
 from ajuste.errors import PipelineError, run
 from ajuste.evaluation import scores
@@ -26,8 +27,10 @@ from ajuste.evaluation.significance import Answers
 from ajuste.files import write_text
 from ajuste.report import vega
 from ajuste.report.document import Drawing, Entries, Entry, Heading, PageBlock, Table, Text
-from ajuste.report.numbers import NONE, many, number
+from ajuste.report.language import ENGLISH, Say, speaker
+from ajuste.report.numbers import NONE, number
 from ajuste.report.page import html_page
+from ajuste.report.run import LINE_BREAK
 from ajuste.repository.git import git
 from ajuste.tasks import NUMERIC, decode, probabilities
 from study import answers, collect
@@ -94,8 +97,9 @@ def read(root: Path, name: str) -> Side:
     except (PipelineError, DvcException, OSError, KeyError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PipelineError(
-            f"{name}: there are no results of this run here ({reason}); `dvc exp show` lists the "
-            f"experiments, and `dvc pull` fetches what a remote has"
+            f"{name}: there are no results of this run here ({reason}); give the name of an "
+            f"experiment (`dvc exp show`), HEAD for the last commit, or workspace; `dvc pull` "
+            f"fetches what a remote has"
         ) from None
     return Side(name, trained, tested.get("fit") or {}, curves, told)
 
@@ -111,22 +115,29 @@ def _curves(files: DVCFileSystem) -> Curves:
     return found
 
 
-def blocks(one: Side, other: Side) -> list[PageBlock]:
-    """The page: the scores, the curves, and the validation reviews on which the runs differ."""
-    sides = one, other
-    made: list[PageBlock] = [Heading(1, f"{one.name} and {other.name}"), table(sides)]
+def blocks(one: Side, other: Side, language: str = ENGLISH) -> list[PageBlock]:
+    """The page: the scores, the curves, and the validation reviews on which the runs differ.
+
+    Args:
+        one: a run.
+        other: another run.
+        language: a key of `ajuste.report.language.CODES`.
+    """
+    sides, say = (one, other), speaker(language)
+    title = say("{one} and {other}", one=one.name, other=other.name)
+    made: list[PageBlock] = [Heading(1, title), table(sides, say)]
     for side in sides:
-        if "sentence" in side.fit:
+        if "sentence" in side.fit and language == ENGLISH:  # `evaluate` writes it in English
             made.append(Text([f"{side.name}: {side.fit['sentence']}"]))
-    made.append(Heading(2, "Learning curves"))
+    made.append(Heading(2, say("Learning curves")))
     for score in (score for score in one.curves if score in other.curves):
-        about = f"{score} of both by epoch; training is dashed"
+        about = say("{score} of both by epoch; training is dashed", score=say(score))
         curves = {side.name: side.curves[score] for side in sides}
         made.append(Drawing(vega.overlaid_curves(curves, score), about))
-    return [*made, *differences(one, other)]
+    return [*made, *differences(one, other, say)]
 
 
-def table(sides: tuple[Side, ...]) -> Table:
+def table(sides: tuple[Side, ...], say: Say) -> Table:
     """How each run fits and what it scores in validation, with 95 % intervals."""
     rows = []
     for side in sides:
@@ -134,31 +145,37 @@ def table(sides: tuple[Side, ...]) -> Table:
         given = told.task, told.loss, told.targets, side.predictions, told.labels
         main = scores.MAIN[told.task]
         found = scores.score(*given, main, told.groups, told.thresholds[0])
-        span = f"{found[f'{main}_low']:.3f} to {found[f'{main}_high']:.3f}"
+        low, high = (f"{found[f'{main}_{end}']:.3f}" for end in ("low", "high"))
         rows.append(
             [
                 side.name,
-                side.fit.get("verdict") or NONE,
+                say(side.fit.get("verdict") or NONE),
                 f"{side.trained['parameters']['trainable']:,}",
                 number(side.trained["train"]["loss"], ".3f"),
                 number(side.trained["validation"]["loss"], ".3f"),
-                f"{number(found[main], '.3f')} ({span})",
+                say(
+                    "{value} ({low} to {high})",
+                    value=number(found[main], ".3f"),
+                    low=low,
+                    high=high,
+                ),
                 number(found.get("calibration_error"), ".3f"),
             ]
         )
-    main = vega.title(scores.MAIN[sides[0].validation.task])
-    losses = ["training loss", "validation loss"]
-    names = ["run", "fit", "trained parameters", *losses, f"{main} in validation (95 % interval)"]
-    return Table([*names, "calibration error"], rows)
+    main = say(vega.title(scores.MAIN[sides[0].validation.task]))
+    names = [say("run"), say("fit"), say("trained parameters")]
+    names += [say("training loss"), say("validation loss")]
+    names.append(say("{score} in validation (95 % interval)", score=main))
+    return Table([*names, say("calibration error")], rows)
 
 
-def differences(one: Side, other: Side) -> Iterator[PageBlock]:
+def differences(one: Side, other: Side, say: Say) -> Iterator[PageBlock]:
     """The validation reviews that the runs answer differently, the largest difference first."""
-    yield Heading(2, "Where they differ")
+    yield Heading(2, say("Where they differ"))
     told = one.validation
     same = told.reviews == other.validation.reviews and told.labels == other.validation.labels
     if not same or told.task != other.validation.task:
-        yield Text(["The runs have other validation reviews or labels: there is no list."])
+        yield Text([say("The runs have other validation reviews or labels: there is no list.")])
         return
     actual, labels = decode(told.task, told.targets, told.labels), (one.labels, other.labels)
     errors = [np.abs(side.predictions - told.targets).max(axis=1) for side in (one, other)]
@@ -167,40 +184,42 @@ def differences(one: Side, other: Side) -> Iterator[PageBlock]:
 
     def kind(row: int) -> str:
         if told.task in NUMERIC:
-            return f"{(other if errors[0][row] > errors[1][row] else one).name} is closer"
+            closer = other if errors[0][row] > errors[1][row] else one
+            return say("{name} is closer", name=closer.name)
         right = [
             side.name
             for side, given in zip((one, other), labels, strict=True)
             if given[row] == actual[row]
         ]
-        return f"{right[0]} is right" if right else "both are wrong"
+        return say("{name} is right", name=right[0]) if right else say("both are wrong")
 
     kinds = {row: kind(row) for row in differ}
-    counts = [f"{name}: {count:,}" for name, count in Counter(kinds.values()).most_common()]
-    reviews = many(len(told.reviews), "validation review")
-    yield Text(
-        [
-            f"They answer {len(differ):,} of {reviews} differently",
-            f" ({', '.join(counts)})" if counts else "",
-            f"; the first {MOST} are listed." if len(differ) > MOST else ".",
-        ]
+    counts = [f"{name}: {count}" for name, count in Counter(kinds.values()).most_common()]
+    said = say(
+        "They answer {count} of {reviews} validation reviews differently{kinds}.",
+        count=f"{len(differ):,}",
+        reviews=f"{len(told.reviews):,}",
+        kinds=f" ({', '.join(counts)})" if counts else "",
     )
+    listed = say(" The first {count} are listed.", count=MOST) if len(differ) > MOST else ""
+    yield Text([said + listed])
     entries = []
     for row in differ[:MOST]:
-        said = (f"{side.name} says {_said(side, row)}" for side in (one, other))
-        title = f"{actual[row]}: {', '.join(said)}: {told.reviews[row][:50]}…"
-        entries.append(Entry(title, kinds[row], told.reviews[row], words=[]))
+        said = (f"{side.name}: {_said(side, row, say)}" for side in (one, other))
+        plain = LINE_BREAK.sub("\n", told.reviews[row])
+        title = say("label {actual}; {answers}", actual=actual[row], answers="; ".join(said))
+        entries.append(Entry(f"{title}: {plain[:50]}…", kinds[row], plain, words=[]))
     yield Entries(entries)
 
 
-def _said(side: Side, row: int) -> str:
+def _said(side: Side, row: int, say: Say) -> str:
     """The answer to a review, with its probability if it has one."""
     told, label = side.validation, side.labels[row]
     shares = probabilities(told.task, side.predictions[[row]])[0]
     if len(shares) != 1:
         return label
     share = 1 - shares[0] if told.task == "binary" and label == told.labels[0] else shares[0]
-    return f"{label} ({share:.2f})"
+    return f"{label} ({say(f'{share:.2f}')})"
 
 
 def main() -> None:
@@ -210,7 +229,8 @@ def main() -> None:
     parser.add_argument("other", help="the same")
     asked = parser.parse_args()
     sides = read(Path.cwd(), asked.one), read(Path.cwd(), asked.other)
-    write_text(PAGE, html_page(blocks(*sides)))
+    language = reader.read()["report"]["language"]
+    write_text(PAGE, html_page(blocks(*sides, language), language))
     print(f"compare: {PAGE}")
     if sys.stdout.isatty():
         webbrowser.open(PAGE.resolve().as_uri())

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from conftest import ROOT, run
+from conftest import ROOT, commit, run
 
 from demo.networks import HERE
 
@@ -24,6 +24,7 @@ def service(little_model, tmp_path):
     little_model("binary")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     run("git", "init", "--quiet", cwd=tmp_path)
+    commit(tmp_path, "start")
     with TestClient(create_app(tmp_path)) as client:
         yield client
 
@@ -33,6 +34,7 @@ CURVES = {"train": [0.6, 0.4, 0.3], "validation": [0.6, 0.5, 0.55]}
 ENDED = {
     **{"name": "mine", "state": "done", "stage": "dvc", "curves": CURVES},
     "fit": {"verdict": "overfitting", "sentence": f"Overfitting. {SCRIPT}", "reason": "a gap"},
+    "sure": "93 %",
     "scores": {"train": {"loss": 0.3}, "validation": {"loss": 0.55}},
     "remedies": [
         {
@@ -153,7 +155,7 @@ def test_the_simulator_draws_both_losses_and_ends_with_verdict_and_remedies(open
         page.get_by_role("button", name="Train", exact=True).click()
     assert sent.value.post_data_json["overrides"] == {"model": "nn", "models.nn.epochs": "3"}
     page.wait_for_selector("#outcome h2")
-    assert page.locator("#outcome h2").inner_text() == "overfitting"
+    assert page.locator("#outcome h2").inner_text() == "overfitting (93 %)"
     assert SCRIPT in page.locator("#outcome").inner_text()
     said = page.locator("#curves svg").get_attribute("aria-label")
     assert said == "loss by epoch: training 0.300, validation 0.550"
@@ -162,6 +164,10 @@ def test_the_simulator_draws_both_losses_and_ends_with_verdict_and_remedies(open
         page.get_by_role("button", name="dropout").click()
     assert sent.value.post_data_json["overrides"] == {"model": "nn", "models.nn.dropout": 0.3}
     assert page.locator("[name='models.nn.dropout']").input_value() == "0.3"
+    replies["GET", "experiment"] = [{**ENDED, "name": "other"}]
+    page.evaluate("follow()")
+    page.wait_for_function("document.querySelectorAll('path.before').length === 2")
+    assert "Dashed: mine" in page.locator("#curves").inner_text()
     assert (page.title(), opened.said) == ("Ajuste", [])
 
 

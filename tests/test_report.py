@@ -16,6 +16,7 @@ from ajuste.report.document import Drawing, Entries, Heading, Table, Text
 from ajuste.report.page import html_page
 from demo import app
 from stages import report as stage
+from study import side_by_side
 
 SCRIPT = "<script>document.title = 'changed'</script><img src=https://example.org/x.png>"
 SCORES = {"reviews": 2500, "accuracy": 0.9192, "loss": 0.2, "f1": 0.9, "calibration_error": 0.013}
@@ -169,7 +170,7 @@ def test_without_words_of_both_sentiments_there_is_no_map():
 
 def test_the_options_and_the_layers_of_the_network_are_there():
     _, layers, options = report.network(a_run())
-    assert layers.rows == [["gru", "GRU", "any x 32", "99", "99"], ["all", "", "", "99", "99"]]
+    assert layers.rows == [["gru", "GRU", "any x 32", "99", "99"], ["total", "", "", "99", "99"]]
     assert options.blocks == [Table(["option", "value"], [["units", "32"]])]
 
 
@@ -240,6 +241,15 @@ def remedy_texts() -> set[str]:
     return texts
 
 
+def compare_texts() -> set[str]:
+    calls = (
+        node
+        for node in ast.walk(ast.parse(inspect.getsource(side_by_side)))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say"
+    )
+    return {node.args[0].value for node in calls if isinstance(node.args[0], ast.Constant)}
+
+
 def demo_texts() -> set[str]:
     source = app.PAGE.read_text(encoding="utf-8")
     return {*re.findall(r"\{\{(.+?)\}\}", source), *re.findall(r'say\("([^"]+)"', source)}
@@ -252,7 +262,9 @@ def fields(text: str) -> set[str | None]:
 def test_a_catalogue_has_every_text_with_the_same_fields():
     for name in set(language.CODES) - {language.ENGLISH}:
         catalogue = language.catalogue(name)
-        assert (said_texts() | remedy_texts() | demo_texts()) - set(catalogue) == set()
+        assert (said_texts() | remedy_texts() | demo_texts() | compare_texts()) - set(
+            catalogue
+        ) == set()
         assert {
             english for english, said in catalogue.items() if fields(said) != fields(english)
         } == set()
@@ -263,7 +275,7 @@ def test_every_page_says_what_it_says_in_its_language():
     run.settings["report"]["language"] = "spanish"
     made = html_page(report.blocks(run), "spanish")
     assert '<html lang="es">' in made
-    assert "La red acierta el 91.9 % de 2,500 críticas de prueba" in made
+    assert "La red acierta el 91,9 % de 2.500 críticas de prueba" in made
     english = [text for text in said_texts() if " " in text and "{" not in text]
     assert [text for text in english if text in made] == []
 

@@ -12,6 +12,7 @@ from ajuste.errors import PipelineError
 from ajuste.evaluation.significance import Answers
 from ajuste.files import write_arrays
 from ajuste.report.document import Drawing, Text
+from ajuste.report.language import speaker
 from ajuste.report.page import html_page
 from study import side_by_side
 from study.side_by_side import Side
@@ -23,6 +24,7 @@ TRAINED = {
     **{part: {"loss": 0.4, "accuracy": 0.8} for part in ("train", "validation")},
     "parameters": {"total": 9, "trainable": 7},
 }
+SAY = speaker()
 
 
 def a_side(name, predictions, task="binary", targets=(1, 0, 1, 0), labels=("bad", "good")) -> Side:
@@ -36,20 +38,20 @@ def a_side(name, predictions, task="binary", targets=(1, 0, 1, 0), labels=("bad"
 
 def test_the_reviews_on_which_they_differ_the_largest_difference_first():
     one, other = a_side("nn", [0.9, 0.6, 0.3, 0.2]), a_side("gru", [0.8, 0.1, 0.95, 0.1])
-    _, count, entries = side_by_side.differences(one, other)
+    _, count, entries = side_by_side.differences(one, other, SAY)
     assert "".join(count.pieces) == (
         "They answer 2 of 4 validation reviews differently (gru is right: 2)."
     )
     assert [(entry.title, entry.kind) for entry in entries.entries] == [
-        (f"good: nn says bad (0.70), gru says good (0.95): {SCRIPT[:50]}…", "gru is right"),
-        ("bad: nn says good (0.60), gru says bad (0.90): dull…", "gru is right"),
+        (f"label good; nn: bad (0.70); gru: good (0.95): {SCRIPT[:50]}…", "gru is right"),
+        ("label bad; nn: good (0.60); gru: bad (0.90): dull…", "gru is right"),
     ]
 
 
 def test_of_numbers_the_closer_one_is_named():
     numbers = {"task": "regression", "targets": [1, 2, 3, 4], "labels": ["1", "10"]}
     one, other = a_side("nn", [1, 2.5, 3, 5], **numbers), a_side("gru", [2, 2, 3, 4.5], **numbers)
-    *_, entries = side_by_side.differences(one, other)
+    *_, entries = side_by_side.differences(one, other, SAY)
     assert {entry.text: entry.kind for entry in entries.entries} == {
         **{TEXTS[0]: "nn is closer", TEXTS[1]: "gru is closer", TEXTS[3]: "gru is closer"}
     }
@@ -58,7 +60,7 @@ def test_of_numbers_the_closer_one_is_named():
 def test_the_table_has_the_score_with_its_interval():
     sides = a_side("nn", [0.9, 0.6, 0.9, 0.2]), a_side("gru", [0.9, 0.1, 0.9, 0.1])
     rows = [dict(zip(table.header, row, strict=True))
-            for table in [side_by_side.table(sides)] for row in table.rows]  # fmt: skip
+            for table in [side_by_side.table(sides, SAY)] for row in table.rows]  # fmt: skip
     scored = [row["accuracy in validation (95 % interval)"] for row in rows]
     assert scored == ["0.750 (0.301 to 0.954)", "1.000 (0.510 to 1.000)"]
     assert [row["fit"] for row in rows] == ["optimal", "optimal"]
@@ -104,7 +106,7 @@ def test_a_point_of_a_chart_tells_its_values(opened):
 def test_the_reviews_can_be_searched(opened):
     opened.page.get_by_label("Search").fill("dull")
     assert opened.page.locator("details.entry:visible").count() == 1
-    assert opened.page.locator("output").inner_text() == "1 / 3"
+    assert opened.page.locator("output").inner_text() == "1 / 1"
     opened.page.get_by_label("Search").fill("")
 
 
@@ -119,7 +121,7 @@ def test_a_screen_reader_can_read_the_page(opened):
 def test_other_reviews_are_not_compared():
     one, other = a_side("nn", [1] * 4), a_side("gru", [0] * 4)
     changed = replace(other.validation, reviews=[*TEXTS[:3], "another"])
-    _, said = side_by_side.differences(one, replace(other, validation=changed))
+    _, said = side_by_side.differences(one, replace(other, validation=changed), SAY)
     assert said == Text(["The runs have other validation reviews or labels: there is no list."])
 
 
@@ -160,3 +162,11 @@ def test_a_run_that_is_not_there_is_one_line(workspace, name):
         side_by_side.read(workspace, name)
     assert str(error.value).startswith(f"{name}: there are no results of this run here (")
     assert "\n" not in str(error.value)
+
+
+def test_in_spanish_it_says_everything_in_spanish():
+    blocks = side_by_side.blocks(a_side("nn", [1] * 4), a_side("gru", [0] * 4), "spanish")
+    page = html_page(blocks, "spanish")
+    assert "<h1>nn y gru</h1>" in page
+    assert "Where they differ" not in page
+    assert "En qué difieren" in page

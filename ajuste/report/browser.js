@@ -115,6 +115,8 @@ function answer(model, text) {
 }
 
 const SHORT = 15; // words
+const share = new Intl.NumberFormat(document.documentElement.lang,
+  {minimumFractionDigits: 1, maximumFractionDigits: 1});
 
 // The field of the page: it answers while one types.
 let model;
@@ -134,7 +136,7 @@ async function show() {
     if (found.words) add(place, "p", model.texts.unknown);
     return;
   }
-  add(place, "p", `${model.labels[p < 0.5 ? 0 : 1]} (${(100 * Math.max(p, 1 - p)).toFixed(1)} %); ` +
+  add(place, "p", `${model.labels[p < 0.5 ? 0 : 1]} (${share.format(100 * Math.max(p, 1 - p))} %); ` +
     say(model.texts.known, found));
   if (2 * found.known < found.words) add(place, "p", model.texts.few, "down");
   else if (found.words < SHORT) add(place, "p", model.texts.short);

@@ -26,7 +26,7 @@ from ajuste.report.document import (
     pieces_of,
     visible,
 )
-from ajuste.report.language import CODES, ENGLISH, Say, speaker
+from ajuste.report.language import CODES, ENGLISH, NUMBER, Say, speaker
 from ajuste.report.numbers import minus
 from ajuste.report.vega import libraries, translated
 
@@ -76,6 +76,9 @@ $scripts
 
 DRAW = """<script>
 const dark = matchMedia("(prefers-color-scheme: dark)");
+const formatLocale = {
+  es: {decimal: ",", thousands: ".", grouping: [3], currency: ["", "\u00a0\u20ac"]},
+}[document.documentElement.lang];
 function draw() {
   const text = dark.matches ? "#ddd" : "#222", grid = dark.matches ? "#444" : "#ddd";
   const config = {
@@ -89,7 +92,7 @@ function draw() {
   for (const place of document.querySelectorAll(".drawing")) {
     const spec = JSON.parse(place.nextElementSibling.textContent);
     const tooltip = {theme: dark.matches ? "dark" : "light"};
-    vegaEmbed(place, spec, {actions: false, config, renderer: "svg", tooltip});
+    vegaEmbed(place, spec, {actions: false, config, formatLocale, renderer: "svg", tooltip});
   }
 }
 draw();
@@ -185,7 +188,10 @@ def _html(block: PageBlock, say: Say) -> str:
             lines = ['<div class="wide" tabindex="0">', "<table>", f"<tr>{names}</tr>"]
             for number, row in enumerate(rows):
                 state = ' class="failed"' if number in marked else ""
-                lines.append(f"<tr{state}>{''.join(f'<td>{_escaped(cell)}' for cell in row)}</tr>")
+                cells = (say(cell) if NUMBER.fullmatch(cell) else cell for cell in row)
+                lines.append(
+                    f"<tr{state}>{''.join(f'<td>{_escaped(cell)}' for cell in cells)}</tr>"
+                )
             return "\n".join([*lines, "</table>", "</div>"])
         case Fold(title, inner):
             body = "\n".join(_html(one, say) for one in inner)
@@ -212,7 +218,7 @@ def _entries(entries: list[Entry], say: Say) -> str:
     ]
     for one in entries:
         words = "".join(
-            f'<li class="{way}">{_escaped(word)} {minus(f"{effect:+.2f}")}'
+            f'<li class="{way}">{_escaped(word)} {say(minus(f"{effect:+.2f}"))}'
             for word, effect in one.words
             for way in ["up" if effect > 0 else "down"]
         )

@@ -65,7 +65,8 @@ NOT_QUALITY = (
 LINE_BREAK = re.compile(r"(?:<br\s*/?>\s*)+", re.IGNORECASE)
 EPOCH = (
     "An epoch is one pass over the training reviews. The loss also counts how sure the answers "
-    "are; lower is better. A gap between the curves is what holds only for training reviews."
+    "are; lower is better. A gap between the curves is what holds only for training reviews. The "
+    "curves have as many training as validation reviews, the table has all."
 )
 SLICES = (
     "Short, medium and long are a third of the reviews each. Reviews with rare words have a larger "
@@ -344,7 +345,7 @@ def network(run: Run) -> Iterator[PageBlock]:
             index=False
         )
     ]
-    rows.append([say("all"), "", "", f"{total['total']:,}", f"{total['trainable']:,}"])
+    rows.append([say("total"), "", "", f"{total['total']:,}", f"{total['trainable']:,}"])
     names = say("layer"), say("type"), say("output"), say("parameters"), say("trained")
     yield Table([*names], rows)
     name = run.settings["model"]
