@@ -114,11 +114,10 @@ def parse(lines: BinaryIO, words: Collection[str], width: int, name: str) -> Vec
     line = b""
     doubled = Lines()
     for number, line in enumerate(iter(lambda: lines.readline(LONGEST), b""), start=1):
-        where = f"{name}, line {number}"
         if len(line) >= LONGEST:
             raise PipelineError(
-                f"{where}: {LONGEST:,} bytes without a line end; check that it is a text file of "
-                "vectors"
+                f"{name}, line {number}: {LONGEST:,} bytes without a line end; check that it is a "
+                "text file of vectors"
             )
         if number == 1:
             line = line.removeprefix(codecs.BOM_UTF8)
@@ -126,20 +125,26 @@ def parse(lines: BinaryIO, words: Collection[str], width: int, name: str) -> Vec
                 announced, wide = map(int, header.groups())
                 if wide != width:
                     raise PipelineError(
-                        f"{where}: the vectors have width {wide}, expected {width}; correct the "
-                        "width in params.yaml"
+                        f"{name}, line 1: the vectors have width {wide}, expected {width}; correct "
+                        "the width in params.yaml"
                     )
                 continue
-        fields = line.rstrip(b"\r\n ").split(b" ")
-        _check_width(fields, width, where)
+        content = line.rstrip(b"\r\n ")
+        if content.count(b" ") == width:  # nearly all lines, so they are not cut into fields
+            first, _, rest = content.partition(b" ")
+        else:
+            fields = content.split(b" ")
+            _check_width(fields, width, f"{name}, line {number}")
+            first, rest = b" ".join(fields[:-width]), b" ".join(fields[-width:])
         try:
-            word = b" ".join(fields[:-width]).decode("utf-8")
+            word = first.decode("utf-8")
         except UnicodeDecodeError:
-            raise PipelineError(f"{where}: the word is not UTF-8; convert the file") from None
+            message = f"{name}, line {number}: the word is not UTF-8; convert the file"
+            raise PipelineError(message) from None
         if word in vectors:
             doubled.add(number)
         elif word in words:
-            vectors[word] = _vector(fields[-width:], where)
+            vectors[word] = _vector(rest.split(b" "), f"{name}, line {number}")
     rows = number if announced is None else number - 1
     if rows < 1:
         raise PipelineError(f"{name}: no vectors; each line must have a word and {width} numbers")
