@@ -5,11 +5,11 @@ import subprocess
 import sys
 
 import pytest
+import test_text
 from conftest import LABELS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_browser import TEXTS, network  # noqa: F401, a fixture
-from test_text import test_tokens
 
 from ajuste.data.encoder import Encoder
 from ajuste.data.text import tokens
@@ -21,7 +21,7 @@ from serving.keras_network import KerasNetwork
 
 pytestmark = pytest.mark.slow
 
-[CASES] = [mark.args[1] for mark in test_tokens.pytestmark]
+[CASES] = [mark.args[1] for mark in test_text.test_tokens.pytestmark]
 PIECES = [
     *"aZ19 \n.,/'<>&;\\-\u00b2\u00bd\u0660\u2019\u00ad\u03c3\u0130\u0141\u1e9e\u00e9",
     *"\u5f71\u3093\u1100\u1161\u11a8\ud55c\ufb01\uff26",
