@@ -113,6 +113,13 @@ def test_an_example_is_a_click_away(opened):
     assert opened.page.locator("#answers section").count() == 1
 
 
+def test_a_click_before_the_networks_are_known_is_answered(opened):
+    opened.page.reload(wait_until="commit")
+    opened.page.locator(".example").first.click()
+    opened.page.wait_for_selector("#answers section")
+    assert opened.page.locator("#answers .error").count() == 0
+
+
 def test_two_clicks_give_one_answer(opened):
     opened.page.locator("#text").fill("good")
     opened.page.evaluate("Promise.all([classify(), classify()])")
