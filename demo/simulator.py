@@ -8,14 +8,12 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
 
 from ajuste import errors
-from ajuste.config.nested import flatten
 from ajuste.errors import PipelineError
 from ajuste.evaluation import remedies
 from ajuste.evaluation.sentence import sure
@@ -141,31 +139,23 @@ def outcome(start: Base, result: Result) -> dict[str, Any]:
 
     Returns:
         `curves`; `fit`, the verdict with its sentence and reason; `sure`, its probability such as
-        `93 %`, or empty; `scores`, those of the training
-        and the validation part; `remedies`, each with `what`, `why` and its `overrides`.
+        `93 %`, or empty; `scores`, those of the training and the validation part; `remedies`, each
+        with `what`, `why` and its `overrides`.
     """
-    values = plan.merged(start.params, result.experiment.overrides)
+    overrides = result.experiment.overrides
+    values = plan.merged(start.params, overrides)
+    proposed = remedies.propose(result.fit, values) if result.verdict else []
     return {
         "curves": result.curves,
         "fit": result.fit,
         "sure": sure(result.fit) if result.verdict else "",
         "scores": {part: result.train.get(part, {}) for part in PARTS},
-        "remedies": list(_remedies(result, values)),
+        "remedies": [
+            {"what": one.what, "why": one.why, "overrides": plan.remedied(overrides, one)}
+            for one in proposed
+            if not one.instead
+        ],
     }
-
-
-def _remedies(result: Result, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if not result.verdict:
-        return
-    for remedy in remedies.propose(result.fit, values):
-        if not remedy.instead:
-            kept = {
-                key: value
-                for key, value in result.experiment.overrides.items()
-                if not key.startswith("models.") or key.startswith(f"models.{remedy.model}.")
-            }
-            overrides = {**kept, "model": remedy.model, **flatten(remedy.changes)}
-            yield {"what": remedy.what, "why": remedy.why, "overrides": overrides}
 
 
 def main() -> None:

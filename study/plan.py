@@ -321,17 +321,22 @@ def remedy(
     first = next((one for one in remedies.propose(fit, values) if not one.instead), None)
     if not first:
         return None
-    kept = {  # an option of another model would have no effect
-        key: value
-        for key, value in experiment.overrides.items()
-        if not key.startswith("models.") or key.startswith(f"models.{first.model}.")
-    }
     return Experiment(
         name=experiment.name + REMEDY,
-        overrides={**kept, "model": first.model, **flatten(first.changes)},
+        overrides=remedied(experiment.overrides, first),
         about=f"{first.what}: {first.why}",
         remedy_of=experiment.name,
     )
+
+
+def remedied(overrides: dict[str, Any], remedy: remedies.Remedy) -> dict[str, Any]:
+    """The overrides of an experiment, changed by a remedy."""
+    kept = {  # an option of another model would have no effect
+        key: value
+        for key, value in overrides.items()
+        if not key.startswith("models.") or key.startswith(f"models.{remedy.model}.")
+    }
+    return {**kept, "model": remedy.model, **flatten(remedy.changes)}
 
 
 def _in_name(value: Any) -> str:

@@ -362,13 +362,7 @@ def data(run: Run) -> Iterator[PageBlock]:
     rows = [[say(name), f"{run.split[part]:,}"] for part, name in parts]
     yield Table([say("part"), say("reviews")], rows)
     full = Code("reports/validate/index.html")
-    yield Text(
-        [
-            say(HOLD),
-            full,
-            ".",
-        ]
-    )
+    yield Text([say(HOLD), full, "."])
     found = [[name, f"{count:,}"] for name, count in run.validated["unexpected"].items()]
     table = Table([say("expectation"), say("unexpected rows")], found)
     yield Fold(say("What each expectation found"), [table])
